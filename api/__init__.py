@@ -1,0 +1,1 @@
+"""HTTP: `write/` turns requests into commands, `read/` queries read models, `live/` streams figures."""

@@ -1,0 +1,110 @@
+"""What the commands need from the world, as Protocols; the adapters stand beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import NamedTuple, Protocol
+
+import msgspec
+from domain.auction import Candidate
+
+from domain.catalogue import Bidder, Status
+from domain.events import EngagementKind, Event, RankedBy
+
+
+class Position(NamedTuple):
+    """Where an event stands in the log."""
+
+    topic: str
+    partition: int
+    offset: int
+
+
+class EventLog(Protocol):
+    """The append-only log."""
+
+    async def append(self, topic: str, key: str, events: Sequence[Event]) -> Position:
+        """Writes events of one key, in order; returns the last one's position once all replicas have them.
+
+        Raises LogUnavailable when that takes longer than the bound, Overloaded when too much is in flight.
+        After LogUnavailable the events may still be written later.
+        """
+        ...
+
+
+class Clock(Protocol):
+    def now(self) -> datetime:
+        """UTC wall time."""
+        ...
+
+    def monotonic(self) -> float:
+        """Seconds, for measuring."""
+        ...
+
+
+class Ids(Protocol):
+    def __call__(self) -> str:
+        """A fresh UUIDv7 in text."""
+        ...
+
+
+class RegisteredBidder(msgspec.Struct, frozen=True):
+    """A bidder as auctions see it."""
+
+    id: str
+    version: int
+    status: Status
+    terms: Bidder
+
+
+class Catalogue(Protocol):
+    """The newest state of the catalogue that this process knows; replaced whole, never mutated."""
+
+    @property
+    def bidders(self) -> Sequence[RegisteredBidder]:
+        """Active bidders in a fixed order."""
+        ...
+
+
+class Ranked(NamedTuple):
+    """Candidates of each imp, best first, and who ranked them."""
+
+    by_imp: Mapping[str, Sequence[Candidate]]
+    ranked_by: RankedBy
+
+
+class Ranking(Protocol):
+    async def rank(self, auction_id: str, candidates: Mapping[str, Sequence[Candidate]]) -> Ranked:
+        """Ranks the candidates of every imp; in process when Redis is away. Never raises."""
+        ...
+
+
+class BidderAnswer(NamedTuple):
+    """What came back over HTTP, decompressed."""
+
+    status: int
+    body: bytes
+
+
+class BidderClient(Protocol):
+    """One POST to one bidder over a kept-alive connection."""
+
+    async def post(self, url: str, headers: Sequence[tuple[str, str]], body: bytes, deadline: float) -> BidderAnswer:
+        """Answers before `deadline` (monotonic seconds) or raises BidderTimeout, BidderUnreachable or BidderBroken."""
+        ...
+
+
+class SeenEngagements(Protocol):
+    """The fast check for duplicates. The unique key in Postgres is the judge."""
+
+    async def is_logged(self, kind: EngagementKind, auction_id: str, imp_id: str) -> bool:
+        """Claims the engagement for this hit; True if an earlier hit is already in the log.
+
+        While an earlier claim is undecided it waits a bounded time for it; a lost Redis answers False.
+        """
+        ...
+
+    async def confirm(self, kind: EngagementKind, auction_id: str, imp_id: str) -> None:
+        """The hit that claimed it is in the log now."""
+        ...

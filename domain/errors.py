@@ -1,0 +1,86 @@
+"""What can go wrong in the rules, as one small tree.
+
+GavelError
+├── Refusal                 the caller asked for something that is not allowed: fix the input
+│   ├── InvalidInput        one or more faults, each with its path
+│   ├── NotFound            the thing named does not exist
+│   ├── Conflict            the thing changed since the caller last saw it
+│   └── InvalidToken        a signed token was forged, cut or comes from another installation
+├── Unavailable             a server that is needed is away or full: try again later
+│   ├── LogUnavailable      Kafka does not acknowledge
+│   └── Overloaded          a bound on work in flight is reached
+└── CorruptEvent            a logged event cannot be understood: a dead letter, never skipped
+    ├── UnknownEvent        no such type in the catalogue
+    └── UndecodableEvent    the type is known, the payload is not of its shape
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+class GavelError(Exception):
+    """Something Gavel itself can name went wrong."""
+
+    def __init__(self, message: str | None = None) -> None:
+        super().__init__(message or (type(self).__doc__ or "").split("\n")[0])
+
+
+class Refusal(GavelError):
+    """The request is not allowed."""
+
+
+class Fault(msgspec.Struct, frozen=True):
+    """One thing that is wrong with an input: where, and what."""
+
+    path: str
+    message: str
+
+
+class InvalidInput(Refusal):
+    """The input breaks one or more rules."""
+
+    def __init__(self, faults: Iterable[Fault]) -> None:
+        self.faults = tuple(faults)
+        super().__init__("; ".join(f"{fault.path}: {fault.message}" for fault in self.faults))
+
+
+class NotFound(Refusal):
+    """There is no such thing."""
+
+
+class Conflict(Refusal):
+    """It was changed by somebody else in the meantime."""
+
+
+class InvalidToken(Refusal):
+    """The token was not issued by this installation, or was altered."""
+
+
+class Unavailable(GavelError):
+    """A server that is needed is away: try again later."""
+
+
+class LogUnavailable(Unavailable):
+    """The event log does not acknowledge writes."""
+
+
+class Overloaded(Unavailable):
+    """Too much work is in flight: try again later."""
+
+
+class CorruptEvent(GavelError):
+    """A logged event cannot be understood."""
+
+
+class UnknownEvent(CorruptEvent):
+    """The event's type or version is not in the catalogue."""
+
+
+class UndecodableEvent(CorruptEvent):
+    """The event's payload does not have the shape of its type."""

@@ -1,0 +1,392 @@
+"""The catalogue of everything that can have happened.
+
+Events are immutable facts in the past tense, one tagged Struct each, JSON on the wire.
+The tag `type` stands first, so that a reader can skip a type without decoding the rest.
+A changed shape is a new version: raise `v`, add an upcaster to `domain/codec.py` and an example of the old
+version to `tests/corpus/`.
+
+| topic              | key          | events                                                                       |
+| ------------------ | ------------ | ---------------------------------------------------------------------------- |
+| `gavel.auctions`   | auction id   | BidRequested, BidPlaced, BidRefused, AuctionAwarded, AuctionUnsold           |
+| `gavel.engagements`| auction id   | ImpressionRecorded, ClickRecorded, NoticeDelivered, NoticeFailed, EngagementVoided |
+| `gavel.catalogue`  | aggregate id | …Registered, …Changed, EntityPaused, EntityResumed, EntityArchived, CurrencyRateSet |
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+from typing import Literal
+
+import msgspec
+
+from domain import catalogue
+
+OutcomeStatus = Literal["no_bid", "timeout", "error", "refused", "skipped"]
+Verdict = Literal["valid", "duplicate", "expired", "bot", "rate_limited", "test"]
+"""`forged` is a verdict too, but is counted in metrics only: nothing in a forged token can be believed."""
+NoticeKind = Literal["win", "loss", "billing"]
+EngagementKind = Literal["impression", "click"]
+RankedBy = Literal["redis", "process"]
+
+
+def _snake_case(name: str) -> str:
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()
+
+
+def _first_version() -> int:
+    return 1
+
+
+class Inventory(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What was on sale, in the words that reports group by; it travels with every event that is counted.
+
+    Carrying it spares every projection a join. Unknown is the empty string, or 0 for the device type.
+    """
+
+    publisher_id: str = ""
+    placement_id: str = ""
+    site: str = ""
+    """Domain of the site, or bundle of the app."""
+    country: str = ""
+    """ISO 3166-1 alpha-3, as in OpenRTB."""
+    device_type: int = 0
+    """AdCOM device type."""
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type", tag=_snake_case):
+    """What every event has. `id` is a UUIDv7 in text."""
+
+    id: str
+    at: datetime
+    """UTC, when it happened."""
+    correlation_id: str
+    """The auction, or for the catalogue the aggregate, that the event belongs to."""
+    causation_id: str
+    """The command or the event that led to it."""
+    # A factory, because a plain default would be left out of the JSON.
+    v: int = msgspec.field(default_factory=_first_version)
+    """Version of this event type's shape."""
+
+
+# -- gavel.auctions --------------------------------------------------------------------------------
+
+
+class ImpOffered(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One impression opportunity as it was auctioned."""
+
+    imp_id: str
+    floor_micros: int
+    """In the auction's currency."""
+    inventory: Inventory
+    media_types: tuple[catalogue.MediaType, ...] = ()
+
+
+class BidRequested(Event, frozen=True, kw_only=True):
+    """A publisher asked for bids. All following events of the auction share its key."""
+
+    auction_id: str
+    request_id: str
+    """`BidRequest.id` as the publisher sent it."""
+    auction_type: int
+    """OpenRTB `at`: 1 first price, 2 second price plus."""
+    currency: str
+    tmax_ms: int
+    imps: tuple[ImpOffered, ...]
+    request: msgspec.Raw
+    """The bid request with personal data minimised; unknown fields kept."""
+    test: bool = False
+
+
+class OtherBid(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A further bid of the same bidder for the same imp: only its best one competes."""
+
+    bid_id: str
+    code: int
+    """IAB loss reason."""
+    reason: str
+    price_micros: int | None = None
+
+
+class NoticeUrls(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Where the bidder wants to hear about its bid, macros unfilled."""
+
+    nurl: str | None = None
+    burl: str | None = None
+    lurl: str | None = None
+
+
+class BidPlaced(Event, frozen=True, kw_only=True):
+    """A bidder's best valid bid for an imp entered the ranking."""
+
+    auction_id: str
+    imp_id: str
+    bidder_id: str
+    bid_id: str
+    price_micros: int
+    currency: str
+    latency_ms: float
+    inventory: Inventory
+    seat: str = ""
+    deal_id: str | None = None
+    crid: str | None = None
+    adomain: tuple[str, ...] = ()
+    width: int | None = None
+    height: int | None = None
+    notices: NoticeUrls | None = None
+    other_bids: tuple[OtherBid, ...] = ()
+    test: bool = False
+
+
+class BidRefused(Event, frozen=True, kw_only=True):
+    """A bidder that was considered has no bid in the ranking, and why."""
+
+    auction_id: str
+    imp_id: str
+    bidder_id: str
+    outcome: OutcomeStatus
+    code: int
+    """For `refused` an IAB loss reason, for all others a seat-non-bid code."""
+    reason: str
+    """A sentence for a person."""
+    latency_ms: float | None = None
+    bid_id: str | None = None
+    price_micros: int | None = None
+    currency: str | None = None
+    seat: str = ""
+    notices: NoticeUrls | None = None
+    other_bids: tuple[OtherBid, ...] = ()
+    test: bool = False
+
+
+class AuctionAwarded(Event, frozen=True, kw_only=True):
+    """An imp was sold. `revenue_micros` (publisher) and `fee_micros` (exchange) add up to the clearing price."""
+
+    auction_id: str
+    imp_id: str
+    bidder_id: str
+    bid_id: str
+    price_micros: int
+    clearing_price_micros: int
+    revenue_micros: int
+    fee_micros: int
+    currency: str
+    auction_type: int
+    """1 first price, 2 second price plus, 3 the agreed price of a deal."""
+    ranking: tuple[str, ...]
+    """Ids of the bidders in the ranking, best first."""
+    ranked_by: RankedBy
+    inventory: Inventory
+    held_ms: float
+    """From the request's arrival to this decision."""
+    seat: str = ""
+    deal_id: str | None = None
+    test: bool = False
+
+
+class AuctionUnsold(Event, frozen=True, kw_only=True):
+    """No bid was left that could win the imp."""
+
+    auction_id: str
+    imp_id: str
+    reason: str
+    inventory: Inventory
+    held_ms: float
+    test: bool = False
+
+
+# -- gavel.engagements -----------------------------------------------------------------------------
+
+
+class Engagement(Event, frozen=True, kw_only=True):
+    """A person (or a robot) met an ad. Its token carries all that counting needs."""
+
+    auction_id: str
+    imp_id: str
+    bidder_id: str
+    bid_id: str
+    verdict: Verdict
+    price_micros: int
+    clearing_price_micros: int
+    revenue_micros: int
+    fee_micros: int
+    currency: str
+    inventory: Inventory
+    awarded_at: datetime
+    seat: str = ""
+    deal_id: str | None = None
+    campaign_id: str | None = None
+    ad_id: str | None = None
+    reason: str = ""
+    """Why it does not count, where it does not."""
+    test: bool = False
+
+
+class ImpressionRecorded(Engagement, frozen=True, kw_only=True):
+    """The pixel in the markup was fetched."""
+
+
+class ClickRecorded(Engagement, frozen=True, kw_only=True):
+    """The click address was followed."""
+
+
+class Notice(Event, frozen=True, kw_only=True):
+    """A notice to a bidder came to an end."""
+
+    auction_id: str
+    imp_id: str
+    bidder_id: str
+    bid_id: str
+    kind: NoticeKind
+    url: str
+    attempts: int
+    test: bool = False
+
+
+class NoticeDelivered(Notice, frozen=True, kw_only=True):
+    http_status: int
+
+
+class NoticeFailed(Notice, frozen=True, kw_only=True):
+    reason: str
+
+
+class EngagementVoided(Event, frozen=True, kw_only=True):
+    """A compensating refund: the engagement it names no longer counts."""
+
+    auction_id: str
+    imp_id: str
+    engagement_id: str
+    kind: EngagementKind
+    reason: str
+
+
+# -- gavel.catalogue -------------------------------------------------------------------------------
+
+
+class CatalogueEvent(Event, frozen=True, kw_only=True):
+    """A change of one aggregate, keyed by its id.
+
+    The log is the lock: an event whose `version` is not the aggregate's next one lost a race and has no
+    effect, for every reader alike (see docs/decisions).
+    """
+
+    aggregate_id: str
+    version: int
+
+
+class PublisherRegistered(CatalogueEvent, frozen=True, kw_only=True):
+    terms: catalogue.Publisher
+
+
+class PublisherChanged(CatalogueEvent, frozen=True, kw_only=True):
+    terms: catalogue.Publisher
+
+
+class PlacementRegistered(CatalogueEvent, frozen=True, kw_only=True):
+    terms: catalogue.Placement
+
+
+class PlacementChanged(CatalogueEvent, frozen=True, kw_only=True):
+    terms: catalogue.Placement
+
+
+class BidderRegistered(CatalogueEvent, frozen=True, kw_only=True):
+    terms: catalogue.Bidder
+
+
+class BidderChanged(CatalogueEvent, frozen=True, kw_only=True):
+    terms: catalogue.Bidder
+
+
+class DealRegistered(CatalogueEvent, frozen=True, kw_only=True):
+    terms: catalogue.Deal
+
+
+class DealChanged(CatalogueEvent, frozen=True, kw_only=True):
+    terms: catalogue.Deal
+
+
+class AdvertiserRegistered(CatalogueEvent, frozen=True, kw_only=True):
+    terms: catalogue.Advertiser
+
+
+class AdvertiserChanged(CatalogueEvent, frozen=True, kw_only=True):
+    terms: catalogue.Advertiser
+
+
+class CampaignRegistered(CatalogueEvent, frozen=True, kw_only=True):
+    terms: catalogue.Campaign
+
+
+class CampaignChanged(CatalogueEvent, frozen=True, kw_only=True):
+    terms: catalogue.Campaign
+
+
+class AdRegistered(CatalogueEvent, frozen=True, kw_only=True):
+    terms: catalogue.Ad
+
+
+class AdChanged(CatalogueEvent, frozen=True, kw_only=True):
+    terms: catalogue.Ad
+
+
+class FeedClientRegistered(CatalogueEvent, frozen=True, kw_only=True):
+    terms: catalogue.FeedClient
+
+
+class FeedClientChanged(CatalogueEvent, frozen=True, kw_only=True):
+    terms: catalogue.FeedClient
+
+
+class EntityPaused(CatalogueEvent, frozen=True, kw_only=True):
+    """It takes no part in auctions until resumed."""
+
+
+class EntityResumed(CatalogueEvent, frozen=True, kw_only=True):
+    """It takes part again."""
+
+
+class EntityArchived(CatalogueEvent, frozen=True, kw_only=True):
+    """It will never take part again; its history stays."""
+
+
+class CurrencyRateSet(CatalogueEvent, frozen=True, kw_only=True):
+    """From now on one unit of `base` is `rate` units of `quote`; `rate` is decimal text."""
+
+    base: str
+    quote: str
+    rate: str
+
+
+# -- gavel.feeds.bulk, gavel.feeds.changes ---------------------------------------------------------
+
+
+class FeedEvent(Event, frozen=True, kw_only=True):
+    """A record of a feed client's namespace, its value encrypted under the client's key `key_id`."""
+
+    client: str
+    key: str
+    key_id: str
+    run_id: str
+
+
+class FeedRecordLoaded(FeedEvent, frozen=True, kw_only=True):
+    """Part of a bulk load."""
+
+    ciphertext: bytes
+
+
+class FeedRecordAdded(FeedEvent, frozen=True, kw_only=True):
+    ciphertext: bytes
+
+
+class FeedRecordUpdated(FeedEvent, frozen=True, kw_only=True):
+    """The record under `old_key` is gone, the one under `key` stands, both at once."""
+
+    old_key: str
+    ciphertext: bytes
+
+
+class FeedRecordDeleted(FeedEvent, frozen=True, kw_only=True):
+    """The record under `key` is gone."""

@@ -1,0 +1,72 @@
+"""The names that processes agree on: topics, consumer groups, Redis keys and channels.
+
+One namespace per installation keeps several of them apart on shared servers.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+TOPICS = ("auctions", "engagements", "catalogue", "feeds.bulk", "feeds.changes")
+KEYED_BY_AUCTION = ("auctions", "engagements")
+"""Same key and same number of partitions, so an auction has the same partition in both."""
+
+
+class Names(msgspec.Struct, frozen=True):
+    """All shared names of one installation."""
+
+    namespace: str = "gavel"
+
+    @property
+    def auctions(self) -> str:
+        return f"{self.namespace}.auctions"
+
+    @property
+    def engagements(self) -> str:
+        return f"{self.namespace}.engagements"
+
+    @property
+    def catalogue(self) -> str:
+        return f"{self.namespace}.catalogue"
+
+    @property
+    def topics(self) -> tuple[str, ...]:
+        return tuple(f"{self.namespace}.{topic}" for topic in TOPICS)
+
+    def group(self, projection: str) -> str:
+        """Consumer group of a projection."""
+        return f"{self.namespace}.projection.{projection}"
+
+    # -- Redis: the braces are the hash tag that keeps a key's parts on one slot of a cluster ------
+
+    def ranking_key(self, auction_id: str, imp_id: str) -> str:
+        return f"{self.namespace}:rank:{{{auction_id}}}:{imp_id}"
+
+    def engagement_key(self, kind: str, auction_id: str, imp_id: str) -> str:
+        return f"{self.namespace}:seen:{{{auction_id}}}:{imp_id}:{kind}"
+
+    def quota_key(self, bidder_id: str, second: int) -> str:
+        return f"{self.namespace}:quota:{{{bidder_id}}}:{second}"
+
+    def rate_key(self, address: str, minute: int) -> str:
+        return f"{self.namespace}:rate:{{{address}}}:{minute}"
+
+    @property
+    def catalogue_entities(self) -> str:
+        """Hash: 'bidder:<id>' to the entity's JSON."""
+        return f"{self.namespace}:{{catalogue}}:entities"
+
+    @property
+    def catalogue_offsets(self) -> str:
+        """Hash: partition of the catalogue topic to the next offset to apply."""
+        return f"{self.namespace}:{{catalogue}}:offsets"
+
+    @property
+    def catalogue_channel(self) -> str:
+        """Pub/sub: the fields of `catalogue_entities` that have changed."""
+        return f"{self.namespace}:catalogue:changed"
+
+    @property
+    def live_channel(self) -> str:
+        """Pub/sub: one JSON object of figures a second."""
+        return f"{self.namespace}:live"

@@ -1,0 +1,125 @@
+"""Settings: the environment (`GAVEL_…`), then a `.env` file, then what `gavel up` wrote into the data folder.
+
+The only place that reads `os.environ`. Values are checked once, here; everything else is handed a `Settings`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, get_type_hints
+
+import msgspec
+
+from domain.errors import Fault, InvalidInput
+from domain.limits import BASIS_POINTS
+
+PREFIX = "GAVEL_"
+INSTALLATION_FILE = "installation.json"
+"""Inside the data folder: addresses and secrets of the installation that `gavel up` runs there, mode 0600."""
+
+Port = Annotated[int, msgspec.Meta(ge=0, le=65_535)]
+Count = Annotated[int, msgspec.Meta(ge=1)]
+Share = Annotated[int, msgspec.Meta(ge=0, le=BASIS_POINTS)]
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """One installation's settings; each is the variable GAVEL_<NAME> in capitals."""
+
+    data: Path = Path(".gavel")
+    """Folder of the embedded servers, the spool and the installation file."""
+    host: str = "127.0.0.1"
+    port: Port = 8080
+    workers: Count = 1
+    """API processes."""
+    brokers: Count = 1
+    """Embedded Kafka brokers."""
+    partitions: Count = 6
+    """Of every topic, when it is created."""
+    namespace: str = "gavel"
+    """Prefix of topics, groups and Redis keys."""
+    public_url: str | None = None
+    """What viewers' browsers reach this exchange at; by default http://HOST:PORT."""
+    kafka_url: str | None = None
+    """host:port,host:port; `kafka://` in front is allowed."""
+    postgres_url: str | None = None
+    redis_url: str | None = None
+    admin_key: str | None = None
+    token_key: str | None = None
+    """Hex, at least 16 bytes: signs impression and click tokens."""
+    allow_private_endpoints: bool = False
+    trusted_proxies: tuple[str, ...] = ("127.0.0.0/8", "::1/128")
+    publisher_share_bps: Share = 8_000
+    """The publisher's part of the clearing price where no publisher's own terms say otherwise."""
+    log_level: str = "info"
+
+    @property
+    def base_url(self) -> str:
+        return (self.public_url or f"http://{self.host}:{self.port}").rstrip("/")
+
+
+SECRETS = frozenset({"admin_key", "token_key"})
+LISTS = frozenset({"trusted_proxies"})
+DEFAULT_DATA = Path(".gavel")
+FIELD_TYPES: dict[str, Any] = get_type_hints(Settings, include_extras=True)
+
+
+def load(environment: Mapping[str, str] | None = None, *, dotenv: Path = Path(".env"), **overrides: Any) -> Settings:
+    """The settings in force; overrides (from the command line) win over all. Raises InvalidInput with every fault."""
+    environment = os.environ if environment is None else environment
+    given = {**_read_dotenv(dotenv), **environment}
+    # Orchestrators put names of their own behind the prefix: unknown ones are listed by `gavel doctor`, not refused.
+    values: dict[str, Any] = {name: given[variable(name)] for name in FIELD_TYPES if given.get(variable(name))}
+    values |= {name: value for name, value in overrides.items() if value is not None}
+    values = _read_installation(Path(values.get("data", DEFAULT_DATA))) | values
+    faults: list[Fault] = []
+    checked: dict[str, Any] = {}
+    for name, value in values.items():
+        try:
+            checked[name] = _check(name, value)
+        except msgspec.ValidationError as error:
+            faults.append(Fault(variable(name), str(error)))
+    if faults:
+        raise InvalidInput(sorted(faults, key=lambda fault: fault.path))
+    return Settings(**checked)
+
+
+def variable(name: str) -> str:
+    """The environment variable of a setting."""
+    return PREFIX + name.upper()
+
+
+def unknown_variables(environment: Mapping[str, str] | None = None) -> list[str]:
+    """Variables that look like settings and are none: most often a slip of the pen."""
+    known = {variable(name) for name in FIELD_TYPES}
+    return sorted(
+        n for n in (os.environ if environment is None else environment) if n.startswith(PREFIX) and n not in known
+    )
+
+
+def _check(name: str, value: Any) -> Any:
+    field_type = FIELD_TYPES[name]
+    if field_type is Path:
+        return Path(value)
+    if name in LISTS and isinstance(value, str):
+        value = [part.strip() for part in value.split(",") if part.strip()]
+    return msgspec.convert(value, field_type, strict=False)
+
+
+def _read_installation(data: Path) -> dict[str, Any]:
+    try:
+        content = (data / INSTALLATION_FILE).read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    return msgspec.json.decode(content, type=dict[str, Any])
+
+
+def _read_dotenv(path: Path) -> dict[str, str]:
+    """Lines of NAME=value; blank lines and `#` comments are passed over, quotes around a value are taken off."""
+    try:
+        lines = path.read_text().splitlines()
+    except FileNotFoundError:
+        return {}
+    pairs = (line.partition("=") for line in lines if line.strip() and not line.lstrip().startswith("#"))
+    return {name.strip().removeprefix("export "): value.strip().strip("\"'") for name, _, value in pairs}

@@ -1,0 +1,1 @@
+"""The read side: the engine, and one file per read model or cache."""
