@@ -126,10 +126,11 @@ def test_locks_hold_hashes_and_no_addresses() -> None:
 
 def test_links_in_the_documents_lead_somewhere() -> None:
     """Every relative link of a Markdown file names a file that git knows."""
-    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split("\n")
-    broken = []
-    for document in (ROOT / name for name in tracked if name.endswith(".md")):
-        for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", document.read_text()):
-            if "://" not in target and not (document.parent / target).exists():
-                broken.append(f"{where(document)} -> {target}")
+    listing = subprocess.run(["git", "ls-files", "*.md"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    broken = [
+        f"{where(document)} -> {target}"
+        for document in (ROOT / name for name in listing.splitlines())
+        for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", document.read_text())
+        if "://" not in target and not (document.parent / target).exists()
+    ]
     assert not broken, "\n".join(broken)
