@@ -10,6 +10,7 @@ import msgspec
 from domain.auction import Candidate
 
 from domain.catalogue import Bidder, Status
+from domain.errors import GavelError
 from domain.events import EngagementKind, Event, RankedBy
 
 
@@ -85,6 +86,22 @@ class BidderAnswer(NamedTuple):
 
     status: int
     body: bytes
+
+
+class BidderFailed(GavelError):
+    """A bidder gave no usable answer; it costs only the bidder's own bid."""
+
+
+class BidderTimeout(BidderFailed):
+    """The bidder did not answer in time."""
+
+
+class BidderUnreachable(BidderFailed):
+    """No connection to the bidder: refused, unresolvable, untrusted, or an address that is not allowed."""
+
+
+class BidderBroken(BidderFailed):
+    """What the bidder answered is not HTTP, is cut off, or is too large."""
 
 
 class BidderClient(Protocol):
