@@ -48,6 +48,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     admin_key: str | None = None
     token_key: str | None = None
     """Hex, at least 16 bytes: signs impression and click tokens."""
+    pseudonym_key: str | None = None
+    """Hex, at least 16 bytes: turns user and device ids into pseudonyms before they reach the log."""
     allow_private_endpoints: bool = False
     trusted_proxies: tuple[str, ...] = ("127.0.0.0/8", "::1/128")
     publisher_share_bps: Share = 8_000
@@ -59,7 +61,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         return (self.public_url or f"http://{self.host}:{self.port}").rstrip("/")
 
 
-SECRETS = frozenset({"admin_key", "token_key"})
+SECRETS = frozenset({"admin_key", "token_key", "pseudonym_key"})
 LISTS = frozenset({"trusted_proxies"})
 DEFAULT_DATA = Path(".gavel")
 FIELD_TYPES: dict[str, Any] = get_type_hints(Settings, include_extras=True)
