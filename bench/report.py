@@ -1,0 +1,147 @@
+"""The tables: on the terminal while measuring, and as `bench/RESULTS.md`."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from bench import machine
+from bench.cost import Comparison, Cost, median_of
+
+RESULTS = Path(__file__).with_name("RESULTS.md")
+HEADINGS = (
+    "what",
+    "Gavel",
+    "against",
+    "ratio of CPU",
+    "to reach",
+    "ratio of wall",
+    "CPU µs",
+    "wall µs",
+    "p50 / p99 ms",
+)
+MANY = 1_000
+
+
+class Section(msgspec.Struct, frozen=True, kw_only=True):
+    """One measurement's part of the results."""
+
+    title: str
+    method: str
+    """One sentence per line: what ran, for how long, what was counted."""
+    comparisons: Sequence[Comparison] = ()
+    notes: Sequence[str] = ()
+    """What a reader must know beside the figures, for instance a peer that could not run."""
+
+
+def cells(comparison: Comparison) -> tuple[str, ...]:
+    """A comparison as the columns of HEADINGS."""
+    target = comparison.target
+    ratios = comparison.cpu_ratios
+    met = "" if target is None else (" ✓" if target.is_met(statistics.median(ratios)) else " ✗")
+    return (
+        f"{comparison.what} (per {comparison.unit})",
+        comparison.subject,
+        comparison.peer,
+        _spread(ratios),
+        f"{target or ''}{met}",
+        _spread(comparison.wall_ratios),
+        _pair(comparison, lambda cost: cost.cpu_us),
+        _pair(comparison, lambda cost: cost.wall_us),
+        _latencies(comparison),
+    )
+
+
+def show(section: Section, console: Console) -> None:
+    """The section on the terminal."""
+    console.print(f"\n[bold]{section.title}[/bold]")
+    if section.comparisons:
+        table = Table(*HEADINGS, box=box.SIMPLE_HEAD, pad_edge=False)
+        for comparison in section.comparisons:
+            table.add_row(*cells(comparison))
+        console.print(table)
+    for note in section.notes:
+        console.print(note)
+
+
+def write(sections: Iterable[Section], *, seconds: float) -> Path:
+    """All sections of one run into RESULTS.md; returns its path."""
+    RESULTS.write_text("\n".join(_lines(sections, seconds=seconds)) + "\n")
+    return RESULTS
+
+
+def _lines(sections: Iterable[Section], *, seconds: float) -> Iterable[str]:
+    yield "# Results"
+    yield ""
+    yield f"Measured on {datetime.now(UTC):%Y-%m-%d} in one run of {seconds / 60:.0f} minutes: {machine.describe()}."
+    yield "`make bench` measures it again and writes this page."
+    yield ""
+    yield "The same machine carried broker, database, Redis, bidders and load, so CPU time says more than wall time."
+    yield "Gavel and its peer took turns; a ratio is the median of the rounds' ratios, its range in brackets."
+    yield "CPU µs and wall µs are medians, Gavel : peer; wall time is a round's, divided by the operations in it."
+    yield "With “≤” the ratio is cost by cost and smaller is better; with “≥” it is rate by rate and larger is better."
+    for section in sections:
+        yield ""
+        yield f"## {section.title}"
+        yield ""
+        yield section.method
+        if section.comparisons:
+            yield ""
+            yield from markdown_table(HEADINGS, [cells(each) for each in section.comparisons])
+        for note in section.notes:
+            yield ""
+            yield note
+
+
+def markdown_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterable[str]:
+    yield f"| {' | '.join(headings)} |"
+    yield f"|{' --- |' * len(headings)}"
+    for row in rows:
+        yield f"| {' | '.join(row)} |"
+
+
+def figures_table(console: Console, title: str, headings: Sequence[str], rows: Mapping[str, Sequence[str]]) -> None:
+    """A plain table on the terminal, one named row each."""
+    table = Table("", *headings, title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    for name, row in rows.items():
+        table.add_row(name, *row)
+    console.print(table)
+
+
+def _spread(ratios: Sequence[float]) -> str:
+    return f"{statistics.median(ratios):.2f} ({min(ratios):.2f}–{max(ratios):.2f})"
+
+
+def _pair(comparison: Comparison, figure: Callable[[Cost], float]) -> str:
+    subject = median_of(comparison.subject_rounds, figure)
+    peer = median_of(comparison.peer_rounds, figure)
+    return f"{_short(subject)} : {_short(peer)}"
+
+
+def _short(microseconds: float) -> str:
+    return f"{microseconds:,.0f}" if microseconds >= MANY / 10 else f"{microseconds:.1f}"
+
+
+def _latencies(comparison: Comparison) -> str:
+    return " : ".join(
+        f"{median_of(rounds, _p50):.1f} / {median_of(rounds, _p99):.1f}"
+        for rounds in (comparison.subject_rounds, comparison.peer_rounds)
+        if all(cost.latencies for cost in rounds)
+    )
+
+
+def _p50(cost: Cost) -> float:
+    assert cost.latencies is not None
+    return cost.latencies.p50_ms
+
+
+def _p99(cost: Cost) -> float:
+    assert cost.latencies is not None
+    return cost.latencies.p99_ms
