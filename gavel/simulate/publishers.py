@@ -1,0 +1,117 @@
+"""Simulated publishers: an open-loop load, so that a slow exchange is not asked less and looks no better for it."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Iterator
+from decimal import Decimal
+from http import HTTPStatus
+
+import msgspec
+
+from domain.limits import MICROS_PER_UNIT
+from gavel.simulate.bid_requests import SimulatedRequest
+from gavel.simulate.exchange_client import Answer, ExchangeClient, ExchangeUnreachable
+from gavel.simulate.figures import Observations
+from gavel.simulate.viewers import Award, Viewers
+
+VERSION_HEADER = "x-openrtb-version: 2.6\r\n"
+
+
+class _Bid(msgspec.Struct):
+    impid: str
+    price: Decimal
+    adm: str = ""
+
+
+class _SeatBid(msgspec.Struct):
+    bid: list[_Bid]
+    seat: str = ""
+
+
+class _Response(msgspec.Struct):
+    id: str
+    seatbid: list[_SeatBid]
+
+
+_decode_response = msgspec.json.Decoder(_Response).decode
+
+
+def poisson_gaps(rng: random.Random, rate: float, count: int) -> Iterator[float]:
+    """Seconds between `count` arrivals that come `rate` times a second on average."""
+    return (rng.expovariate(rate) for _ in range(count))
+
+
+class Publishers:
+    """Sends bid requests when they are due, whether or not earlier ones were answered."""
+
+    def __init__(self, client: ExchangeClient, viewers: Viewers, observations: Observations) -> None:
+        self._client = client
+        self._viewers = viewers
+        self._seen = observations
+
+    def __repr__(self) -> str:
+        return f"Publishers({self._client!r})"
+
+    async def send(self, requests: Iterator[SimulatedRequest], gaps: Iterator[float]) -> None:
+        """Sends a request after each gap (seconds), then waits for the answers that are outstanding."""
+        loop = asyncio.get_running_loop()
+        due = loop.time()
+        async with asyncio.TaskGroup() as asking:
+            for gap in gaps:
+                due += gap
+                await asyncio.sleep(max(0.0, due - loop.time()))
+                asking.create_task(self._ask(next(requests), due))
+
+    async def _ask(self, request: SimulatedRequest, due: float) -> None:
+        figures = self._seen.figures
+        figures.sent += 1
+        try:
+            answer = await self._client.post("/openrtb2/auction", request.body, VERSION_HEADER)
+        except ExchangeUnreachable:
+            figures.unanswered += 1
+            return
+        self._seen.latency.add((asyncio.get_running_loop().time() - due) * 1_000)
+        if answer.status == HTTPStatus.OK:
+            figures.answered_200 += 1
+            self._read_awards(request, answer)
+        elif answer.status == HTTPStatus.NO_CONTENT:
+            figures.answered_204 += 1
+            self._saw_auction(request, answer)
+        elif answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            figures.answered_5xx += 1
+        else:
+            figures.answered_4xx += 1
+
+    def _saw_auction(self, request: SimulatedRequest, answer: Answer) -> str:
+        auction_id = answer.headers.get("gavel-auction", "")
+        if auction_id:
+            self._seen.saw_auction(auction_id, request.imps, test=request.test)
+        return auction_id
+
+    def _read_awards(self, request: SimulatedRequest, answer: Answer) -> None:
+        try:
+            response = _decode_response(answer.body)
+        except msgspec.DecodeError:
+            self._seen.figures.unreadable += 1
+            return
+        auction_id = self._saw_auction(request, answer)
+        if not auction_id or response.id != request.id:
+            self._seen.figures.unreadable += 1
+            return
+        for seatbid in response.seatbid:
+            for bid in seatbid.bid:
+                price_micros = int(bid.price * MICROS_PER_UNIT)
+                if not request.test:
+                    self._seen.saw_award(auction_id, bid.impid, seatbid.seat, price_micros)
+                award = Award(
+                    imp=(auction_id, bid.impid),
+                    key=f"{request.id}/{bid.impid}",
+                    seat=seatbid.seat,
+                    clearing_price_micros=price_micros,
+                    markup=bid.adm,
+                    viewer=request.viewer,
+                    test=request.test,
+                )
+                self._viewers.show(award)
