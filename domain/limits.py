@@ -20,6 +20,10 @@ REQUEST_BODY_MAX_BYTES: Final = 256 * 1024
 REQUEST_IMPS_MAX: Final = 64
 REQUEST_ID_MAX_CHARS: Final = 256
 REQUEST_DEPTH_MAX: Final = 32
+REQUEST_FAULTS_MAX: Final = 100
+"""More are not listed: who sends them has learned enough."""
+DIMENSION_MAX_PIXELS: Final = 100_000
+"""Wider than any screen."""
 CATALOGUE_BODY_MAX_BYTES: Final = 64 * 1024
 
 # -- an auction's time ---------------------------------------------------------------------------
@@ -35,13 +39,32 @@ BIDDER_TIME_MIN_MS: Final = 5
 BID_RESPONSE_MAX_BYTES: Final = 512 * 1024
 BIDS_PER_RESPONSE_MAX: Final = 256
 MARKUP_MAX_CHARS: Final = 256 * 1024
+NOTICE_URL_MAX_CHARS: Final = 8 * 1024
+"""Notice addresses are kept in the log."""
 CONNECTIONS_PER_BIDDER_MAX: Final = 256
+BID_RESPONSE_HEAD_MAX_BYTES: Final = 16 * 1024
+"""Header lines of one answer, interim (1xx) ones included."""
+BIDDER_CONNECT_MAX_SECONDS: Final = 3
+"""Per address. A connection that comes too late for its call still serves the next one."""
+BIDDER_IDLE_MAX_SECONDS: Final = 30
+BIDDER_URLS_MAX: Final = 4_096
+"""Prepared request heads, and bidders with pools of their own."""
+HOSTS_CACHED_MAX: Final = 4_096
+HOST_FOUND_SECONDS: Final = 30
+HOST_NOT_FOUND_SECONDS: Final = 2
 
 # -- work in flight ------------------------------------------------------------------------------
 AUCTIONS_IN_FLIGHT_MAX: Final = 2_000
 LOG_BYTES_IN_FLIGHT_MAX: Final = 64 * 1024 * 1024
 LOG_ACK_TIMEOUT_MS: Final = 2_000
+LOG_ACK_OVERDUE_MS: Final = 500
+"""With an older write still unacknowledged the log counts as away: new writes are refused at once."""
+LOG_LINGER_MS: Final = 1
+LOG_BATCH_MAX_BYTES: Final = 900 * 1024
+"""Below the 1 MiB that a broker takes by default; no event may be larger."""
 SPOOL_MAX_BYTES: Final = 1024 * 1024 * 1024
+SPOOL_FILE_MAX_BYTES: Final = 8 * 1024 * 1024
+"""What a killed process may write a second time at most."""
 
 # -- engagements ---------------------------------------------------------------------------------
 TOKEN_MAX_CHARS: Final = 2_048
@@ -50,4 +73,6 @@ CLICK_EXPIRY_SECONDS: Final = 24 * 3_600
 ENGAGEMENTS_PER_IP_MINUTE_MAX: Final = 600
 
 assert PRICE_MAX_MICROS < 2**44, "a deal's preference is added above the price in a Redis score"
+assert LOG_LINGER_MS < LOG_ACK_OVERDUE_MS < LOG_ACK_TIMEOUT_MS
+assert LOG_BATCH_MAX_BYTES < LOG_BYTES_IN_FLIGHT_MAX
 assert BIDDER_TIME_MIN_MS < ANSWER_RESERVE_MS < TMAX_DEFAULT_MS < TMAX_MAX_MS
