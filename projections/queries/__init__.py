@@ -1,0 +1,1 @@
+"""What the read models answer: one file per subject, plain structs in the shapes of the public contract."""

@@ -1,0 +1,262 @@
+"""All tables of the read side: the metadata that queries and migrations share.
+
+Everything in here can be dropped and rebuilt from the log, the operator's dead letters included.
+Texts that come from outside are stored as `text`, JSON too: as the log has it, byte for byte, and with nothing
+in it that a JSON type could refuse. Cast it (`request::json`) to look inside.
+Tables that grow with traffic are partitioned by the UTC day of the auction; see `projections/day_partitions.py`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    Boolean,
+    Column,
+    Date,
+    DateTime,
+    Double,
+    Identity,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Numeric,
+    SmallInteger,
+    Table,
+    Text,
+    UniqueConstraint,
+    Uuid,
+    text,
+)
+from sqlalchemy.types import TypeEngine
+
+metadata = MetaData(
+    naming_convention={
+        "pk": "%(table_name)s_pkey",
+        "uq": "%(table_name)s_%(column_0_N_name)s_key",
+        "ix": "ix_%(column_0_N_label)s",
+    }
+)
+
+BY_DAY = "RANGE (day)"
+
+
+def _given(name: str, kind: type[TypeEngine[Any]]) -> Column[Any]:
+    """A column that always has a value."""
+    return Column(name, kind, nullable=False)
+
+
+def _instant(name: str) -> Column[Any]:
+    return Column(name, DateTime(timezone=True), nullable=False)
+
+
+def _auction_key() -> list[Column[Any]]:
+    """The day follows from the auction's id (UUIDv7), so it adds nothing to a key but the partition."""
+    return [Column("day", Date, primary_key=True), Column("auction_id", Uuid, primary_key=True)]
+
+
+def _event_key() -> list[Column[Any]]:
+    return [*_auction_key(), Column("event_id", Uuid, primary_key=True)]
+
+
+# -- the engine -----------------------------------------------------------------------------------
+
+projection_states = Table(
+    "projection_states",
+    metadata,
+    Column("projection", Text, primary_key=True),
+    Column("generation", Integer, nullable=False, server_default="1"),
+    # Why nothing is applied any more; absent while the projection runs.
+    Column("stopped_reason", Text),
+)
+
+projection_offsets = Table(
+    "projection_offsets",
+    metadata,
+    Column("projection", Text, primary_key=True),
+    Column("topic", Text, primary_key=True),
+    Column("partition", Integer, primary_key=True, autoincrement=False),
+    _given("next_offset", BigInteger),
+    # While next_offset is below it, what is applied is a replay.
+    Column("rebuild_until", BigInteger, nullable=False, server_default="0"),
+)
+
+dead_letters = Table(
+    "dead_letters",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    _given("projection", Text),
+    _given("topic", Text),
+    _given("partition", Integer),
+    _given("offset", BigInteger),
+    # Kafka keys and values are bytes: a dead letter may hold anything.
+    Column("key", LargeBinary),
+    Column("payload", LargeBinary),
+    _given("error", Text),
+    Column("parked_at", DateTime(timezone=True), nullable=False, server_default=text("now()")),
+    UniqueConstraint("projection", "topic", "partition", "offset"),
+)
+
+# -- catalogue ------------------------------------------------------------------------------------
+
+entities = Table(
+    "entities",
+    metadata,
+    Column("id", Text, primary_key=True),
+    _given("kind", Text),
+    _given("version", Integer),
+    _given("status", Text),
+    _given("terms", Text),
+    _instant("created_at"),
+    _instant("updated_at"),
+    Index(None, "kind", "id"),
+)
+
+# -- auction_log ----------------------------------------------------------------------------------
+
+auctions = Table(
+    "auctions",
+    metadata,
+    *_auction_key(),
+    _instant("at"),
+    _given("request_id", Text),
+    _given("auction_type", SmallInteger),
+    _given("currency", Text),
+    _given("tmax_ms", Integer),
+    _given("test", Boolean),
+    # Of the first imp: what lists filter by.
+    _given("publisher_id", Text),
+    _given("site", Text),
+    _given("country", Text),
+    _given("device_type", SmallInteger),
+    # JSON list of `ImpOffered`.
+    _given("imps", Text),
+    _given("request", Text),
+    postgresql_partition_by=BY_DAY,
+)
+
+auction_outcomes = Table(
+    "auction_outcomes",
+    metadata,
+    *_event_key(),
+    _given("imp_id", Text),
+    _given("bidder_id", Text),
+    # 'placed', or the refusal's own status.
+    _given("outcome", Text),
+    Column("code", Integer),
+    Column("reason", Text),
+    Column("bid_id", Text),
+    _given("seat", Text),
+    Column("price_micros", BigInteger),
+    Column("currency", Text),
+    Column("latency_ms", Double),
+    Column("deal_id", Text),
+    Column("crid", Text),
+    # JSON list of `OtherBid`, absent when there were none.
+    Column("other_bids", Text),
+    postgresql_partition_by=BY_DAY,
+)
+
+auction_awards = Table(
+    "auction_awards",
+    metadata,
+    *_event_key(),
+    _instant("at"),
+    _given("imp_id", Text),
+    _given("sold", Boolean),
+    # All that follows is absent for an unsold imp, except held_ms and the reason that only it has.
+    Column("bidder_id", Text),
+    Column("bid_id", Text),
+    Column("seat", Text),
+    Column("price_micros", BigInteger),
+    Column("clearing_price_micros", BigInteger),
+    Column("revenue_micros", BigInteger),
+    Column("fee_micros", BigInteger),
+    Column("currency", Text),
+    Column("auction_type", SmallInteger),
+    Column("deal_id", Text),
+    Column("ranking", ARRAY(Text)),
+    Column("ranked_by", Text),
+    _given("held_ms", Double),
+    Column("reason", Text),
+    postgresql_partition_by=BY_DAY,
+)
+
+auction_engagements = Table(
+    "auction_engagements",
+    metadata,
+    *_event_key(),
+    _instant("at"),
+    _given("kind", Text),
+    _given("imp_id", Text),
+    _given("bidder_id", Text),
+    _given("bid_id", Text),
+    _given("verdict", Text),
+    _given("reason", Text),
+    postgresql_partition_by=BY_DAY,
+)
+
+# -- delivery -------------------------------------------------------------------------------------
+
+DELIVERY_DIMENSIONS = (
+    "publisher_id",
+    "placement_id",
+    "site",
+    "country",
+    "device_type",
+    "bidder_id",
+    "campaign_id",
+    "ad_id",
+    "currency",
+)
+DELIVERY_COUNTS = (
+    "requests",
+    "imps",
+    "bids",
+    "wins",
+    "impressions_gross",
+    "impressions",
+    "clicks_gross",
+    "clicks",
+)
+DELIVERY_MONEY = ("spend_nanos", "revenue_nanos", "fee_nanos")
+
+delivery = Table(
+    "delivery",
+    metadata,
+    # The hour of the event, UTC.
+    Column("hour", DateTime(timezone=True), primary_key=True),
+    *(
+        Column(name, SmallInteger if name == "device_type" else Text, primary_key=True, autoincrement=False)
+        for name in DELIVERY_DIMENSIONS
+    ),
+    *(_given(name, BigInteger) for name in DELIVERY_COUNTS),
+    # Not bigint: 2^63 nano-units are 9.2e9 units, and an hour of a weak currency must never park good money.
+    *(Column(name, Numeric(38, 0), nullable=False) for name in DELIVERY_MONEY),
+)
+
+delivery_engagements = Table(
+    "delivery_engagements",
+    metadata,
+    *_event_key(),
+    _given("imp_id", Text),
+    _given("kind", Text),
+    # It is the one engagement of its kind that counts net.
+    _given("counted", Boolean),
+    Index(
+        "delivery_engagements_counted_key",
+        "day",
+        "auction_id",
+        "imp_id",
+        "kind",
+        unique=True,
+        postgresql_where=text("counted"),
+    ),
+    postgresql_partition_by=BY_DAY,
+)
+
+DAILY_TABLES = tuple(table.name for table in metadata.sorted_tables if "day" in table.primary_key.columns)
+"""The tables that have a partition per UTC day."""
