@@ -1,0 +1,199 @@
+"""OpenRTB JSON to checked values: requests as a whole, responses bid by bid."""
+
+from __future__ import annotations
+
+from decimal import InvalidOperation
+from typing import Any
+
+import msgspec
+
+from domain.errors import Fault, InvalidInput
+from domain.limits import BIDS_PER_RESPONSE_MAX, REQUEST_DEPTH_MAX
+from domain.openrtb.faults import ROOT, TOO_DEEP, request_faults, text_faults
+from domain.openrtb.fields import Cpm, Identifier, cpm_from_json
+from domain.openrtb.nesting import nests_deeper_than
+from domain.openrtb.request import BidRequest
+from domain.openrtb.response import Bid, BidResponse, SeatBid
+from domain.openrtb.rules import broken_rules
+
+Members = dict[str, msgspec.Raw]
+"""A JSON object's members, each value as it came."""
+
+
+class ParsedRequest(msgspec.Struct, frozen=True, gc=False):
+    """A request that keeps all rules, typed, and its top-level members as they came, unknown ones included."""
+
+    request: BidRequest
+    members: Members
+
+
+class ParsedBid(msgspec.Struct, frozen=True, gc=False):
+    """A bid of the right shape, and what the seat around it says."""
+
+    bid: Bid
+    raw: msgspec.Raw
+    """The bid as it came, unknown fields included."""
+    seat: str
+    """Empty where the bidder names none."""
+    group: int
+
+    def members(self) -> Members:
+        """The bid's fields, each as it came, for passing it on."""
+        return _decode_members(self.raw)
+
+    def ext_members(self) -> Members:
+        """The fields of the bid's `ext`; empty where it has none."""
+        return (_decode_members_or_null(self.bid.ext) or {}) if isinstance(self.bid.ext, msgspec.Raw) else {}
+
+
+class MalformedBid(msgspec.Struct, frozen=True):
+    """A bid (or a whole seat) that cannot be read: where and why, and whose it is as far as that can be told."""
+
+    path: str
+    reason: str
+    bid_id: str | None = None
+    impid: str | None = None
+
+
+class ParsedResponse(msgspec.Struct, frozen=True):
+    """A bidder's answer: its good bids, its bad ones, and the response around them. No bids at all is a no-bid."""
+
+    response: BidResponse
+    bids: tuple[ParsedBid, ...]
+    malformed: tuple[MalformedBid, ...]
+
+
+def _decoder(kind: Any) -> Any:
+    return msgspec.json.Decoder(kind, dec_hook=cpm_from_json, float_hook=Cpm).decode
+
+
+_decode_request = _decoder(BidRequest)
+_decode_response = _decoder(BidResponse)
+_decode_seat = _decoder(SeatBid)
+_decode_bid = _decoder(Bid)
+_decode_identifier = _decoder(Identifier)
+_decode_members = msgspec.json.Decoder(Members).decode
+_decode_members_or_null = msgspec.json.Decoder(Members | None).decode
+_decode_anything = msgspec.json.Decoder().decode
+_NOT_DECODABLE = (msgspec.DecodeError, UnicodeDecodeError, InvalidOperation)
+_OBJECT_OR_NULL_START = (b"{", b"n")
+_ESCAPED_NUL = b"\\u0000"
+
+
+def parse_request(body: bytes) -> ParsedRequest:
+    """The request in `body`, checked against section 3 of the specification.
+
+    Unknown fields and codes are tolerated and kept. Raises InvalidInput with every fault, each with its path.
+    """
+    try:
+        request = _decode_request(body)
+        members = _decode_members(body)
+        # The typed decoder skips what it does not know: this one looks at those numbers and texts too.
+        _decode_anything(body)
+    except RecursionError:
+        raise InvalidInput([TOO_DEEP]) from None
+    except _NOT_DECODABLE as error:
+        raise InvalidInput(request_faults(body, str(error))) from None
+    if nests_deeper_than(REQUEST_DEPTH_MAX, body):
+        raise InvalidInput([TOO_DEEP])
+    if broken_rules(request) or _ESCAPED_NUL in body:
+        # The escape may be one of a backslash, so that nothing is wrong after all.
+        faults = request_faults(body)
+        if faults:
+            raise InvalidInput(faults)
+    return ParsedRequest(request, members)
+
+
+def parse_response(body: bytes) -> ParsedResponse:
+    """The response in `body`; a bad bid costs only itself.
+
+    `{}`, no `seatbid`, or an empty one are no-bids (section 7.1). Bids above BIDS_PER_RESPONSE_MAX are passed over.
+    Raises InvalidInput when the body is no JSON object, is nested too deep, or a field of the response is bad.
+    """
+    try:
+        response = _decode_response(body)
+    except RecursionError:
+        raise InvalidInput([TOO_DEEP]) from None
+    except _NOT_DECODABLE as error:
+        raise InvalidInput([_fault(error)]) from None
+    if nests_deeper_than(REQUEST_DEPTH_MAX, body):
+        raise InvalidInput([TOO_DEEP])
+    bids: list[ParsedBid] = []
+    malformed: list[MalformedBid] = []
+    if response.seatbid:
+        suspicious = _ESCAPED_NUL in body or not _is_utf8(body)
+        for index, seat in enumerate(response.seatbid):
+            _read_seat(seat, f"seatbid[{index}]", bids, malformed, suspicious=suspicious)
+    return ParsedResponse(response, tuple(bids), tuple(malformed))
+
+
+def _read_seat(
+    raw: msgspec.Raw, path: str, bids: list[ParsedBid], malformed: list[MalformedBid], *, suspicious: bool
+) -> None:
+    """Adds the seat's bids to the good or to the bad ones."""
+    if len(bids) + len(malformed) >= BIDS_PER_RESPONSE_MAX:
+        return
+    try:
+        seat = _decode_seat(raw)
+    except _NOT_DECODABLE as error:
+        malformed.append(_malformed(_fault(error, path)))
+        return
+    name = seat.seat or ""
+    if suspicious and "\0" in name:
+        malformed.append(MalformedBid(f"{path}.seat", "the character NUL is not allowed"))
+        return
+    for index, each in enumerate(seat.bid[: BIDS_PER_RESPONSE_MAX - len(bids) - len(malformed)]):
+        try:
+            bid = _decode_bid(each)
+        except _NOT_DECODABLE as error:
+            malformed.append(_malformed(_fault(error, f"{path}.bid[{index}]"), each))
+            continue
+        fault = _hidden_fault(bid, each, suspicious=suspicious)
+        if fault is None:
+            bids.append(ParsedBid(bid, each, name, seat.group))
+        else:
+            where = f"{path}.bid[{index}]" if fault.path == ROOT else f"{path}.bid[{index}].{fault.path}"
+            malformed.append(MalformedBid(where, fault.message, bid.id, bid.impid))
+
+
+def _hidden_fault(bid: Bid, raw: msgspec.Raw, *, suspicious: bool) -> Fault | None:
+    """The first thing wrong with the bid that its types do not show."""
+    if isinstance(bid.ext, msgspec.Raw) and bytes(memoryview(bid.ext)[:1]) not in _OBJECT_OR_NULL_START:
+        return Fault("ext", "Expected `object`")
+    return next(iter(text_faults(bytes(raw))), None) if suspicious else None
+
+
+def _malformed(fault: Fault, raw: msgspec.Raw | None = None) -> MalformedBid:
+    """The bid that the fault was found in, with its ids where they can be read."""
+    if raw is None:
+        return MalformedBid(fault.path, fault.message)
+    try:
+        members = _decode_members(raw)
+    except msgspec.DecodeError:
+        return MalformedBid(fault.path, fault.message)
+    return MalformedBid(fault.path, fault.message, _identifier(members.get("id")), _identifier(members.get("impid")))
+
+
+def _identifier(raw: msgspec.Raw | None) -> str | None:
+    try:
+        return None if raw is None else _decode_identifier(raw)
+    except _NOT_DECODABLE:
+        return None
+
+
+def _fault(error: Exception, path: str = "") -> Fault:
+    """The decoder's complaint, its path taken out of its words and put behind `path`."""
+    if isinstance(error, InvalidOperation):
+        return Fault(path or ROOT, "a number is out of range")
+    message, _, where = str(error).partition(" - at `$")
+    return Fault((path + where.rstrip("`")).lstrip(".") or ROOT, message)
+
+
+def _is_utf8(body: bytes) -> bool:
+    if body.isascii():
+        return True
+    try:
+        body.decode()
+    except UnicodeDecodeError:
+        return False
+    return True

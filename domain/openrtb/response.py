@@ -1,0 +1,73 @@
+"""The response side of OpenRTB 2.6 (release 202606), section 4.2."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+
+from domain.limits import MARKUP_MAX_CHARS
+from domain.openrtb.fields import Cpm, Currency, Identifier, Integer, Name, NoticeUrl, Pixels
+from domain.openrtb.request import RtbObject
+
+Markup = Annotated[str, msgspec.Meta(max_length=MARKUP_MAX_CHARS)]
+
+
+class BidResponse(RtbObject, frozen=True, kw_only=True):
+    """A bidder's answer. Section 4.2.1 requires `id`, section 7.1 lets `{}` stand for no bid."""
+
+    id: str = ""
+    seatbid: tuple[msgspec.Raw, ...] | None = None
+    """Each a SeatBid, still undecoded, so that a bad one costs only itself."""
+    bidid: str | None = None
+    cur: Currency = "USD"
+    customdata: str | None = None
+    nbr: Integer | None = None
+
+
+class SeatBid(RtbObject, frozen=True, kw_only=True):
+    """The bids of one seat. Section 4.2.2."""
+
+    bid: tuple[msgspec.Raw, ...]
+    """Each a Bid, still undecoded, so that a bad one costs only itself."""
+    seat: Name | None = None
+    group: Integer = 0
+    """1: the bids win or lose as a whole."""
+
+
+class Bid(RtbObject, frozen=True, kw_only=True):
+    """An offer for one imp. Section 4.2.3."""
+
+    id: Identifier
+    impid: Identifier
+    price: Cpm
+    """CPM in the response's `cur`."""
+    nurl: NoticeUrl | None = None
+    burl: NoticeUrl | None = None
+    lurl: NoticeUrl | None = None
+    adm: Markup | None = None
+    adid: str | None = None
+    adomain: tuple[Name, ...] | None = None
+    bundle: str | None = None
+    iurl: str | None = None
+    cid: str | None = None
+    crid: Name | None = None
+    tactic: str | None = None
+    cattax: Integer = 1
+    cat: tuple[str, ...] | None = None
+    attr: tuple[Integer, ...] | None = None
+    apis: tuple[Integer, ...] | None = None
+    api: Integer | None = None
+    protocol: Integer | None = None
+    qagmediarating: Integer | None = None
+    language: str | None = None
+    langb: str | None = None
+    dealid: Name | None = None
+    w: Pixels | None = None
+    h: Pixels | None = None
+    wratio: Integer | None = None
+    hratio: Integer | None = None
+    exp: Integer | None = None
+    dur: Integer | None = None
+    mtype: Integer | None = None
+    slotinpod: Integer = 0
