@@ -1,0 +1,58 @@
+"""The application: every route, and what holds for all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import TYPE_CHECKING
+
+from litestar import Litestar, Router
+from litestar.datastructures import State
+from litestar.di import Provide
+
+from api.access import admin_only
+from api.health import livez, metrics, readyz, reporting_log_health
+from api.problems import explain_problem, render_problem
+from api.write.bid_requests import bid_requests
+from api.write.clicks import clicks
+from api.write.impressions import impressions
+from domain.limits import CATALOGUE_BODY_MAX_BYTES
+
+if TYPE_CHECKING:
+    from api.services import ApiServices
+
+Lifespan = Callable[[Litestar], AbstractAsyncContextManager[None]]
+
+
+def create_app(services: ApiServices, lifespan: Sequence[Lifespan] = ()) -> Litestar:
+    """The ASGI application over `services`; `lifespan` opens and closes them."""
+    return Litestar(
+        route_handlers=[
+            bid_requests(services),
+            impressions(services),
+            clicks(services),
+            _v1(services),
+            livez,
+            readyz,
+            metrics,
+            explain_problem,
+        ],
+        dependencies={"services": Provide(lambda: services, sync_to_thread=False)},
+        exception_handlers={Exception: render_problem},
+        # No request log: `/metrics` counts, and the log of events is the record of what was done.
+        logging_config=None,
+        lifespan=[*lifespan, _live_feed, reporting_log_health],
+        request_max_body_size=CATALOGUE_BODY_MAX_BYTES,
+        state=State({"services": services}),
+        debug=False,
+        openapi_config=None,
+    )
+
+
+def _v1(services: ApiServices) -> Router:
+    return Router("/v1", route_handlers=[], guards=[admin_only(services.admin_key)])
+
+
+def _live_feed(app: Litestar) -> AbstractAsyncContextManager[None]:
+    services: ApiServices = app.state["services"]
+    return services.live.running()

@@ -1,0 +1,1 @@
+"""Figures of the last seconds, streamed to browsers."""

@@ -1,0 +1,80 @@
+"""What Prometheus scrapes at `/metrics`.
+
+With several API processes each keeps its figures in a file of `PROMETHEUS_MULTIPROC_DIR`, so that any of them
+answers for all.
+"""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
+
+AUCTION_SECONDS = (0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0, 2.5, 5.0)
+AUCTION_RESULTS = ("awarded", "no_bid", "invalid", "unavailable", "overloaded", "failed")
+OUTCOMES = ("won", "lost", "refused", "no_bid", "timeout", "error", "skipped")
+VERDICTS = ("valid", "duplicate", "expired", "forged", "bot", "rate_limited", "test", "unavailable")
+
+
+class Metrics:
+    """The figures of one process; the children of the hot path are looked up once."""
+
+    def __init__(self, multiprocess_dir: str | None = None) -> None:
+        self._multiprocess_dir = multiprocess_dir
+        self._registry = CollectorRegistry()
+        auctions = Counter("gavel_auctions", "Bid requests answered.", ["result"], registry=self._registry)
+        outcomes = Counter(
+            "gavel_bidder_outcomes", "What came of asking a bidder for an imp.", ["status"], registry=self._registry
+        )
+        engagements = Counter(
+            "gavel_engagements", "Pixels and clicks that were fetched.", ["kind", "verdict"], registry=self._registry
+        )
+        self._auctions = {result: auctions.labels(result) for result in AUCTION_RESULTS}
+        self._outcomes = {status: outcomes.labels(status) for status in OUTCOMES}
+        self._engagements = {
+            (kind, verdict): engagements.labels(kind, verdict)
+            for kind in ("impression", "click")
+            for verdict in VERDICTS
+        }
+        self._auction_seconds = Histogram(
+            "gavel_auction_seconds",
+            "From a bid request's arrival to its answer.",
+            buckets=AUCTION_SECONDS,
+            registry=self._registry,
+        )
+        self._log_healthy = Gauge(
+            "gavel_log_healthy", "1 while Kafka acknowledges.", registry=self._registry, multiprocess_mode="livemin"
+        )
+        self._spool_pending = Gauge(
+            "gavel_spool_pending_bytes",
+            "Engagements on disk that wait for Kafka.",
+            registry=self._registry,
+            multiprocess_mode="livesum",
+        )
+
+    def __repr__(self) -> str:
+        return f"Metrics(multiprocess_dir={self._multiprocess_dir!r})"
+
+    def auction(self, result: str, seconds: float) -> None:
+        """A bid request was answered; `result` is one of AUCTION_RESULTS."""
+        self._auctions[result].inc()
+        self._auction_seconds.observe(seconds)
+
+    def outcome(self, status: str) -> None:
+        """A bidder was considered for an imp; `status` is one of OUTCOMES."""
+        self._outcomes[status].inc()
+
+    def engagement(self, kind: str, verdict: str) -> None:
+        """A pixel or click address was fetched; `verdict` is one of VERDICTS."""
+        self._engagements[kind, verdict].inc()
+
+    def log_health(self, *, healthy: bool, spool_pending_bytes: int) -> None:
+        self._log_healthy.set(healthy)
+        self._spool_pending.set(spool_pending_bytes)
+
+    def exposition(self) -> bytes:
+        """All processes' figures in Prometheus' text format 0.0.4."""
+        if self._multiprocess_dir is None:
+            return generate_latest(self._registry)
+        registry = CollectorRegistry()
+        MultiProcessCollector(registry, path=self._multiprocess_dir)  # type: ignore[no-untyped-call] # untyped library
+        return generate_latest(registry)

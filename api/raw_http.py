@@ -1,0 +1,130 @@
+"""The little HTTP that raw ASGI routes need: a bounded body, plain answers, problems.
+
+Hot routes stay below the framework, which would cost more than the auction itself.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterable, Mapping
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+from api.problems import PROBLEM_JSON, ProblemRaised, problem_of
+from domain.errors import Fault, InvalidInput
+
+if TYPE_CHECKING:
+    from litestar.types import Receive, Send
+
+Headers = Mapping[bytes, bytes]
+"""Lower-case names; of a repeated one the last."""
+RawHeaders = Iterable[tuple[bytes, bytes]]
+
+GZIP_WINDOW = 31
+"""zlib's number for a gzip member with the largest window."""
+GZIP_LEVEL = 1
+WORTH_COMPRESSING_BYTES = 1_024
+
+
+class ClientLeft(Exception):
+    """The client hung up before its request was complete: nobody is there to be answered."""
+
+
+async def read_body(headers: Headers, receive: Receive, limit_bytes: int) -> bytes:
+    """The request's body, decompressed.
+
+    Raises ProblemRaised: 413 as soon as more than `limit_bytes` are announced, received or unpacked; 415 for an
+    encoding other than gzip. Raises InvalidInput for broken gzip and ClientLeft when the client hung up.
+    """
+    announced = headers.get(b"content-length")
+    if announced is not None and announced.isdigit() and int(announced) > limit_bytes:
+        raise _too_large(limit_bytes)
+    encoding = headers.get(b"content-encoding", b"identity").strip().lower()
+    if encoding not in {b"identity", b"gzip", b"x-gzip", b""}:
+        raise ProblemRaised(
+            "unsupported-media-type",
+            f"Content-Encoding {encoding.decode('latin-1')!r} is not gzip",
+            headers={"Accept-Encoding": "gzip"},
+        )
+    body = await _receive_all(receive, limit_bytes)
+    return gunzip(body, limit_bytes) if encoding.endswith(b"gzip") else body
+
+
+async def _receive_all(receive: Receive, limit_bytes: int) -> bytes:
+    message = await receive()
+    if message["type"] == "http.request" and not message.get("more_body"):
+        body = message.get("body", b"")
+        if len(body) > limit_bytes:
+            raise _too_large(limit_bytes)
+        return body
+    received = bytearray()
+    while message["type"] == "http.request":
+        received += message.get("body", b"")
+        if len(received) > limit_bytes:
+            raise _too_large(limit_bytes)
+        if not message.get("more_body"):
+            return bytes(received)
+        message = await receive()
+    raise ClientLeft
+
+
+def gunzip(compressed: bytes, limit_bytes: int) -> bytes:
+    """Unpacks gzip (of several members too), never more than the limit: a bomb is a ProblemRaised of 413."""
+    unpacked = b""
+    try:
+        while True:
+            member = zlib.decompressobj(GZIP_WINDOW)
+            unpacked += member.decompress(compressed, limit_bytes + 1 - len(unpacked))
+            if len(unpacked) > limit_bytes:
+                raise _too_large(limit_bytes)
+            if not member.eof:
+                raise InvalidInput([Fault("", "the gzip body is cut off")])
+            if not member.unused_data:
+                return unpacked
+            compressed = member.unused_data
+    except zlib.error as error:
+        raise InvalidInput([Fault("", f"the body is not gzip: {error}")]) from error
+
+
+def accepts_gzip(headers: Headers) -> bool:
+    """Whether the client asks for gzip, and does not take it back with `q=0`."""
+    accepted = headers.get(b"accept-encoding")
+    if accepted is None or b"gzip" not in accepted:
+        return False
+    for offer in accepted.lower().split(b","):
+        coding, _, quality = offer.partition(b";")
+        if coding.strip() == b"gzip":
+            return quality.replace(b" ", b"").rstrip(b"0") not in {b"q=", b"q=0."}
+    return False
+
+
+def gzip(body: bytes) -> bytes:
+    """Packed fast rather than small."""
+    packer = zlib.compressobj(GZIP_LEVEL, zlib.DEFLATED, GZIP_WINDOW)
+    return packer.compress(body) + packer.flush()
+
+
+async def respond(
+    send: Send, status: int, headers: list[tuple[bytes, bytes]], body: bytes = b"", *, is_head: bool = False
+) -> None:
+    """Sends a whole answer; `headers` have no Content-Length yet. To a HEAD it only tells the body's length."""
+    if status != HTTPStatus.NO_CONTENT:
+        headers.append((b"content-length", str(len(body)).encode()))
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": b"" if is_head else body, "more_body": False})
+
+
+async def respond_problem(send: Send, error: Exception) -> None:
+    """Answers an error as problem+json."""
+    answer = problem_of(error)
+    headers = [(name.lower().encode(), value.encode("latin-1", "replace")) for name, value in answer.headers.items()]
+    await respond(send, answer.status, [(b"content-type", PROBLEM_JSON.encode()), *headers], answer.body)
+
+
+def not_allowed(method: str, allowed: str) -> ProblemRaised:
+    """405 with the methods that are allowed."""
+    return ProblemRaised("method-not-allowed", f"{method} is not one of {allowed}", headers={"Allow": allowed})
+
+
+def _too_large(limit_bytes: int) -> ProblemRaised:
+    return ProblemRaised("body-too-large", f"the limit is {limit_bytes} bytes, decompressed")

@@ -1,0 +1,51 @@
+"""What the routes need, filled by the composition root.
+
+The objects may still be unconnected when the application is made: the lifespan opens and closes them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from litestar.di import NamedDependency
+from litestar.params import SkipValidation
+
+if TYPE_CHECKING:
+    from redis.asyncio import Redis
+    from sqlalchemy.ext.asyncio import AsyncEngine
+
+    from api.client_address import ClientAddresses
+    from api.health import LogHealth
+    from api.live.feed import LiveFeed
+    from api.metrics import Metrics
+    from commands.change_catalogue import RegisterBidder
+    from commands.hold_auction import HoldAuction
+    from commands.record_engagement import RecordEngagement
+    from domain.names import Names
+    from projections.watermarks import Watermarks
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ApiServices:
+    """One API process's command objects, read models and settings."""
+
+    hold_auction: HoldAuction
+    record_engagement: RecordEngagement
+    register_bidder: RegisterBidder
+    database: AsyncEngine
+    """The read models."""
+    redis: Redis
+    watermarks: Watermarks
+    names: Names
+    live: LiveFeed
+    log_health: LogHealth
+    metrics: Metrics
+    client_addresses: ClientAddresses
+    admin_key: str = field(repr=False)
+    base_url: str
+    """What clients reach this exchange at, without a slash at the end."""
+
+
+Services = NamedDependency[SkipValidation[ApiServices]]
+"""How a handler asks for them."""

@@ -1,0 +1,1 @@
+"""Routes that turn requests into commands; the hot ones are raw ASGI."""

@@ -1,0 +1,95 @@
+"""`POST /openrtb2/auction`: one bid request in, one answer out, everything that happened in between logged."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from litestar import asgi
+from litestar.types import HTTPScope, Receive, Send
+
+from api.problems import ProblemRaised
+from api.raw_http import (
+    WORTH_COMPRESSING_BYTES,
+    ClientLeft,
+    Headers,
+    accepts_gzip,
+    gzip,
+    not_allowed,
+    read_body,
+    respond,
+    respond_problem,
+)
+from domain.errors import GavelError, InvalidInput, Overloaded
+from domain.limits import REQUEST_BODY_MAX_BYTES
+
+if TYPE_CHECKING:
+    from litestar.handlers import ASGIRouteHandler
+
+    from api.services import ApiServices
+    from commands.hold_auction import AuctionResult
+
+OPENRTB_VERSION = (b"x-openrtb-version", b"2.6")
+JSON = (b"content-type", b"application/json")
+VARIES = (b"vary", b"accept-encoding")
+
+
+def bid_requests(services: ApiServices) -> ASGIRouteHandler:
+    """The route, below the framework: see docs/decisions for what that saves."""
+
+    @asgi("/openrtb2/auction", copy_scope=False, name="hold_auction")
+    async def hold_auction(scope: HTTPScope, receive: Receive, send: Send) -> None:
+        clock = asyncio.get_running_loop().time
+        arrived = clock()
+        headers = dict(scope["headers"])
+        try:
+            _check(scope["method"], headers)
+            body = await read_body(headers, receive, REQUEST_BODY_MAX_BYTES)
+            result = await services.hold_auction(
+                body, received_at_monotonic=arrived, client_ip=services.client_addresses.of(scope)
+            )
+        except ClientLeft:
+            return
+        except (GavelError, ProblemRaised) as error:
+            services.metrics.auction(_result_of(error), clock() - arrived)
+            await respond_problem(send, error)
+            return
+        except Exception:
+            services.metrics.auction("failed", clock() - arrived)
+            raise
+        services.metrics.auction("awarded" if result.body else "no_bid", clock() - arrived)
+        await _answer(send, result, compress=accepts_gzip(headers))
+
+    return hold_auction
+
+
+def _check(method: str, headers: Headers) -> None:
+    if method != "POST":
+        raise not_allowed(method, "POST")
+    content_type = headers.get(b"content-type")
+    if content_type is None:
+        return
+    media_type = content_type.partition(b";")[0].strip().lower()
+    if media_type not in {b"application/json", b""}:
+        raise ProblemRaised(
+            "unsupported-media-type",
+            f"Content-Type {media_type.decode('latin-1')!r} is not application/json",
+            headers={"Accept-Post": "application/json"},
+        )
+
+
+def _result_of(error: Exception) -> str:
+    if isinstance(error, InvalidInput | ProblemRaised):
+        return "invalid"
+    return "overloaded" if isinstance(error, Overloaded) else "unavailable"
+
+
+async def _answer(send: Send, result: AuctionResult, *, compress: bool) -> None:
+    headers = [(b"gavel-auction", result.auction_id.encode()), OPENRTB_VERSION]
+    body = result.body
+    if body:
+        headers += (JSON, VARIES)
+        if compress and len(body) >= WORTH_COMPRESSING_BYTES:
+            headers.append((b"content-encoding", b"gzip"))
+            body = gzip(body)
+    await respond(send, result.status, headers, body)
