@@ -29,6 +29,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     data: Path = Path(".gavel")
     """Folder of the embedded servers, the spool and the installation file."""
+    cache: Path = Path("~/.cache/gavel")
+    """Where the Kafka broker's files are kept, for all installations of this user."""
     host: str = "127.0.0.1"
     port: Port = 8080
     workers: Count = 1

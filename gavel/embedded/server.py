@@ -1,0 +1,130 @@
+"""What the embedded servers have in common: prepared, started, waited for, and their last words when they die."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import time
+from abc import ABC, abstractmethod
+from pathlib import Path
+
+from gavel import child
+from gavel.child import Child, Program
+from gavel.embedded.folder import DataFolder
+from gavel.embedded.orphans import running
+from gavel.errors import CannotRun, explained
+
+READY_SECONDS = 90.0
+POLL_SECONDS = 0.05
+LAST_WORDS_BYTES = 16 * 1024
+COMPLAINTS = (
+    ("No space left on device", "the disk is full: free some space, or name a folder on another disk (--data)"),
+    ("Address already in use", "its port was taken in the meantime: start again"),
+    ("Permission denied", "it may not read or write its files: check their owner"),
+    ("Cannot allocate memory", "there is not enough memory: end something else first"),
+)
+"""What servers say when something on the machine is in the way, and what to do."""
+
+
+class NotReady(Exception):
+    """The server does not answer yet."""
+
+
+class Server(ABC):
+    """One server process of an installation; a `supervisor.Service`."""
+
+    def __init__(self, name: str, folder: DataFolder) -> None:
+        self.name = name
+        self.folder = folder
+        self.home = folder.path / name
+        """Its own folder."""
+        self._child: Child | None = None
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name} {self._child}>"
+
+    @property
+    @abstractmethod
+    def label(self) -> str:
+        """What runs, and where it comes from, for people."""
+
+    @abstractmethod
+    async def prepare(self) -> None:
+        """Makes its files. Takes up what an earlier start has left half-done."""
+
+    @abstractmethod
+    def program(self) -> Program:
+        """How it is started."""
+
+    @abstractmethod
+    async def probe(self) -> None:
+        """Returns if it can be used; raises NotReady or an OSError if not yet."""
+
+    @property
+    def log(self) -> Path:
+        return self.folder.path / f"{self.name}.log"
+
+    @property
+    def pid(self) -> int | None:
+        return self._child.pid if self._child else None
+
+    async def start(self) -> None:
+        with explained(self.home, f"keep the data of {self.name} in"):
+            self.home.mkdir(exist_ok=True)
+            await self.prepare()
+            self._child = await child.start(self.program())
+        try:
+            if process := running(self._child.pid):
+                self.folder.record.running[self.name] = process
+                self.folder.save()
+            await self._until_ready(self._child)
+        except BaseException:
+            await self.stop(hurry=True)
+            raise
+
+    async def ended(self) -> str:
+        assert self._child is not None
+        return how_it_ended(await self._child.wait())
+
+    async def stop(self, *, hurry: bool = False) -> None:
+        if self._child is None:
+            return
+        await self._child.stop(hurry=hurry)
+        self._child = None
+        self.folder.record.running.pop(self.name, None)
+        self.folder.save()
+
+    async def run_to_end(self, program: Program) -> None:
+        """Runs a preparing program. Raises CannotRun if it fails."""
+        preparing = await child.start(program)
+        try:
+            code = await preparing.wait()
+        finally:
+            await preparing.stop(hurry=True)
+        if code != 0:
+            raise CannotRun(self._last_words(f"could not prepare its data: it {how_it_ended(code)}"))
+
+    async def _until_ready(self, process: Child) -> None:
+        deadline = time.monotonic() + READY_SECONDS
+        while process.exit_code is None:
+            try:
+                return await self.probe()
+            except (NotReady, OSError):
+                if time.monotonic() > deadline:
+                    raise CannotRun(self._last_words(f"does not answer after {READY_SECONDS:.0f} s")) from None
+            await asyncio.sleep(POLL_SECONDS)
+        raise CannotRun(self._last_words(f"{how_it_ended(process.exit_code)} while starting"))
+
+    def _last_words(self, happened: str) -> str:
+        text = self.log.read_bytes()[-LAST_WORDS_BYTES:].decode(errors="replace") if self.log.exists() else ""
+        for complaint, advice in COMPLAINTS:
+            if complaint in text:
+                return f"{self.name} {happened}: {advice} (its log: {self.log})"
+        lines = [line.strip() for line in text.splitlines() if line.strip()]
+        return f"{self.name} {happened}: {lines[-1] if lines else 'it said nothing'} (its log: {self.log})"
+
+
+def how_it_ended(exit_code: int) -> str:
+    if exit_code < 0:
+        return f"was ended by {signal.Signals(-exit_code).name}"
+    return f"ended with exit code {exit_code}"
