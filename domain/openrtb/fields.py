@@ -28,7 +28,7 @@ Identifier = Annotated[str, msgspec.Meta(min_length=1, max_length=REQUEST_ID_MAX
 """Required, so it may not be empty."""
 Name = Annotated[str, msgspec.Meta(max_length=REQUEST_ID_MAX_CHARS)]
 """Text that becomes part of a key or of a report's row."""
-Currency = Annotated[str, msgspec.Meta(pattern="^[A-Z]{3}$")]
+Currency = Annotated[str, msgspec.Meta(pattern=r"^[A-Z]{3}\Z")]
 """ISO 4217 alpha."""
 NoticeUrl = Annotated[str, msgspec.Meta(max_length=NOTICE_URL_MAX_CHARS)]
 Ext = msgspec.Raw | msgspec.UnsetType
