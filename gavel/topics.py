@@ -1,0 +1,135 @@
+"""The topics of an installation: created where missing, never changed."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import asynccontextmanager
+from typing import NamedTuple
+
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+
+from domain.names import Names
+from gavel.errors import CannotRun
+
+REQUEST_TIMEOUT_MS = 30_000
+LEADERS_SECONDS = 30.0
+POLL_SECONDS = 0.02
+REPLICAS_MAX = 3
+BATCH_MAX_BYTES = 8 * 1024 * 1024
+"""The events of an auction with many imps and long markups fit."""
+
+
+class Topic(NamedTuple):
+    """A topic as it is on the brokers."""
+
+    partitions: int
+    replicas: int
+    has_leaders: bool
+
+
+def bootstrap_servers(kafka_url: str) -> str:
+    """host:port,host:port without the `kafka://` that may stand in front."""
+    return kafka_url.removeprefix("kafka://").rstrip("/")
+
+
+async def ensure_topics(kafka_url: str, names: Names, partitions: int, replication: int | None = None) -> list[str]:
+    """Creates the topics that are missing, and returns their names once each partition has a leader.
+
+    Without `replication`, as many copies as there are brokers, three at most. Raises CannotRun for a topic that has
+    another number of partitions: a key's events would move to another partition and lose their order.
+    """
+    async with _admin(kafka_url) as admin:
+        present = await _describe(admin, names.topics)
+        _refuse_other_sizes(present, partitions)
+        missing = [topic for topic in names.topics if topic not in present]
+        if missing:
+            replicas = replication or min(REPLICAS_MAX, await _count_brokers(admin))
+            await _create(admin, missing, partitions, replicas)
+            await _until_led(admin, names.topics)
+    return missing
+
+
+async def describe_topics(kafka_url: str, names: Names) -> Mapping[str, Topic]:
+    """The installation's topics that exist. Raises CannotRun if no broker answers."""
+    async with _admin(kafka_url) as admin:
+        return await _describe(admin, names.topics)
+
+
+async def delete_topics(kafka_url: str, names: Names) -> None:
+    """Removes an installation's topics and all their events."""
+    async with _admin(kafka_url) as admin:
+        await admin.delete_topics(list(names.topics))
+
+
+@asynccontextmanager
+async def _admin(kafka_url: str) -> AsyncIterator[AIOKafkaAdminClient]:
+    admin = AIOKafkaAdminClient(
+        bootstrap_servers=bootstrap_servers(kafka_url), client_id="gavel-topics", request_timeout_ms=REQUEST_TIMEOUT_MS
+    )
+    try:
+        await admin.start()
+        yield admin
+    except KafkaError as error:
+        raise CannotRun(f"Kafka at {kafka_url} does not do it: {error}") from error
+    finally:
+        await admin.close()
+
+
+async def _describe(admin: AIOKafkaAdminClient, wanted: Iterable[str]) -> dict[str, Topic]:
+    # Asked for all of them: a broker answers a question about a missing topic with an error.
+    described = {topic["topic"]: topic["partitions"] for topic in await admin.describe_topics()}
+    return {
+        name: Topic(
+            partitions=len(described[name]),
+            replicas=min((len(partition["replicas"]) for partition in described[name]), default=0),
+            has_leaders=all(partition["leader"] >= 0 for partition in described[name]),
+        )
+        for name in wanted
+        if name in described
+    }
+
+
+def _refuse_other_sizes(present: Mapping[str, Topic], partitions: int) -> None:
+    others = {name: topic.partitions for name, topic in present.items() if topic.partitions != partitions}
+    if others:
+        sizes = ", ".join(f"{name} has {count}" for name, count in others.items())
+        raise CannotRun(
+            f"{partitions} partitions were asked for, but {sizes}: the number cannot change without moving keys "
+            "to other partitions and losing their order; set GAVEL_PARTITIONS to what is there"
+        )
+
+
+async def _count_brokers(admin: AIOKafkaAdminClient) -> int:
+    return len((await admin.describe_cluster())["brokers"])
+
+
+async def _create(admin: AIOKafkaAdminClient, missing: Iterable[str], partitions: int, replicas: int) -> None:
+    # Said for each topic, because a broker that is not ours forgets after a week and accepts one megabyte.
+    configs = {
+        "cleanup.policy": "delete",
+        "retention.ms": "-1",
+        "retention.bytes": "-1",
+        "max.message.bytes": str(BATCH_MAX_BYTES),
+        "min.insync.replicas": str(max(1, replicas - 1)),
+    }
+    answer = await admin.create_topics(
+        [NewTopic(name, partitions, replicas, topic_configs=configs) for name in missing]
+    )
+    for name, code, *reason in answer.topic_errors:
+        error = for_code(code)
+        if code != 0 and error is not TopicAlreadyExistsError:  # another process may have been faster
+            raise CannotRun(f"Kafka does not create topic {name}: {reason[0] if reason else error.__name__}")
+
+
+async def _until_led(admin: AIOKafkaAdminClient, wanted: tuple[str, ...]) -> None:
+    deadline = time.monotonic() + LEADERS_SECONDS
+    while True:
+        present = await _describe(admin, wanted)
+        if len(present) == len(wanted) and all(topic.has_leaders for topic in present.values()):
+            return
+        if time.monotonic() > deadline:
+            raise CannotRun(f"after {LEADERS_SECONDS:.0f} s not every partition of {', '.join(wanted)} has a leader")
+        await asyncio.sleep(POLL_SECONDS)

@@ -1,0 +1,96 @@
+"""One real Kafka, Postgres and Redis for the whole session; each test gets names and a database of its own."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import uuid
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+import asyncpg
+import pytest
+
+from domain.names import Names
+from gavel import settings
+from gavel.embedded import EmbeddedServers, Urls
+from gavel.topics import delete_topics, ensure_topics
+from projections.migrate import migrate
+
+PARTITIONS = 3
+TEMPLATE = "gavel_template"
+
+
+@pytest.fixture(scope="session")
+def data_folder() -> Iterator[Path]:
+    """A folder that other users may enter: root's Postgres runs as one of them, and pytest's folders are closed."""
+    folder = Path(tempfile.mkdtemp(prefix="gavel-tests-"))
+    folder.chmod(0o755)
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+async def servers(data_folder: Path) -> AsyncIterator[Urls]:
+    """Addresses of real servers, started once; those that GAVEL_KAFKA_URL and its like name are used instead."""
+    async with EmbeddedServers(settings.load(data=data_folder / "session")) as urls:
+        yield urls
+
+
+@pytest.fixture(scope="session")
+def kafka_url(servers: Urls) -> str:
+    assert servers.kafka_url is not None
+    return servers.kafka_url
+
+
+@pytest.fixture(scope="session")
+def postgres_url(servers: Urls) -> str:
+    assert servers.postgres_url is not None
+    return servers.postgres_url
+
+
+@pytest.fixture(scope="session")
+def redis_url(servers: Urls) -> str:
+    """One Redis for all tests: their keys differ by the namespace in `names`."""
+    assert servers.redis_url is not None
+    return servers.redis_url
+
+
+@pytest.fixture
+async def names(kafka_url: str) -> AsyncIterator[Names]:
+    """A namespace that no other test uses, its topics created with PARTITIONS partitions."""
+    names = Names(f"t{uuid.uuid4().hex[:12]}")
+    await ensure_topics(kafka_url, names, PARTITIONS)
+    yield names
+    await delete_topics(kafka_url, names)
+
+
+@pytest.fixture(scope="session")
+async def template(postgres_url: str) -> str:
+    """A migrated database that those of the tests are copied from."""
+    await _execute(postgres_url, f"DROP DATABASE IF EXISTS {TEMPLATE}", f"CREATE DATABASE {TEMPLATE}")
+    await migrate(_other_database(postgres_url, TEMPLATE))
+    return TEMPLATE
+
+
+@pytest.fixture
+async def database(postgres_url: str, template: str) -> AsyncIterator[str]:
+    """URL of a fresh migrated database."""
+    name = f"t{uuid.uuid4().hex[:12]}"
+    await _execute(postgres_url, f"CREATE DATABASE {name} TEMPLATE {template}")
+    yield _other_database(postgres_url, name)
+    await _execute(postgres_url, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+async def _execute(url: str, *statements: str) -> None:
+    connection = await asyncpg.connect(url)
+    try:
+        for statement in statements:
+            await connection.execute(statement)
+    finally:
+        await connection.close()
+
+
+def _other_database(url: str, name: str) -> str:
+    return urlunsplit(urlsplit(url)._replace(path=f"/{name}"))

@@ -1,0 +1,1 @@
+"""The servers that Gavel starts by itself, started for real."""
