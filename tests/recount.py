@@ -35,7 +35,7 @@ async def events(kafka_url: str, topic: str) -> AsyncIterator[dict[str, Any]]:
 
 
 async def recount(kafka_url: str, namespace: str = "gavel") -> dict[str, Any]:
-    """Counts of everything, and the money by publisher, bidder and hour, as a plain dictionary."""
+    """Counts of everything, the money by publisher, bidder and hour, and which engagements were counted."""
     seen: set[str] = set()
     counted: set[tuple[str, str, str]] = set()
     counts: Counter[str] = Counter()
@@ -63,7 +63,12 @@ async def recount(kafka_url: str, namespace: str = "gavel") -> dict[str, Any]:
                 row["revenue"] += event["revenue_micros"]
                 row["fee"] += event["fee_micros"]
     totals = {unit: sum(row[unit] for row in money.values()) for unit in ("spend", "revenue", "fee")}
-    return {"counts": dict(sorted(counts.items())), "money": totals, "by publisher, bidder and hour": dict(money)}
+    return {
+        "counts": dict(sorted(counts.items())),
+        "money": totals,
+        "by publisher, bidder and hour": dict(money),
+        "counted engagements": counted,
+    }
 
 
 def main() -> None:

@@ -1,0 +1,178 @@
+"""An auditor's view: what the log holds, what the read models say and what the clients saw is one and the same."""
+
+from __future__ import annotations
+
+import asyncio
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import msgspec
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from tests.journeys.running_exchange import RunningExchange, eventually, gavel, running_exchange
+from tests.recount import recount
+
+NANOS = Decimal(10**9)
+TRAFFIC_SECONDS = 60
+
+
+async def test_every_count_agrees_after_a_burst_of_traffic(data_folder: Path) -> None:
+    """A few thousand auctions: log, report, Postgres and clients give the same numbers, to the last nano-unit."""
+    async with running_exchange(data_folder / "burst") as exchange:
+        seen = await simulate(exchange, rate=150, seconds=20)
+        await exchange.settled()
+        counted = await recounted(exchange)
+        counts = counted["counts"]
+
+        assert seen["sent"] == seen["answered_200"] + seen["answered_204"] == 3_000
+        assert seen["unreadable"] == seen["awards_without_pixel"] == seen["retries"] == seen["refused_hits"] == 0
+        assert seen["awards"] > 1_000
+        assert seen["clicks"] > 10
+        assert seen["impressions_gross"] > seen["impressions"], "robots and repeated hits are part of the traffic"
+        assert {name: counts[name] for name in counts if name in EVENTS_SEEN} == {
+            event: seen[name] for event, name in EVENTS_SEEN.items()
+        }
+        assert counted["money"]["spend"] == seen["spend_nanos"]
+        assert counted["counted engagements"] == engagements(seen)
+        await assert_read_models_agree(exchange, counted)
+
+
+async def test_counts_stay_exact_when_processes_are_killed(data_folder: Path) -> None:
+    """A projector, an API worker and the broker are killed in mid-traffic: nothing answered is lost or counts twice."""
+    async with running_exchange(data_folder / "kills") as exchange:
+        traffic = asyncio.create_task(simulate(exchange, rate=60, seconds=40))
+        for victim in VICTIMS:
+            await traffic_passes(exchange, events=2_000)
+            exchange.kill(*victim)
+        seen = await traffic
+        await exchange.settled()
+        counted = await recounted(exchange)
+
+        assert seen["unanswered_hits"] == seen["refused_hits"] == seen["unreadable"] == 0
+        assert seen["unanswered"] + seen["answered_5xx"] > 0, "the kills were felt"
+        assert counted["counted engagements"] == engagements(seen)
+        assert counted["money"]["spend"] == seen["spend_nanos"]
+        assert counted["counts"]["bid_requested"] >= seen["auctions"]
+        assert counted["counts"]["auction_awarded"] >= seen["awards"]
+        await assert_read_models_agree(exchange, counted)
+        logged = await column(exchange, "SELECT auction_id::text FROM auctions")
+        assert set(seen["evidence"]["auctions"]) <= set(logged)
+
+
+EVENTS_SEEN = {
+    "bid_requested": "auctions",
+    "imps": "imps",
+    "auction_awarded": "awards",
+    "impression_recorded": "impressions_gross",
+    "valid impression_recorded": "impressions",
+    "click_recorded": "clicks_gross",
+    "valid click_recorded": "clicks",
+}
+"""What the log calls it, to what the clients' figures call it."""
+
+REPORTED = {
+    "bid_requested": "requests",
+    "imps": "imps",
+    "bid_placed": "bids",
+    "auction_awarded": "wins",
+    "impression_recorded": "impressions_gross",
+    "valid impression_recorded": "impressions",
+    "click_recorded": "clicks_gross",
+    "valid click_recorded": "clicks",
+}
+"""What the log calls it, to what the delivery report calls it."""
+
+STORED = {
+    "bid_requested": "SELECT count(*) FROM auctions WHERE NOT test",
+    "bid_placed": "SELECT count(*) FROM auction_outcomes JOIN auctions USING (day, auction_id)"
+    " WHERE outcome = 'placed' AND NOT test",
+    "bid_refused": "SELECT count(*) FROM auction_outcomes JOIN auctions USING (day, auction_id)"
+    " WHERE outcome <> 'placed' AND NOT test",
+    "auction_awarded": "SELECT count(*) FROM auction_awards JOIN auctions USING (day, auction_id)"
+    " WHERE sold AND NOT test",
+    "auction_unsold": "SELECT count(*) FROM auction_awards JOIN auctions USING (day, auction_id)"
+    " WHERE NOT sold AND NOT test",
+    "impression_recorded": "SELECT count(*) FROM auction_engagements WHERE kind = 'impression' AND verdict <> 'test'",
+    "click_recorded": "SELECT count(*) FROM auction_engagements WHERE kind = 'click' AND verdict <> 'test'",
+}
+"""What the log calls it, to the rows of it in Postgres."""
+
+VICTIMS = (("gavel", "project"), ("gavel", "api"), ("kafka.Kafka",))
+"""Words in the command lines of a projector, an API worker and the broker."""
+
+
+async def simulate(exchange: RunningExchange, *, rate: int, seconds: int) -> dict[str, Any]:
+    """Runs `gavel simulate` and gives the clients' figures."""
+    figures = exchange.data / "figures.json"
+    options = {"rate": rate, "seconds": seconds, "seed": 11, "data": exchange.data, "json": figures}
+    await gavel("simulate", *(word for name, value in options.items() for word in (f"--{name}", str(value))))
+    seen: dict[str, Any] = msgspec.json.decode(figures.read_bytes())
+    return seen
+
+
+async def recounted(exchange: RunningExchange) -> dict[str, Any]:
+    return await recount(exchange.installation["kafka_url"].removeprefix("kafka://"))
+
+
+def engagements(seen: dict[str, Any]) -> set[tuple[str, str, str]]:
+    """Auction, imp and event type of every engagement that the clients know to be answered."""
+    kinds = {"impressions": "impression_recorded", "clicks": "click_recorded"}
+    return {(auction, imp, kind) for name, kind in kinds.items() for auction, imp in seen["evidence"][name]}
+
+
+async def assert_read_models_agree(exchange: RunningExchange, counted: dict[str, Any]) -> None:
+    """The report's totals, its rows by publisher, bidder and hour, and the rows in Postgres equal the recount."""
+    counts = counted["counts"]
+    day = "from=2020-01-01T00:00:00Z&to=2100-01-01T00:00:00Z"
+    report = await exchange.get(f"/v1/reports/delivery?{day}&by=publisher,bidder,hour")
+    assert {REPORTED[name]: counts[name] for name in REPORTED} == {
+        name: report["totals"][name] for name in REPORTED.values()
+    }
+    assert {unit: nanos / NANOS for unit, nanos in counted["money"].items()} == {
+        unit: Decimal(report["totals"][unit]) for unit in counted["money"]
+    }
+    units = ("spend", "revenue", "fee")
+    reported_rows = {
+        (row["publisher"], row["bidder"], row["hour"][:13]): (row["impressions"], *(Decimal(row[u]) for u in units))
+        for row in report["rows"]
+        if row["impressions"]
+    }
+    assert reported_rows == {
+        key: (row["impressions"], *(row[unit] / NANOS for unit in units))
+        for key, row in counted["by publisher, bidder and hour"].items()
+    }
+    stored = {name: (await column(exchange, query))[0] for name, query in STORED.items()}
+    assert stored == {name: counts[name] for name in STORED}
+
+
+async def column(exchange: RunningExchange, query: str) -> list[Any]:
+    """The first column of a query's rows."""
+    connection = await asyncpg.connect(exchange.installation["postgres_url"])
+    try:
+        return [row[0] for row in await connection.fetch(query)]
+    finally:
+        await connection.close()
+
+
+async def traffic_passes(exchange: RunningExchange, *, events: int) -> None:
+    """Returns when so many more events stand in the log than when it was asked."""
+    consumer = AIOKafkaConsumer(bootstrap_servers=exchange.installation["kafka_url"].removeprefix("kafka://"))
+    await consumer.start()
+    try:
+        partitions = [
+            TopicPartition("gavel.auctions", n) for n in consumer.partitions_for_topic("gavel.auctions") or ()
+        ]
+
+        async def logged() -> int:
+            return sum((await consumer.end_offsets(partitions)).values())
+
+        target = await logged() + events
+
+        async def passed() -> bool:
+            return await logged() >= target
+
+        await eventually(passed, TRAFFIC_SECONDS)
+    finally:
+        await consumer.stop()
