@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple, Protocol
 
@@ -10,7 +10,7 @@ import msgspec
 from domain.auction import Candidate
 
 from domain.catalogue import Bidder, Status
-from domain.errors import GavelError
+from domain.errors import GavelError, LogUnavailable
 from domain.events import EngagementKind, Event, RankedBy
 
 
@@ -32,6 +32,15 @@ class EventLog(Protocol):
         After LogUnavailable the events may still be written later.
         """
         ...
+
+
+class AppendUndecided(LogUnavailable):
+    """The log did not acknowledge in time; the events may still be written."""
+
+    def __init__(self, decision: Callable[[], Awaitable[bool]]) -> None:
+        super().__init__()
+        self.decision = decision
+        """Waits, without a bound, until it is known; answers whether the log has the events."""
 
 
 class Clock(Protocol):
