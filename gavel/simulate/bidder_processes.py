@@ -22,8 +22,10 @@ from gavel.simulate.exchange_client import Answer, ExchangeClient, ExchangeUnrea
 PORTS_FILE = "simulated-bidders.json"
 """Inside the data folder: character to port, so that bidders come back at the address they are registered with."""
 START_SECONDS = 20.0
-CATALOGUE_SECONDS = 1.0
-"""Within this time every API process knows a bidder that was registered."""
+CATALOGUE_WAIT_SECONDS = 8
+"""So long a registered bidder may take to be seen in the read model."""
+PUSH_SECONDS = 1.0
+"""Within this time every API process knows it too."""
 
 
 class BidderProcesses:
@@ -76,8 +78,12 @@ class BidderProcesses:
             answer = await client.post("/v1/bidders", _terms(character, self._ports[character.key]), headers)
             if answer.status != HTTPStatus.CREATED:
                 raise CannotRun(f"the exchange does not register {character.name}: {_problem(answer)}")
+            seen = f"{headers}Gavel-Token: {answer.headers['gavel-token']}\r\nPrefer: wait={CATALOGUE_WAIT_SECONDS}\r\n"
+            answer = await client.get(answer.headers["location"], seen)
+            if answer.status != HTTPStatus.OK:
+                raise CannotRun(f"{character.name} is registered but not to be seen: {_problem(answer)}")
         if missing:
-            await asyncio.sleep(CATALOGUE_SECONDS)
+            await asyncio.sleep(PUSH_SECONDS)
 
     async def _start(self, character: str, port: int) -> None:
         if port and await _answers(character, port):

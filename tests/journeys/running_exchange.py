@@ -52,13 +52,13 @@ class RunningExchange:
 
         await eventually(no_lag, SETTLE_SECONDS)
 
-    def kill(self, *words: str) -> int:
-        """SIGKILL for the process whose command line holds all these words; its id. There must be one."""
+    def kill(self, *words: str) -> None:
+        """SIGKILL for the first process whose command line holds all these words. There must be one."""
         for process in psutil.Process(self._process.pid).children(recursive=True):
             command = " ".join(process.cmdline())
             if all(word in command for word in words):
                 process.kill()
-                return process.pid
+                return
         raise AssertionError(f"no process with {words}")
 
 
