@@ -19,7 +19,7 @@ import psutil
 
 from gavel.settings import INSTALLATION_FILE, PREFIX, variable
 
-GAVEL = (str(Path(sys.executable).with_name("gavel")),)
+GAVEL = (sys.executable, "-m", "gavel")
 READY = re.compile(r"Gavel is ready: (http://\S+)")
 START_SECONDS = 120
 STOP_SECONDS = 60

@@ -1,5 +1,0 @@
-"""`python -m gavel.simulate` is `gavel simulate`."""
-
-from gavel.cli.simulate import simulate
-
-simulate()
