@@ -58,13 +58,23 @@ class Names(msgspec.Struct, frozen=True):
 
     @property
     def catalogue_offsets(self) -> str:
-        """Hash: partition of the catalogue topic to the next offset to apply."""
+        """Hash: partition of the catalogue topic to the next offset to apply; and the state of the projection."""
         return f"{self.namespace}:{{catalogue}}:offsets"
 
     @property
+    def catalogue_parked(self) -> str:
+        """Set: the keys of the catalogue topic whose events wait behind a dead letter."""
+        return f"{self.namespace}:{{catalogue}}:parked"
+
+    @property
     def catalogue_channel(self) -> str:
-        """Pub/sub: the fields of `catalogue_entities` that have changed."""
+        """Pub/sub: a JSON list of the fields of `catalogue_entities` that have changed."""
         return f"{self.namespace}:catalogue:changed"
+
+    @property
+    def live_leader(self) -> str:
+        """Which process publishes the live figures, for as long as the key lives."""
+        return f"{self.namespace}:live:leader"
 
     @property
     def live_channel(self) -> str:
