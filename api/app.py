@@ -11,9 +11,17 @@ from litestar.datastructures import State
 from litestar.di import Provide
 
 from api.access import admin_only
+from api.dashboard.page import dashboard
 from api.health import livez, metrics, readyz, reporting_log_health
+from api.live.stream import live_figures
+from api.openapi import openapi_config
 from api.problems import explain_problem, render_problem
+from api.read.auctions import list_auctions, show_auction
+from api.read.bidders import list_bidders, show_bidder
+from api.read.delivery import report_delivery
+from api.read.projections import list_projections
 from api.write.bid_requests import bid_requests
+from api.write.bidders import register_bidder
 from api.write.clicks import clicks
 from api.write.impressions import impressions
 from domain.limits import CATALOGUE_BODY_MAX_BYTES
@@ -36,6 +44,7 @@ def create_app(services: ApiServices, lifespan: Sequence[Lifespan] = ()) -> Lite
             readyz,
             metrics,
             explain_problem,
+            *dashboard(),
         ],
         dependencies={"services": Provide(lambda: services, sync_to_thread=False)},
         exception_handlers={Exception: render_problem},
@@ -45,12 +54,26 @@ def create_app(services: ApiServices, lifespan: Sequence[Lifespan] = ()) -> Lite
         request_max_body_size=CATALOGUE_BODY_MAX_BYTES,
         state=State({"services": services}),
         debug=False,
-        openapi_config=None,
+        openapi_config=openapi_config(services.base_url),
     )
 
 
 def _v1(services: ApiServices) -> Router:
-    return Router("/v1", route_handlers=[], guards=[admin_only(services.admin_key)])
+    return Router(
+        "/v1",
+        route_handlers=[
+            register_bidder,
+            list_bidders,
+            show_bidder,
+            list_auctions,
+            show_auction,
+            report_delivery,
+            list_projections,
+            live_figures(services),
+        ],
+        guards=[admin_only(services.admin_key)],
+        security=[{"adminKey": []}],
+    )
 
 
 def _live_feed(app: Litestar) -> AbstractAsyncContextManager[None]:

@@ -1,0 +1,201 @@
+"""The OpenAPI 3.1 document at `/schema`.
+
+Litestar derives the typed routes; the raw ones, and what holds for all of them, are written down here.
+Nothing of it loads anything from elsewhere.
+"""
+
+from __future__ import annotations
+
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from litestar import Response, Router
+from litestar.enums import MediaType
+from litestar.exceptions import NotFoundException
+from litestar.openapi.config import OpenAPIConfig
+from litestar.openapi.plugins import JsonRenderPlugin, OpenAPIRenderPlugin, YamlRenderPlugin
+from litestar.openapi.spec import Components, SecurityScheme, Server, Tag
+
+from api.dashboard.page import SECURITY_HEADERS
+from api.openapi_raw_routes import RAW_PATHS, REGISTER_BIDDER
+from api.problems import KINDS, PROBLEM_JSON
+
+if TYPE_CHECKING:
+    from litestar import Request
+
+TAGS = {
+    "Exchange": "What publishers and viewers' browsers call. Public, bounded, and durable before it is answered.",
+    "Catalogue": "Who takes part. Commands are logged, then projected; `Gavel-Token` connects the two.",
+    "Auctions": "The story of every auction: who was asked, what each answered, and why one won.",
+    "Reports": "Counts and money.",
+    "Operations": "How the exchange itself does.",
+}
+DESCRIPTION = (
+    "A real-time ad exchange whose only source of truth is an append-only log. "
+    "Prices are CPM: numbers in OpenRTB, decimal strings everywhere else. "
+    "Every error is `application/problem+json` with a stable `type`."
+)
+CONTRACT_VERSION = "1.0.0"
+"""Of the public contract: `/v1`."""
+METHODS = frozenset({"get", "post", "put", "patch", "delete", "head"})
+READ_MODEL_PATHS = ("/v1/auctions", "/v1/bidders", "/v1/reports")
+
+_PROBLEM_RESPONSE = {"$ref": "#/components/responses/Problem"}
+_READ_HEADERS = ("Gavel-Token", "Prefer")
+
+
+def openapi_config(base_url: str) -> OpenAPIConfig:
+    """Serves `/schema` and `/schema/openapi.json`, `/schema/openapi.yaml`, and a page at `/schema/operations`."""
+    return OpenAPIConfig(
+        title="Gavel",
+        version=CONTRACT_VERSION,
+        description=DESCRIPTION,
+        servers=[Server(url=base_url)],
+        tags=[Tag(name=name, description=description) for name, description in TAGS.items()],
+        components=Components(
+            security_schemes={"adminKey": SecurityScheme(type="http", scheme="bearer", description="GAVEL_ADMIN_KEY")}
+        ),
+        use_handler_docstrings=True,
+        render_plugins=[
+            _Json(path=["/openapi.json", "/"]),
+            _Yaml(path=["/openapi.yaml", "/openapi.yml"]),
+            _OperationsPage(path="/operations"),
+        ],
+        openapi_router=Router(
+            "/schema",
+            route_handlers=[],
+            include_in_schema=False,
+            after_request=_as_problem,
+            response_headers=SECURITY_HEADERS,
+        ),
+    )
+
+
+def complete(schema: dict[str, Any]) -> dict[str, Any]:
+    """The derived document with the raw routes, the problems and the headers of read models."""
+    paths = {path: dict(item) for path, item in schema["paths"].items()} | RAW_PATHS
+    for path, item in paths.items():
+        for method in METHODS & item.keys():
+            item[method] = _with_problem(item[method])
+        if path.startswith(READ_MODEL_PATHS) and "get" in item:
+            item["get"] = _with_freshness(item["get"])
+    paths["/v1/bidders"]["post"] |= REGISTER_BIDDER
+    components = {**schema["components"], "responses": _problem_responses(), "parameters": _parameters()}
+    components["headers"] = _headers()
+    return {**schema, "paths": dict(sorted(paths.items())), "components": components}
+
+
+def _with_problem(operation: dict[str, Any]) -> dict[str, Any]:
+    # What the framework says about 400 is its own form of an error, which is never sent.
+    responses = {status: each for status, each in operation["responses"].items() if status != "400"}
+    return {**operation, "responses": {**responses, "default": _PROBLEM_RESPONSE}}
+
+
+def _with_freshness(operation: dict[str, Any]) -> dict[str, Any]:
+    parameters = [
+        *operation.get("parameters", []),
+        *({"$ref": f"#/components/parameters/{name}"} for name in _READ_HEADERS),
+    ]
+    success = operation["responses"]["200"]
+    headers = {**success.get("headers", {}), "Gavel-Lag": {"$ref": "#/components/headers/Gavel-Lag"}}
+    responses = {**operation["responses"], "200": {**success, "headers": headers}}
+    return {**operation, "parameters": parameters, "responses": responses}
+
+
+def _problem_responses() -> dict[str, Any]:
+    schema = {
+        "type": "object",
+        "required": ["type", "title", "status"],
+        "properties": {
+            "type": {"type": "string", "enum": [f"/problems/{name}" for name in KINDS]},
+            "title": {"type": "string"},
+            "status": {"type": "integer"},
+            "detail": {"type": "string"},
+            "errors": {
+                "type": "array",
+                "items": {
+                    "type": "object",
+                    "required": ["path", "message"],
+                    "properties": {"path": {"type": "string"}, "message": {"type": "string"}},
+                },
+            },
+        },
+    }
+    return {"Problem": {"description": "What went wrong (RFC 9457).", "content": {PROBLEM_JSON: {"schema": schema}}}}
+
+
+def _parameters() -> dict[str, Any]:
+    return {
+        "Gavel-Token": {
+            "name": "Gavel-Token",
+            "in": "header",
+            "description": "What a command answered with: with `Prefer: wait` the answer includes its effect.",
+            "schema": {"type": "string"},
+            "example": "gavel.catalogue/3/17",
+        },
+        "Prefer": {
+            "name": "Prefer",
+            "in": "header",
+            "description": "`wait=N`: wait up to N seconds (30 at most) for `Gavel-Token`, else 503.",
+            "schema": {"type": "string"},
+            "example": "wait=5",
+        },
+    }
+
+
+def _headers() -> dict[str, Any]:
+    return {
+        "Gavel-Lag": {
+            "description": "Events that are logged and not in this answer yet; `unknown` while Kafka is away.",
+            "schema": {"type": "string"},
+            "example": "0",
+        }
+    }
+
+
+def _as_problem(response: Response[Any]) -> Response[Any]:
+    """The framework's own page for an unknown document becomes a problem like any other."""
+    if response.status_code == NotFoundException.status_code:
+        raise NotFoundException
+    return response
+
+
+class _Json(JsonRenderPlugin):
+    def render(self, request: Request[Any, Any, Any], openapi_schema: dict[str, Any]) -> bytes:
+        return super().render(request, complete(_builtins(openapi_schema)))
+
+
+class _Yaml(YamlRenderPlugin):
+    def render(self, request: Request[Any, Any, Any], openapi_schema: dict[str, Any]) -> bytes:
+        return super().render(request, complete(_builtins(openapi_schema)))
+
+
+class _OperationsPage(OpenAPIRenderPlugin):
+    """All operations on one plain page."""
+
+    def __init__(self, *, path: str) -> None:
+        super().__init__(path=path, media_type=MediaType.HTML)
+
+    def render(self, request: Request[Any, Any, Any], openapi_schema: dict[str, Any]) -> bytes:
+        del request
+        rows = "".join(
+            f"<tr><td><code>{method.upper()}</code></td><td><code>{escape(path)}</code></td>"
+            f"<td>{escape(str(operation.get('summary', '')))}</td></tr>"
+            for path, item in complete(_builtins(openapi_schema))["paths"].items()
+            for method, operation in item.items()
+            if method in METHODS
+        )
+        return (
+            '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Gavel: operations</title>'
+            '<meta name="viewport" content="width=device-width, initial-scale=1">'
+            '<link rel="icon" href="/dashboard/icon.svg"><link rel="stylesheet" href="/dashboard/style.css"></head>'
+            '<body class="document"><main><h1>Operations</h1><p>In full: <a href="openapi.json">openapi.json</a>, '
+            f'<a href="openapi.yaml">openapi.yaml</a>.</p><table><tbody>{rows}</tbody></table></main></body></html>'
+        ).encode()
+
+
+def _builtins(schema: dict[str, Any]) -> dict[str, Any]:
+    """Plain JSON values, statuses as text."""
+    converted: dict[str, Any] = msgspec.to_builtins(schema, str_keys=True)
+    return converted
