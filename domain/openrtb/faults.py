@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator
+from decimal import InvalidOperation
 from functools import cache
 from itertools import chain, islice
 from types import NoneType, UnionType
@@ -17,32 +18,35 @@ from typing import Any, get_args, get_origin, get_type_hints
 import msgspec
 
 from domain.errors import Fault
-from domain.limits import REQUEST_DEPTH_MAX, REQUEST_FAULTS_MAX
-from domain.openrtb.fields import Cpm, cpm_from_json
-from domain.openrtb.request import App, Audio, Banner, BidRequest, Dooh, Imp, Native, RtbObject, Site, Video
+from domain.limits import REQUEST_DEPTH_MAX, REQUEST_FAULTS_MAX, REQUEST_IMPS_MAX
+from domain.openrtb.context import App, Dooh, Site
+from domain.openrtb.fields import Cpm, RtbObject, cpm_from_json
+from domain.openrtb.nesting import nests_deeper_than
+from domain.openrtb.request import Audio, Banner, BidRequest, Imp, Native, Video
 from domain.openrtb.rules import EXCLUSIVE_LISTS, broken_rules
 
 ROOT = "$"
 """The path of the whole body."""
 TOO_DEEP = Fault(ROOT, f"nested deeper than {REQUEST_DEPTH_MAX} levels")
-INTEGER_DIGITS_MAX = 309
-"""No double has more before its point."""
 KEY_SHOWN_CHARS = 64
+MESSAGE_MAX_CHARS = 200
+ESCAPED_NUL = b"\\u0000"
+"""Legal in JSON, but Postgres stores no text that holds it; behind a backslash of its own it is none."""
 
 
-class Unspeakable(msgspec.Struct, frozen=True):
-    """A number that is none, or that no double can hold."""
+class Unspeakable:
+    """A number that is none, or that no double can hold. Nothing encodes it."""
 
-    text: str
+    def __init__(self, text: str) -> None:
+        self.text = text
 
 
-def request_faults(body: bytes, complaint: str = "") -> list[Fault]:
-    """Up to REQUEST_FAULTS_MAX faults of the request in the order of the text, then the broken rules.
-
-    `complaint` is what the decoder said; it stands for the whole where no part's fault explains it.
-    """
+def request_faults(body: bytes) -> list[Fault]:
+    """Up to REQUEST_FAULTS_MAX faults of the request: in the order of the text, then the broken rules."""
     try:
         content = _read(body)
+        if nests_deeper_than(REQUEST_DEPTH_MAX, body):
+            return [TOO_DEEP]
     except RecursionError:
         return [TOO_DEEP]
     except UnicodeDecodeError as error:
@@ -53,21 +57,23 @@ def request_faults(body: bytes, complaint: str = "") -> list[Fault]:
     if not isinstance(content, dict):
         return [Fault(ROOT, "not a JSON object")]
     found = chain(_object_faults(content, BidRequest, ""), broken_rules(_skeleton(content)))
-    faults = list(islice(found, REQUEST_FAULTS_MAX))
-    return faults or ([Fault(ROOT, complaint)] if complaint else [])
+    return list(islice(found, REQUEST_FAULTS_MAX))
 
 
-def text_faults(body: bytes) -> list[Fault]:
-    """What is wrong with JSON of any meaning: numbers that are none, texts that no database stores."""
+def first_text_fault(body: bytes) -> Fault | None:
+    """What is wrong with well-formed JSON whatever its meaning: a number no double holds, a text no database stores."""
     try:
-        return list(islice(_untyped_faults(_read(body), ""), REQUEST_FAULTS_MAX))
+        return next(_untyped_faults(_read(body), ""), None)
     except UnicodeDecodeError as error:
-        return [Fault(ROOT, f"not UTF-8 at byte {error.start}")]
+        return Fault(ROOT, f"not UTF-8 at byte {error.start}")
 
 
-def _read(body: bytes) -> Any:
-    """The body as plain values, where msgspec would stop at the first bad number."""
-    return json.loads(body.decode(), parse_float=_float, parse_int=_int, parse_constant=Unspeakable)
+def decoder_fault(error: Exception, path: str = "") -> Fault:
+    """Msgspec's complaint, the path taken out of its words and put behind `path`."""
+    if isinstance(error, InvalidOperation):
+        return Fault(path or ROOT, "a number is out of range")
+    message, _, where = str(error).partition(" - at `$")
+    return Fault((path + where.rstrip("`")).lstrip(".") or ROOT, message[:MESSAGE_MAX_CHARS])
 
 
 def _float(text: str) -> float | Unspeakable:
@@ -76,7 +82,18 @@ def _float(text: str) -> float | Unspeakable:
 
 
 def _int(text: str) -> int | Unspeakable:
-    return int(text) if len(text) <= INTEGER_DIGITS_MAX else Unspeakable(text)
+    try:
+        return int(text)
+    except ValueError:  # Python's bound on digits
+        return Unspeakable(text)
+
+
+# As msgspec reads, except that it goes on behind a bad number.
+_READER = json.JSONDecoder(parse_float=_float, parse_int=_int, parse_constant=Unspeakable)
+
+
+def _read(body: bytes) -> Any:
+    return _READER.decode(body.decode())
 
 
 def _object_faults(content: dict[str, Any], kind: type[RtbObject], path: str) -> Iterator[Fault]:
@@ -92,9 +109,9 @@ def _object_faults(content: dict[str, Any], kind: type[RtbObject], path: str) ->
 
 
 def _typed_faults(value: Any, field_type: Any, path: str) -> Iterator[Fault]:
+    if _fits(value, field_type):
+        return
     if get_origin(field_type) is UnionType:
-        if value is None:
-            return
         (field_type,) = (option for option in get_args(field_type) if option is not NoneType)
     if get_origin(field_type) is tuple and isinstance(value, list):
         for index, item in enumerate(value):
@@ -102,27 +119,33 @@ def _typed_faults(value: Any, field_type: Any, path: str) -> Iterator[Fault]:
     elif isinstance(field_type, type) and issubclass(field_type, RtbObject) and isinstance(value, dict):
         yield from _object_faults(value, field_type, path)
     else:
-        yield from (
-            _untyped_faults(value, path) if _is_unspeakable(value, path) else _leaf_faults(value, field_type, path)
-        )
+        untyped = next(_untyped_faults(value, path), None)
+        yield untyped or _leaf_fault(value, field_type, path)
 
 
-def _leaf_faults(value: Any, field_type: Any, path: str) -> Iterator[Fault]:
+def _fits(value: Any, field_type: Any) -> bool:
+    """Whether nothing in the value is wrong: asked first, so that only what is wrong is walked in Python."""
+    try:
+        encoded = msgspec.json.encode(value)
+        _decoder(field_type).decode(encoded)
+    except (TypeError, UnicodeEncodeError, msgspec.ValidationError):
+        return False
+    return ESCAPED_NUL not in encoded
+
+
+def _leaf_fault(value: Any, field_type: Any, path: str) -> Fault:
     try:
         _decoder(field_type).decode(msgspec.json.encode(value))
     except msgspec.ValidationError as error:
-        yield Fault(path, str(error))
-
-
-def _is_unspeakable(value: Any, path: str) -> bool:
-    return next(_untyped_faults(value, path), None) is not None
+        return decoder_fault(error, path)
+    raise AssertionError(f"{path}: {value!r} fits {field_type}")
 
 
 def _untyped_faults(value: Any, path: str) -> Iterator[Fault]:
     """What is wrong with a value whatever its meaning."""
     match value:
-        case Unspeakable(text):
-            yield Fault(path, f"{text[:KEY_SHOWN_CHARS]} is not a finite number")
+        case Unspeakable():
+            yield Fault(path, f"{value.text[:KEY_SHOWN_CHARS]} is not a finite number")
         case str():
             yield from _text_faults(value, path)
         case list():
@@ -144,7 +167,7 @@ def _text_faults(text: str, path: str) -> Iterator[Fault]:
 def _join(path: str, key: str) -> str:
     if key.isascii() and key.isidentifier() and len(key) <= KEY_SHOWN_CHARS:
         return f"{path}.{key}" if path else key
-    return f"{path}[{json.dumps(key[:KEY_SHOWN_CHARS])}]"
+    return f"{path}[{key[:KEY_SHOWN_CHARS]!a}]"
 
 
 @cache
@@ -175,10 +198,10 @@ def _skeleton(content: dict[str, Any]) -> BidRequest:
         )
 
     lists: dict[str, Any] = {name: ("",) if content.get(name) else None for pair in EXCLUSIVE_LISTS for name in pair}
-    imps = content.get("imp")
+    imps = content["imp"] if isinstance(content.get("imp"), list) else [{"banner": {}}]
     return BidRequest(
         id="",
-        imp=tuple(imp(*item) for item in enumerate(imps)) if isinstance(imps, list) else (imp(0, {"banner": {}}),),
+        imp=tuple(imp(*item) for item in enumerate(imps[: REQUEST_IMPS_MAX + 1])),
         site=there(content, "site", Site()),
         app=there(content, "app", App()),
         dooh=there(content, "dooh", Dooh()),

@@ -1,4 +1,4 @@
-"""The kinds of values that OpenRTB's fields hold, each with its bounds.
+"""What OpenRTB's objects are made of: the kinds of values that fields hold, each with its bounds.
 
 Unknown codes of the IAB's lists are legal, so a code is any integer.
 """
@@ -33,6 +33,13 @@ Currency = Annotated[str, msgspec.Meta(pattern=r"^[A-Z]{3}\Z")]
 NoticeUrl = Annotated[str, msgspec.Meta(max_length=NOTICE_URL_MAX_CHARS)]
 Ext = msgspec.Raw | msgspec.UnsetType
 """An extension object as it came, or nothing."""
+
+
+# Requests are trees without cycles: the garbage collector need not walk them.
+class RtbObject(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """What every object has. Absent means unknown, unless the specification states a default."""
+
+    ext: Ext = msgspec.UNSET
 
 
 class Cpm(Decimal):

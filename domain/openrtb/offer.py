@@ -5,7 +5,8 @@ from __future__ import annotations
 from domain.catalogue import MediaType
 from domain.events import Inventory
 from domain.money import micros_from_decimal
-from domain.openrtb.request import App, BidRequest, Dooh, Imp, Site
+from domain.openrtb.context import App, Dooh, Site
+from domain.openrtb.request import BidRequest, Imp
 
 FIRST_PRICE = 1
 SECOND_PRICE_PLUS = 2

@@ -13,9 +13,11 @@ import msgspec
 from msgspec import UNSET
 from msgspec.structs import replace
 
+from domain.openrtb.context import Data
 from domain.openrtb.fields import Ext
 from domain.openrtb.parse import Members, ParsedRequest
-from domain.openrtb.request import BidRequest, Data, Device, Eid, Geo, User
+from domain.openrtb.person import Device, Eid, Geo, User
+from domain.openrtb.request import BidRequest
 from domain.privacy import pseudonym, truncate_ip
 
 GEO_DECIMALS = 1

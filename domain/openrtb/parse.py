@@ -9,7 +9,7 @@ import msgspec
 
 from domain.errors import Fault, InvalidInput
 from domain.limits import BIDS_PER_RESPONSE_MAX, REQUEST_DEPTH_MAX
-from domain.openrtb.faults import ROOT, TOO_DEEP, request_faults, text_faults
+from domain.openrtb.faults import ESCAPED_NUL, ROOT, TOO_DEEP, decoder_fault, first_text_fault, request_faults
 from domain.openrtb.fields import Cpm, Identifier, cpm_from_json
 from domain.openrtb.nesting import nests_deeper_than
 from domain.openrtb.request import BidRequest
@@ -77,7 +77,6 @@ _decode_members_or_null = msgspec.json.Decoder(Members | None).decode
 _decode_anything = msgspec.json.Decoder().decode
 _NOT_DECODABLE = (msgspec.DecodeError, UnicodeDecodeError, InvalidOperation)
 _OBJECT_OR_NULL_START = (b"{", b"n")
-_ESCAPED_NUL = b"\\u0000"
 
 
 def parse_request(body: bytes) -> ParsedRequest:
@@ -93,10 +92,10 @@ def parse_request(body: bytes) -> ParsedRequest:
     except RecursionError:
         raise InvalidInput([TOO_DEEP]) from None
     except _NOT_DECODABLE as error:
-        raise InvalidInput(request_faults(body, str(error))) from None
+        raise InvalidInput(request_faults(body) or [decoder_fault(error)]) from None
     if nests_deeper_than(REQUEST_DEPTH_MAX, body):
         raise InvalidInput([TOO_DEEP])
-    if broken_rules(request) or _ESCAPED_NUL in body:
+    if broken_rules(request) or ESCAPED_NUL in body:
         # The escape may be one of a backslash, so that nothing is wrong after all.
         faults = request_faults(body)
         if faults:
@@ -115,13 +114,13 @@ def parse_response(body: bytes) -> ParsedResponse:
     except RecursionError:
         raise InvalidInput([TOO_DEEP]) from None
     except _NOT_DECODABLE as error:
-        raise InvalidInput([_fault(error)]) from None
+        raise InvalidInput([decoder_fault(error)]) from None
     if nests_deeper_than(REQUEST_DEPTH_MAX, body):
         raise InvalidInput([TOO_DEEP])
     bids: list[ParsedBid] = []
     malformed: list[MalformedBid] = []
     if response.seatbid:
-        suspicious = _ESCAPED_NUL in body or not _is_utf8(body)
+        suspicious = ESCAPED_NUL in body or not _is_utf8(body)
         for index, seat in enumerate(response.seatbid):
             _read_seat(seat, f"seatbid[{index}]", bids, malformed, suspicious=suspicious)
     return ParsedResponse(response, tuple(bids), tuple(malformed))
@@ -136,7 +135,7 @@ def _read_seat(
     try:
         seat = _decode_seat(raw)
     except _NOT_DECODABLE as error:
-        malformed.append(_malformed(_fault(error, path)))
+        malformed.append(_malformed(decoder_fault(error, path)))
         return
     name = seat.seat or ""
     if suspicious and "\0" in name:
@@ -146,7 +145,7 @@ def _read_seat(
         try:
             bid = _decode_bid(each)
         except _NOT_DECODABLE as error:
-            malformed.append(_malformed(_fault(error, f"{path}.bid[{index}]"), each))
+            malformed.append(_malformed(decoder_fault(error, f"{path}.bid[{index}]"), each))
             continue
         fault = _hidden_fault(bid, each, suspicious=suspicious)
         if fault is None:
@@ -160,7 +159,7 @@ def _hidden_fault(bid: Bid, raw: msgspec.Raw, *, suspicious: bool) -> Fault | No
     """The first thing wrong with the bid that its types do not show."""
     if isinstance(bid.ext, msgspec.Raw) and bytes(memoryview(bid.ext)[:1]) not in _OBJECT_OR_NULL_START:
         return Fault("ext", "Expected `object`")
-    return next(iter(text_faults(bytes(raw))), None) if suspicious else None
+    return first_text_fault(bytes(raw)) if suspicious else None
 
 
 def _malformed(fault: Fault, raw: msgspec.Raw | None = None) -> MalformedBid:
@@ -169,24 +168,17 @@ def _malformed(fault: Fault, raw: msgspec.Raw | None = None) -> MalformedBid:
         return MalformedBid(fault.path, fault.message)
     try:
         members = _decode_members(raw)
-    except msgspec.DecodeError:
+    except _NOT_DECODABLE:
         return MalformedBid(fault.path, fault.message)
     return MalformedBid(fault.path, fault.message, _identifier(members.get("id")), _identifier(members.get("impid")))
 
 
 def _identifier(raw: msgspec.Raw | None) -> str | None:
     try:
-        return None if raw is None else _decode_identifier(raw)
+        identifier = None if raw is None else _decode_identifier(raw)
     except _NOT_DECODABLE:
         return None
-
-
-def _fault(error: Exception, path: str = "") -> Fault:
-    """The decoder's complaint, its path taken out of its words and put behind `path`."""
-    if isinstance(error, InvalidOperation):
-        return Fault(path or ROOT, "a number is out of range")
-    message, _, where = str(error).partition(" - at `$")
-    return Fault((path + where.rstrip("`")).lstrip(".") or ROOT, message)
+    return None if identifier is None or "\0" in identifier else identifier
 
 
 def _is_utf8(body: bytes) -> bool:

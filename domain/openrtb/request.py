@@ -1,32 +1,14 @@
-"""The request side of OpenRTB 2.6 (release 202606): every object and field of section 3.2, defaults included.
+"""A bid request of OpenRTB 2.6 (release 202606): the objects of section 3.2 around `BidRequest` and `Imp`.
 
+The rest of them are in `context` (where the ad is shown) and `person` (who sees it).
 Unknown fields are passed over here; `ParsedRequest.members` keeps them.
 """
 
 from __future__ import annotations
 
-import msgspec
-
-from domain.openrtb.fields import (
-    ZERO,
-    Cpm,
-    Currency,
-    Ext,
-    Identifier,
-    Integer,
-    Latitude,
-    Longitude,
-    Name,
-    Natural,
-    Pixels,
-)
-
-
-# Requests are trees without cycles: the garbage collector need not walk them.
-class RtbObject(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """What every object has. Absent means unknown, unless the specification states a default."""
-
-    ext: Ext = msgspec.UNSET
+from domain.openrtb.context import App, Dooh, Site
+from domain.openrtb.fields import ZERO, Cpm, Currency, Identifier, Integer, Name, Natural, Pixels, RtbObject
+from domain.openrtb.person import Device, User
 
 
 class BidRequest(RtbObject, frozen=True, kw_only=True):
@@ -241,212 +223,6 @@ class Deal(RtbObject, frozen=True, kw_only=True):
     durfloors: tuple[DurFloors, ...] | None = None
 
 
-class Site(RtbObject, frozen=True, kw_only=True):
-    """The website that shows the ad. Section 3.2.13."""
-
-    id: str | None = None
-    name: str | None = None
-    domain: Name | None = None
-    cattax: Integer = 1
-    cat: tuple[str, ...] | None = None
-    sectioncat: tuple[str, ...] | None = None
-    pagecat: tuple[str, ...] | None = None
-    page: str | None = None
-    ref: str | None = None
-    search: str | None = None
-    mobile: Integer | None = None
-    privacypolicy: Integer | None = None
-    publisher: Publisher | None = None
-    content: Content | None = None
-    keywords: str | None = None
-    kwarray: tuple[str, ...] | None = None
-    inventorypartnerdomain: str | None = None
-
-
-class App(RtbObject, frozen=True, kw_only=True):
-    """The app that shows the ad. Section 3.2.14."""
-
-    id: str | None = None
-    name: str | None = None
-    bundle: Name | None = None
-    domain: str | None = None
-    storeurl: str | None = None
-    cattax: Integer = 1
-    cat: tuple[str, ...] | None = None
-    sectioncat: tuple[str, ...] | None = None
-    pagecat: tuple[str, ...] | None = None
-    ver: str | None = None
-    privacypolicy: Integer | None = None
-    paid: Integer | None = None
-    publisher: Publisher | None = None
-    content: Content | None = None
-    keywords: str | None = None
-    kwarray: tuple[str, ...] | None = None
-    inventorypartnerdomain: str | None = None
-
-
-class Publisher(RtbObject, frozen=True, kw_only=True):
-    """Who owns the site, app or screens. Section 3.2.15."""
-
-    id: Name | None = None
-    name: str | None = None
-    cattax: Integer = 1
-    cat: tuple[str, ...] | None = None
-    domain: str | None = None
-
-
-class Content(RtbObject, frozen=True, kw_only=True):
-    """What the ad stands beside. Section 3.2.16."""
-
-    id: str | None = None
-    episode: Integer | None = None
-    title: str | None = None
-    series: str | None = None
-    season: str | None = None
-    artist: str | None = None
-    genre: str | None = None
-    gtax: Integer = 9
-    genres: tuple[str, ...] | None = None
-    album: str | None = None
-    isrc: str | None = None
-    producer: Producer | None = None
-    url: str | None = None
-    cattax: Integer = 1
-    cat: tuple[str, ...] | None = None
-    prodq: Integer | None = None
-    context: Integer | None = None
-    contentrating: str | None = None
-    userrating: str | None = None
-    qagmediarating: Integer | None = None
-    keywords: str | None = None
-    kwarray: tuple[str, ...] | None = None
-    livestream: Integer | None = None
-    sourcerelationship: Integer | None = None
-    len: Integer | None = None
-    language: str | None = None
-    langb: str | None = None
-    embeddable: Integer | None = None
-    data: tuple[Data, ...] | None = None
-    network: Network | None = None
-    channel: Channel | None = None
-    realtime: Integer | None = None
-    firstbroadcast: Integer | None = None
-
-
-class Producer(RtbObject, frozen=True, kw_only=True):
-    """Who made the content. Section 3.2.17."""
-
-    id: str | None = None
-    name: str | None = None
-    cattax: Integer = 1
-    cat: tuple[str, ...] | None = None
-    domain: str | None = None
-
-
-class Device(RtbObject, frozen=True, kw_only=True):
-    """What the person holds. Section 3.2.18."""
-
-    geo: Geo | None = None
-    dnt: Integer | None = None
-    lmt: Integer | None = None
-    ua: str | None = None
-    sua: UserAgent | None = None
-    ip: str | None = None
-    ipv6: str | None = None
-    devicetype: Integer | None = None
-    make: str | None = None
-    model: str | None = None
-    os: str | None = None
-    osv: str | None = None
-    hwv: str | None = None
-    h: Pixels | None = None
-    w: Pixels | None = None
-    ppi: Natural | None = None
-    pxratio: float | None = None
-    js: Integer | None = None
-    geofetch: Integer | None = None
-    flashver: str | None = None
-    language: str | None = None
-    langb: str | None = None
-    carrier: str | None = None
-    mccmnc: str | None = None
-    connectiontype: Integer | None = None
-    ifa: str | None = None
-    didsha1: str | None = None
-    didmd5: str | None = None
-    dpidsha1: str | None = None
-    dpidmd5: str | None = None
-    macsha1: str | None = None
-    macmd5: str | None = None
-
-
-class Geo(RtbObject, frozen=True, kw_only=True):
-    """Where the device or the home of the person is. Section 3.2.19."""
-
-    lat: Latitude | None = None
-    lon: Longitude | None = None
-    type: Integer | None = None
-    accuracy: Natural | None = None
-    lastfix: Integer | None = None
-    ipservice: Integer | None = None
-    country: Name | None = None
-    region: str | None = None
-    regionfips104: str | None = None
-    metro: str | None = None
-    city: str | None = None
-    zip: str | None = None
-    utcoffset: Integer | None = None
-
-
-class User(RtbObject, frozen=True, kw_only=True):
-    """The person. Section 3.2.20."""
-
-    id: str | None = None
-    buyeruid: str | None = None
-    yob: Integer | None = None
-    gender: str | None = None
-    keywords: str | None = None
-    kwarray: tuple[str, ...] | None = None
-    customdata: str | None = None
-    geo: Geo | None = None
-    data: tuple[Data, ...] | None = None
-    consent: str | None = None
-    eids: tuple[Eid, ...] | None = None
-
-
-class Data(RtbObject, frozen=True, kw_only=True):
-    """Segments from one data provider. Section 3.2.21."""
-
-    id: str | None = None
-    name: str | None = None
-    cids: tuple[str, ...] | None = None
-    segment: tuple[Segment, ...] | None = None
-
-
-class Segment(RtbObject, frozen=True, kw_only=True):
-    """One fact about the person or the content. Section 3.2.22."""
-
-    id: str | None = None
-    name: str | None = None
-    value: str | None = None
-
-
-class Network(RtbObject, frozen=True, kw_only=True):
-    """The network that carries the content. Section 3.2.23."""
-
-    id: str | None = None
-    name: str | None = None
-    domain: str | None = None
-
-
-class Channel(RtbObject, frozen=True, kw_only=True):
-    """The channel that carries the content. Section 3.2.24."""
-
-    id: str | None = None
-    name: str | None = None
-    domain: str | None = None
-
-
 class SupplyChain(RtbObject, frozen=True, kw_only=True):
     """Everyone who sells the inventory on. Section 3.2.25."""
 
@@ -466,61 +242,12 @@ class SupplyChainNode(RtbObject, frozen=True, kw_only=True):
     hp: Integer | None = None
 
 
-class Eid(RtbObject, frozen=True, kw_only=True):
-    """Ids of the person from one source. Section 3.2.27."""
-
-    inserter: str | None = None
-    source: str | None = None
-    matcher: str | None = None
-    mm: Integer | None = None
-    uids: tuple[Uid, ...] | None = None
-
-
-class Uid(RtbObject, frozen=True, kw_only=True):
-    """One id of the person. Section 3.2.28."""
-
-    id: str | None = None
-    atype: Integer | None = None
-
-
-class UserAgent(RtbObject, frozen=True, kw_only=True):
-    """User agent client hints. Section 3.2.29."""
-
-    browsers: tuple[BrandVersion, ...] | None = None
-    platform: BrandVersion | None = None
-    mobile: Integer | None = None
-    architecture: str | None = None
-    bitness: str | None = None
-    model: str | None = None
-    source: Integer = 0
-
-
-class BrandVersion(RtbObject, frozen=True, kw_only=True):
-    """A browser or platform and its version. Section 3.2.30."""
-
-    brand: str
-    version: tuple[str, ...] | None = None
-
-
 class Qty(RtbObject, frozen=True, kw_only=True):
     """How many people see one showing. Section 3.2.31."""
 
     multiplier: float
     sourcetype: Integer | None = None
     vendor: str | None = None
-
-
-class Dooh(RtbObject, frozen=True, kw_only=True):
-    """The digital out-of-home screens that show the ad. Section 3.2.32."""
-
-    id: str | None = None
-    name: str | None = None
-    venuetype: tuple[str, ...] | None = None
-    venuetypetax: Integer = 1
-    publisher: Publisher | None = None
-    domain: Name | None = None
-    keywords: str | None = None
-    content: Content | None = None
 
 
 class Refresh(RtbObject, frozen=True, kw_only=True):

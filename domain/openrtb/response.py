@@ -7,8 +7,7 @@ from typing import Annotated
 import msgspec
 
 from domain.limits import MARKUP_MAX_CHARS
-from domain.openrtb.fields import Cpm, Currency, Identifier, Integer, Name, NoticeUrl, Pixels
-from domain.openrtb.request import RtbObject
+from domain.openrtb.fields import Cpm, Currency, Identifier, Integer, Name, NoticeUrl, Pixels, RtbObject
 
 Markup = Annotated[str, msgspec.Meta(max_length=MARKUP_MAX_CHARS)]
 

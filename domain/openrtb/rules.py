@@ -9,7 +9,6 @@ from domain.openrtb.request import BidRequest, Imp
 EXCLUSIVE_LISTS = (("wseat", "bseat"), ("wlang", "wlangb"), ("acat", "bcat"))
 """Each pair is a list of what is allowed or preferred and its opposite or other notation: at most one is given."""
 CHANNELS = ("site", "app", "dooh")
-MEDIA_TYPES = ("banner", "video", "audio", "native")
 
 
 def broken_rules(request: BidRequest) -> list[Fault]:
@@ -21,9 +20,15 @@ def broken_rules(request: BidRequest) -> list[Fault]:
     for one, other in EXCLUSIVE_LISTS:
         if getattr(request, one) and getattr(request, other):
             faults.append(Fault(other, f"at most one of {one} and {other}"))
-    imps = request.imp
-    if not 1 <= len(imps) <= REQUEST_IMPS_MAX:
-        faults.append(Fault("imp", f"{len(imps)} imps, where 1 to {REQUEST_IMPS_MAX} are allowed"))
+    return faults + _broken_imp_rules(request.imp)
+
+
+def _broken_imp_rules(imps: tuple[Imp, ...]) -> list[Fault]:
+    if not imps:
+        return [Fault("imp", "at least one is required")]
+    if len(imps) > REQUEST_IMPS_MAX:
+        return [Fault("imp", f"more than {REQUEST_IMPS_MAX}")]
+    faults: list[Fault] = []
     if len(imps) > 1 and len({imp.id for imp in imps}) < len(imps):
         faults += _repeated_ids(imps)
     for index, imp in enumerate(imps):
