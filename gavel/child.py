@@ -79,15 +79,20 @@ class Child:
         if self.exit_code is None:
             self._process.send_signal(number)
 
-    async def stop(self, *, hurry: bool = False) -> None:
-        """Asks it to end, and kills it if it does not within its time (at once in a hurry)."""
-        self.signal(signal.SIGKILL if hurry else self.program.stop_signal)
+    async def stop(self) -> None:
+        """Asks it to end, and kills it if it does not within its time."""
+        self.signal(self.program.stop_signal)
         self.signal(signal.SIGCONT)  # one that somebody has suspended could not end
         try:
-            await asyncio.wait_for(self.wait(), KILL_WAIT_SECONDS if hurry else self.program.stop_seconds)
+            await asyncio.wait_for(self.wait(), self.program.stop_seconds)
         except TimeoutError:
             self.signal(signal.SIGKILL)
             await asyncio.wait_for(self.wait(), KILL_WAIT_SECONDS)
+
+    def kill(self) -> None:
+        """Ends it the hard way, with the signal that takes its own children along."""
+        self.signal(self.program.death_signal)
+        self.signal(signal.SIGCONT)
 
 
 async def start(program: Program, on_line: Callable[[str], None] | None = None) -> Child:
@@ -97,6 +102,13 @@ async def start(program: Program, on_line: Callable[[str], None] | None = None) 
         return Child(program, process, asyncio.create_task(_forward(process, on_line or _ignore)))
     with program.log.open("ab") as log:
         return Child(program, await _spawn(program, log), None)
+
+
+def how_it_ended(exit_code: int) -> str:
+    """For people: "ended with exit code 1"."""
+    if exit_code < 0:
+        return f"was ended by {signal.Signals(-exit_code).name}"
+    return f"ended with exit code {exit_code}"
 
 
 async def _spawn(program: Program, output: int | IO[bytes]) -> asyncio.subprocess.Process:

@@ -89,6 +89,13 @@ def load(environment: Mapping[str, str] | None = None, *, dotenv: Path = Path(".
     return Settings(**checked)
 
 
+def environment_of(settings: Settings) -> dict[str, str]:
+    """The environment of this process, changed so that a child process loads the same settings."""
+    values = msgspec.to_builtins(settings, enc_hook=str)
+    given = {variable(n): ",".join(v) if n in LISTS else str(v) for n, v in values.items() if v is not None}
+    return {**os.environ, **given}
+
+
 def variable(name: str) -> str:
     """The environment variable of a setting."""
     return PREFIX + name.upper()

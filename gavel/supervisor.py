@@ -29,8 +29,12 @@ class Service(Protocol):
         """Returns how it ended, once it has."""
         ...
 
-    async def stop(self, *, hurry: bool = False) -> None:
+    async def stop(self) -> None:
         """Ends it; does nothing if it is not running."""
+        ...
+
+    def kill(self) -> None:
+        """Ends it the hard way; `stop` still has to be awaited."""
         ...
 
 
@@ -64,14 +68,20 @@ class Supervisor:
         await service.start()
         self._keepers[service.name] = asyncio.create_task(self._keep(service))
 
-    async def stop(self, *, hurry: bool = False) -> None:
+    def kill(self) -> None:
+        """Hurries a stop that is under way: what still runs is killed."""
+        for services in self._started:
+            for service in services:
+                service.kill()
+
+    async def stop(self) -> None:
         """Stops what was started last first; everything within its own bound."""
         for keeper in self._keepers.values():
             await _cancel(keeper)
         self._keepers.clear()
         while self._started:
-            services = self._started.pop()
-            await asyncio.gather(*(service.stop(hurry=hurry) for service in services))
+            await asyncio.gather(*(service.stop() for service in self._started[-1]))
+            self._started.pop()
 
     async def _keep(self, service: Service) -> None:
         pause = FIRST_PAUSE_SECONDS

@@ -13,6 +13,7 @@ from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
 from domain.names import Names
 from gavel.errors import CannotRun
+from projections.connections import kafka_options
 
 REQUEST_TIMEOUT_MS = 30_000
 LEADERS_SECONDS = 30.0
@@ -28,11 +29,6 @@ class Topic(NamedTuple):
     partitions: int
     replicas: int
     has_leaders: bool
-
-
-def bootstrap_servers(kafka_url: str) -> str:
-    """host:port,host:port without the `kafka://` that may stand in front."""
-    return kafka_url.removeprefix("kafka://").rstrip("/")
 
 
 async def ensure_topics(kafka_url: str, names: Names, partitions: int, replication: int | None = None) -> list[str]:
@@ -66,14 +62,13 @@ async def delete_topics(kafka_url: str, names: Names) -> None:
 
 @asynccontextmanager
 async def _admin(kafka_url: str) -> AsyncIterator[AIOKafkaAdminClient]:
-    admin = AIOKafkaAdminClient(
-        bootstrap_servers=bootstrap_servers(kafka_url), client_id="gavel-topics", request_timeout_ms=REQUEST_TIMEOUT_MS
-    )
+    options = kafka_options(kafka_url, "gavel-topics")
+    admin = AIOKafkaAdminClient(**options, request_timeout_ms=REQUEST_TIMEOUT_MS)
     try:
         await admin.start()
         yield admin
     except KafkaError as error:
-        raise CannotRun(f"Kafka at {kafka_url} does not do it: {error}") from error
+        raise CannotRun(f"{','.join(options['bootstrap_servers'])} does not do what it is asked: {error}") from error
     finally:
         await admin.close()
 

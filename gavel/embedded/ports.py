@@ -17,19 +17,20 @@ def choose_port(kept: int | None, taken: set[int]) -> int:
     """The kept port if it is still free, else another one; adds it to `taken`."""
     candidates = ([kept] if kept else []) + random.SystemRandom().sample(range(FIRST, LAST), ATTEMPTS)
     for port in candidates:
-        if port not in taken and is_free(port):
+        if port not in taken and not why_taken(port):
             taken.add(port)
             return port
     raise CannotRun(f"no free port between {FIRST} and {LAST} on {HOST}: end some of what listens there")
 
 
-def is_free(port: int, host: str = HOST) -> bool:
-    """Whether a server could listen there."""
+def why_taken(port: int, host: str = HOST) -> str | None:
+    """Why no server could listen there; None if one could."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
-        except OSError:
-            return False
-    return True
+            probe.listen(1)
+        except OSError as error:
+            return error.strerror or str(error)
+    return None

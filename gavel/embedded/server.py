@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 import time
 from abc import ABC, abstractmethod
 from pathlib import Path
 
 from gavel import child
-from gavel.child import Child, Program
+from gavel.child import Child, Program, how_it_ended
 from gavel.embedded.folder import DataFolder
 from gavel.embedded.orphans import running
 from gavel.errors import CannotRun, explained
@@ -79,17 +78,22 @@ class Server(ABC):
                 self.folder.save()
             await self._until_ready(self._child)
         except BaseException:
-            await self.stop(hurry=True)
+            self.kill()
+            await self.stop()
             raise
 
     async def ended(self) -> str:
         assert self._child is not None
         return how_it_ended(await self._child.wait())
 
-    async def stop(self, *, hurry: bool = False) -> None:
+    def kill(self) -> None:
+        if self._child is not None:
+            self._child.kill()
+
+    async def stop(self) -> None:
         if self._child is None:
             return
-        await self._child.stop(hurry=hurry)
+        await self._child.stop()
         self._child = None
         self.folder.record.running.pop(self.name, None)
         self.folder.save()
@@ -100,7 +104,8 @@ class Server(ABC):
         try:
             code = await preparing.wait()
         finally:
-            await preparing.stop(hurry=True)
+            preparing.kill()
+            await preparing.stop()
         if code != 0:
             raise CannotRun(self._last_words(f"could not prepare its data: it {how_it_ended(code)}"))
 
@@ -122,9 +127,3 @@ class Server(ABC):
                 return f"{self.name} {happened}: {advice} (its log: {self.log})"
         lines = [line.strip() for line in text.splitlines() if line.strip()]
         return f"{self.name} {happened}: {lines[-1] if lines else 'it said nothing'} (its log: {self.log})"
-
-
-def how_it_ended(exit_code: int) -> str:
-    if exit_code < 0:
-        return f"was ended by {signal.Signals(-exit_code).name}"
-    return f"ended with exit code {exit_code}"

@@ -72,17 +72,20 @@ class EmbeddedServers:
         try:
             return await self._start()
         except BaseException:
-            await self.stop()
+            await self._stop()
             raise
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self.stop()
+        await self._stop()
 
-    async def stop(self, *, hurry: bool = False) -> None:
-        """Stops what runs; in a hurry it is killed. May be called again to hurry a stop under way."""
-        await self._supervisor.stop(hurry=hurry)
+    def kill(self) -> None:
+        """Hurries a stop that is under way."""
+        self._supervisor.kill()
+
+    async def _stop(self) -> None:
+        await self._supervisor.stop()
         self._servers.clear()
         if not self._borrowed:
             self._folder.close()

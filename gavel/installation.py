@@ -1,0 +1,65 @@
+"""The installation file: what other commands need to find and enter the installation that runs in a data folder.
+
+It holds settings only, so `settings.load` reads it as the last of its sources. Keys are made once and stay; addresses
+are those of the run under way.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from pathlib import Path
+
+import msgspec
+
+from gavel.errors import explained
+from gavel.settings import INSTALLATION_FILE, Settings
+
+ADDRESSES = ("kafka_url", "postgres_url", "redis_url", "host", "port")
+KEY_BYTES = 32
+
+
+class Installation:
+    """The file in one data folder; used by the process that holds the folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._path = folder / INSTALLATION_FILE
+
+    def forget_addresses(self) -> None:
+        """Removes what an earlier run has left: its servers are not where they were."""
+        values = self._read()
+        if any(name in values for name in ADDRESSES):
+            self._write({name: value for name, value in values.items() if name not in ADDRESSES})
+
+    def complete(self, settings: Settings) -> tuple[Settings, bool]:
+        """The settings with keys, made and kept where none are set; and whether the admin key is a new one."""
+        made = {
+            "admin_key": settings.admin_key or secrets.token_urlsafe(KEY_BYTES),
+            "token_key": settings.token_key or secrets.token_hex(KEY_BYTES),
+            "pseudonym_key": settings.pseudonym_key or secrets.token_hex(KEY_BYTES),
+        }
+        # Kept as well: the log of three brokers cannot be started by one.
+        self._write({**self._read(), **made, "brokers": settings.brokers})
+        return msgspec.structs.replace(settings, **made), settings.admin_key is None
+
+    def publish(self, settings: Settings) -> None:
+        """Makes the addresses of this run known."""
+        addresses = {name: getattr(settings, name) for name in ADDRESSES if getattr(settings, name) is not None}
+        self._write({**self._read(), **addresses})
+
+    def _read(self) -> dict[str, object]:
+        try:
+            return msgspec.json.decode(self._path.read_bytes(), type=dict[str, object])
+        except FileNotFoundError:
+            return {}
+
+    def _write(self, values: dict[str, object]) -> None:
+        """Whole or not at all, and readable by this user only."""
+        temporary = self._path.with_suffix(".new")
+        with explained(self._folder, "keep the installation's keys in"):
+            temporary.unlink(missing_ok=True)
+            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(msgspec.json.format(msgspec.json.encode(values), indent=2) + b"\n")
+            temporary.replace(self._path)
