@@ -152,7 +152,7 @@ def _read_seat(
             bids.append(ParsedBid(bid, each, name, seat.group))
         else:
             where = f"{path}.bid[{index}]" if fault.path == ROOT else f"{path}.bid[{index}].{fault.path}"
-            malformed.append(MalformedBid(where, fault.message, bid.id, bid.impid))
+            malformed.append(_malformed(Fault(where, fault.message), each))
 
 
 def _hidden_fault(bid: Bid, raw: msgspec.Raw, *, suspicious: bool) -> Fault | None:

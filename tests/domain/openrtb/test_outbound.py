@@ -1,0 +1,191 @@
+"""What leaves: everything for bidders, unless the person or the law forbids it; nothing personal for the log."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from domain.openrtb.outbound import is_restricted, request_for_bidders, request_for_log
+from domain.openrtb.parse import parse_request
+
+KEY = b"a key of these tests"
+IDS = {
+    "user.id": "id-of-the-user",
+    "user.buyeruid": "id-at-the-buyer",
+    "user.customdata": "id-in-a-cookie",
+    "uid": "id-of-a-graph",
+    "user.ext": "id-in-user-ext",
+    "device.ext": "id-in-device-ext",
+    "geo.ext": "id-in-geo-ext",
+    "unknown": "id-in-an-unknown-field",
+    **{
+        f"device.{name}": f"{name}-value"
+        for name in ("ifa", "didsha1", "didmd5", "dpidsha1", "dpidmd5", "macsha1", "macmd5")
+    },
+}
+PLACES = ("52.5163", "13.3777", "10117", "203.0.113.77", "2001:db8:abcd:12::77")
+
+
+def full_request(**changes: Any) -> dict[str, Any]:
+    """A request that holds everything that tells one person from another, and unknown fields besides."""
+    geo = {"lat": 52.5163, "lon": 13.3777, "accuracy": 5, "country": "DEU", "region": "BE", "zip": "10117"}
+    geo["ext"] = {"x": IDS["geo.ext"]}
+    return {
+        "id": "r",
+        "imp": [{"id": "1", "banner": {"w": 300, "h": 250, "zz": 1}, "ext": {"gpid": "/1"}}],
+        "site": {"domain": "news.example", "zz": [1]},
+        "device": {
+            **{name: IDS[f"device.{name}"] for name in ("ifa", "didsha1", "didmd5", "dpidsha1", "dpidmd5")},
+            **{name: IDS[f"device.{name}"] for name in ("macsha1", "macmd5")},
+            "ip": "203.0.113.77",
+            "ipv6": "2001:db8:abcd:12::77",
+            "ua": "Mozilla/5.0",
+            "devicetype": 2,
+            "geo": geo,
+            "zz": IDS["unknown"],
+            "ext": {"idfv": IDS["device.ext"]},
+        },
+        "user": {
+            "id": IDS["user.id"],
+            "buyeruid": IDS["user.buyeruid"],
+            "customdata": IDS["user.customdata"],
+            "yob": 1984,
+            "gender": "F",
+            "geo": geo,
+            "data": [{"id": "provider", "segment": [{"id": "cars"}]}],
+            "eids": [{"source": "graph.example", "uids": [{"id": IDS["uid"], "atype": 1}]}],
+            "zz": IDS["unknown"],
+            "ext": {"x": IDS["user.ext"]},
+        },
+        "zz": {"kept": 1.10},
+        "tmax": 120,
+        **changes,
+    }
+
+
+def body(content: dict[str, Any]) -> bytes:
+    return msgspec.json.encode(content)
+
+
+def for_bidders(content: dict[str, Any]) -> bytes:
+    return request_for_bidders(parse_request(body(content))).body(80)
+
+
+def for_log(content: dict[str, Any]) -> bytes:
+    return bytes(request_for_log(parse_request(body(content)), KEY))
+
+
+RESTRICTIONS: dict[str, dict[str, Any]] = {
+    "COPPA": {"regs": {"coppa": 1}},
+    "GDPR without consent": {"regs": {"gdpr": 1}},
+    "GDPR with an empty consent": {"regs": {"gdpr": 1}, "user": {"consent": " "}},
+    "GDPR as OpenRTB 2.5 said it": {"regs": {"ext": {"gdpr": 1}}},
+    "limited tracking": {"device": {"lmt": 1}},
+    "do not track": {"device": {"dnt": 1}},
+}
+NO_RESTRICTIONS: dict[str, dict[str, Any]] = {
+    "nothing said": {},
+    "all said to be off": {"regs": {"coppa": 0, "gdpr": 0}, "device": {"lmt": 0, "dnt": 0}},
+    "consent": {"regs": {"gdpr": 1}, "user": {"consent": "CPXxRf"}},
+    "consent as OpenRTB 2.5 said it": {"regs": {"ext": {"gdpr": 1}}, "user": {"ext": {"consent": "CPXxRf"}}},
+    "extensions that are no objects": {"regs": {"ext": [1]}, "user": {"ext": "x"}},
+}
+
+
+def with_changes(changes: dict[str, Any]) -> dict[str, Any]:
+    """The full request with the changes merged into its objects."""
+    content = full_request()
+    return content | {name: {**content.get(name, {}), **value} for name, value in changes.items()}
+
+
+@pytest.mark.parametrize("what", NO_RESTRICTIONS)
+def test_bidders_get_all_where_nothing_forbids_it(what: str) -> None:
+    """Ids, unknown fields and extensions reach the bidder; only the time that is left is another."""
+    content = with_changes(NO_RESTRICTIONS[what])
+    assert not is_restricted(parse_request(body(content)).request)
+    assert msgspec.json.decode(for_bidders(content)) == content | {"tmax": 80}
+
+
+@pytest.mark.parametrize("what", RESTRICTIONS)
+def test_bidders_learn_nobody_where_something_forbids_it(what: str) -> None:
+    """No id, no address, no precise place is left; what is not about the person is all there."""
+    content = with_changes(RESTRICTIONS[what])
+    sent = for_bidders(content)
+    assert [secret for secret in (*IDS.values(), *PLACES, "1984", "cars") if secret.encode() in sent] == []
+    received = msgspec.json.decode(sent)
+    assert received["device"]["ip"] == "203.0.113.0"
+    assert received["device"]["ipv6"] == "2001:db8:abcd::"
+    assert received["device"]["ua"] == "Mozilla/5.0"
+    assert received["device"]["geo"] == {"country": "DEU", "region": "BE"}
+    rest = ("id", "imp", "site", "zz")
+    assert {name: received[name] for name in rest} == {name: content[name] for name in rest}
+    assert received["tmax"] == 80
+
+
+def test_signals_survive_their_own_restriction() -> None:
+    """Bidders are told why ids are missing."""
+    received = msgspec.json.decode(for_bidders(with_changes({"device": {"lmt": 1}, "regs": {"coppa": 1}})))
+    assert (received["device"]["lmt"], received["regs"]) == (1, {"coppa": 1})
+
+
+def test_consent_of_a_child_s_request_stays() -> None:
+    """The consent string goes out whatever else does not."""
+    received = msgspec.json.decode(for_bidders(with_changes({"regs": {"coppa": 1}, "user": {"consent": "CPXxRf"}})))
+    assert received["user"]["consent"] == "CPXxRf"
+
+
+def test_each_bidder_has_its_own_time() -> None:
+    """One template serves bidders of different deadlines, and adds `tmax` where the publisher named none."""
+    template = request_for_bidders(parse_request(b'{"id":"r","imp":[{"id":"1","banner":{}}]}'))
+    assert [msgspec.json.decode(template.body(tmax))["tmax"] for tmax in (5, 5_000)] == [5, 5_000]
+
+
+@pytest.mark.parametrize("changes", [*NO_RESTRICTIONS.values(), *RESTRICTIONS.values()])
+def test_the_log_never_learns_who_it_was(changes: dict[str, Any]) -> None:
+    """No id, no full address, no precise place is in the copy for the log, restricted or not."""
+    logged = for_log(with_changes(changes))
+    assert [secret for secret in (*IDS.values(), *PLACES, "1984") if secret.encode() in logged] == []
+
+
+def test_the_log_recognises_a_person_under_one_key() -> None:
+    """The same id is the same pseudonym in every request, and another one under another key."""
+    parsed = parse_request(body(full_request()))
+    first = msgspec.json.decode(request_for_log(parsed, KEY))
+    again = msgspec.json.decode(for_log(full_request(id="r2")))
+    other_key = msgspec.json.decode(request_for_log(parsed, b"another key"))
+    assert first["user"]["id"] == again["user"]["id"]
+    assert first["device"]["ifa"] == again["device"]["ifa"]
+    assert first["user"]["eids"] == again["user"]["eids"]
+    assert first["user"]["id"] != other_key["user"]["id"]
+
+
+def test_the_log_keeps_the_rest() -> None:
+    """What was on sale, unknown fields included, the coarse place, the segments and the publisher's own tmax."""
+    content = full_request()
+    logged = msgspec.json.decode(for_log(content))
+    rest = ("id", "imp", "site", "zz", "tmax")
+    assert {name: logged[name] for name in rest} == {name: content[name] for name in rest}
+    assert logged["device"]["geo"] == {"lat": 52.5, "lon": 13.4, "country": "DEU", "region": "BE"}
+    assert logged["user"]["data"] == content["user"]["data"]
+    assert logged["user"]["eids"][0]["source"] == "graph.example"
+
+
+def test_a_restricted_request_leaves_no_pseudonyms() -> None:
+    """Who must not be known is not to be recognised either."""
+    logged = msgspec.json.decode(for_log(with_changes({"regs": {"coppa": 1}})))
+    assert set(logged["user"]) == {"geo"}
+    assert "ifa" not in logged["device"]
+
+
+def test_a_request_about_nobody_is_logged_as_it_came() -> None:
+    """Without device and user there is nothing to minimise."""
+    content = {"id": "r", "imp": [{"id": "1", "banner": {}}], "zz": 1}
+    assert msgspec.json.decode(for_log(content)) == content
+
+
+def test_addresses_that_are_none_are_dropped_from_the_log() -> None:
+    """What is in the field of an address and is none may be anything."""
+    logged = msgspec.json.decode(for_log(full_request(device={"ip": "anna@example.com", "ipv6": "x:y"})))
+    assert not logged["device"].keys() & {"ip", "ipv6"}
