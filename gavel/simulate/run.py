@@ -74,9 +74,7 @@ async def check_ready(client: ExchangeClient) -> None:
     try:
         answer = await client.get("/readyz")
     except ExchangeUnreachable as error:
-        raise CannotRun(
-            f"no exchange at {client.url} ({error}): start one with `gavel up`, or name one with --url"
-        ) from error
+        raise CannotRun(f"{error}: start an exchange with `gavel up`, or name one with --url") from error
     if answer.status != HTTPStatus.OK:
         raise CannotRun(f"the exchange at {client.url} is not ready: {answer.body.decode(errors='replace').strip()}")
 
