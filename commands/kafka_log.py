@@ -16,9 +16,9 @@ from typing import NamedTuple
 
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
-from aiokafka.partitioner import murmur2
 
 from commands.kafka_batch import Batch, Overdue, Partition
+from commands.kafka_partitioner import partition_of
 from commands.kafka_producer import abandon, new_producer
 from commands.ports import AppendUndecided, Position
 from domain.codec import encode
@@ -98,11 +98,11 @@ class KafkaLog:
         """
         assert events, "nothing to append"
         key_bytes = key.encode()
-        partition = self._partition_for(topic, key_bytes)
         payloads = [encode(event) for event in events]
         size = sum(map(len, payloads)) + len(payloads) * len(key_bytes)
         if size > EVENT_MAX_BYTES:
             _refuse_too_large(events, payloads, len(key_bytes))
+        partition = self._partition_for(topic, key_bytes)
         if self._bytes_in_flight + size > LOG_BYTES_IN_FLIGHT_MAX:
             raise Overloaded(f"{self._bytes_in_flight} bytes are on their way to the log already.")
         self._bytes_in_flight += size
@@ -222,8 +222,7 @@ class KafkaLog:
         if self._producer is None or self._closed:
             raise LogUnavailable(self._fault)
         partitions = self._partitions[topic]
-        number: int = (murmur2(key) & 0x7FFFFFFF) % len(partitions)
-        partition = partitions[number]
+        partition = partitions[partition_of(key, len(partitions))]
         overdue = self._overdue()
         if overdue:
             # One broker of several may be away: partitions that another one leads can still be written.

@@ -7,8 +7,8 @@ from datetime import datetime
 from typing import NamedTuple, Protocol
 
 import msgspec
-from domain.auction import Candidate
 
+from domain.auction import Candidate
 from domain.catalogue import Bidder, Status
 from domain.errors import GavelError, LogUnavailable
 from domain.events import EngagementKind, Event, RankedBy

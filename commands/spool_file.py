@@ -1,0 +1,185 @@
+"""A file of events that could not be logged yet: append-only, checksummed, locked by the process that owns it.
+
+    head      magic, then how far it was drained, as an offset (u64)
+    record    length (u32), CRC-32 (u32), MessagePack of [topic, key, [event JSON, …]]
+
+All numbers are little-endian. A crash in mid-write leaves a record whose length or checksum is wrong: it was never
+accepted, and it and what follows are cut off. The lock ends with its process, so another one sees which files were
+left behind.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import struct
+import time
+import zlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+MAGIC = b"GAVELSP1"
+FILE_HEAD = struct.Struct("<8sQ")
+RECORD_HEAD = struct.Struct("<II")
+SUFFIX = ".spool"
+SET_ASIDE_SUFFIX = ".unreadable"
+
+
+class Record(NamedTuple):
+    """Events of one append."""
+
+    topic: str
+    key: str
+    payloads: tuple[bytes, ...]
+
+
+class Placed(NamedTuple):
+    """A whole record, not decoded, and where it stands in its file."""
+
+    start: int
+    end: int
+    body: bytes
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(Record).decode
+
+
+def encode_record(topic: str, key: str, payloads: Sequence[bytes]) -> bytes:
+    body = _encode((topic, key, payloads))
+    return RECORD_HEAD.pack(len(body), zlib.crc32(body)) + body
+
+
+def decode_record(body: bytes) -> Record:
+    """Raises Unreadable for a record of a format that is not known here."""
+    try:
+        return _decode(body)
+    except msgspec.DecodeError as error:
+        raise Unreadable(str(error)) from error
+
+
+class Unreadable(Exception):
+    """It is not one of ours, or of a format that is not known here."""
+
+
+class SpoolFile:
+    """One open and locked file. Its methods block: call them off the event loop."""
+
+    def __init__(self, path: Path, descriptor: int, size_bytes: int) -> None:
+        self.path = path
+        self.size_bytes = size_bytes
+        """Up to here it is known to be whole, or for a file left behind: its length."""
+        self._descriptor = descriptor
+
+    def __repr__(self) -> str:
+        return f"SpoolFile({self.path.name}, {self.size_bytes} bytes)"
+
+    @classmethod
+    def create(cls, folder: Path) -> SpoolFile:
+        """A fresh file in the folder, its name after those that exist; raises OSError."""
+        while True:
+            path = folder / f"{time.time_ns():020d}-{os.getpid()}{SUFFIX}"
+            try:
+                descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            except FileExistsError:
+                continue
+            if not _lock(descriptor):  # another process saw it first, took it for left behind, and removes it
+                os.close(descriptor)
+                continue
+            try:
+                _write_all(descriptor, FILE_HEAD.pack(MAGIC, FILE_HEAD.size))
+                _sync_folder(folder)
+            except OSError:
+                path.unlink(missing_ok=True)
+                os.close(descriptor)
+                raise
+            return cls(path, descriptor, FILE_HEAD.size)
+
+    @classmethod
+    def take_over(cls, path: Path) -> SpoolFile | None:
+        """The file of a process that is gone; None while its owner lives or when somebody else was faster."""
+        try:
+            descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return None
+        if not _lock(descriptor):
+            os.close(descriptor)
+            return None
+        return cls(path, descriptor, os.fstat(descriptor).st_size)
+
+    @property
+    def record_bytes(self) -> int:
+        """Without the file's head."""
+        return max(0, self.size_bytes - FILE_HEAD.size)
+
+    def append(self, records: bytes) -> None:
+        """Returns when they are on the disk. After an OSError nothing more may be appended to this file."""
+        os.lseek(self._descriptor, self.size_bytes, os.SEEK_SET)
+        _write_all(self._descriptor, records)
+        os.fdatasync(self._descriptor)
+        self.size_bytes += len(records)
+
+    def read(self) -> list[Placed]:
+        """Whole records that were not drained, oldest first; raises Unreadable for a file of another kind."""
+        content = os.pread(self._descriptor, self.size_bytes, 0)
+        if len(content) <= FILE_HEAD.size:
+            return []
+        magic, drained = FILE_HEAD.unpack_from(content)
+        if magic != MAGIC:
+            raise Unreadable(f"{self.path} does not start with {MAGIC!r}")
+        return list(_records(content, max(drained, FILE_HEAD.size)))
+
+    def mark_drained(self, end: int) -> None:
+        """Records before this offset need not be read again. Not synced: losing the mark repeats, it loses nothing."""
+        os.pwrite(self._descriptor, FILE_HEAD.pack(MAGIC, end), 0)
+
+    def delete(self) -> None:
+        self.path.unlink(missing_ok=True)
+        os.close(self._descriptor)
+
+    def set_aside(self) -> None:
+        """Keeps it for a person to look at."""
+        self.path.rename(self.path.with_suffix(SET_ASIDE_SUFFIX))
+        os.close(self._descriptor)
+
+    def release(self) -> None:
+        """Leaves it to whoever comes next."""
+        os.close(self._descriptor)
+
+
+def _records(content: bytes, start: int) -> Iterator[Placed]:
+    while start + RECORD_HEAD.size <= len(content):
+        length, checksum = RECORD_HEAD.unpack_from(content, start)
+        body_start = start + RECORD_HEAD.size
+        body = content[body_start : body_start + length]
+        if len(body) < length or length == 0 or zlib.crc32(body) != checksum:
+            return
+        yield Placed(start, body_start + length, body)
+        start = body_start + length
+
+
+def _lock(descriptor: int) -> bool:
+    """True if nobody holds it and it is still in its folder."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return os.fstat(descriptor).st_nlink > 0
+
+
+def _write_all(descriptor: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(descriptor, view) :]
+
+
+def _sync_folder(folder: Path) -> None:
+    """Makes the file's name as durable as its content."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
