@@ -1,0 +1,73 @@
+"""What counts as an impression or a click, and what is only recorded.
+
+The order of the reasons is the order in which they are looked for, so each hit has exactly one verdict.
+A duplicate is looked for last: a hit that does not count for another reason must not use up the one that does.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import NamedTuple
+
+from domain.events import ClickRecorded, Engagement, ImpressionRecorded, Verdict
+from domain.tokens import EngagementClaims, is_expired
+
+
+class Judgement(NamedTuple):
+    """Whether an engagement counts, and why not."""
+
+    verdict: Verdict
+    reason: str = ""
+
+
+VALID = Judgement("valid")
+DUPLICATE = Judgement("duplicate", "An earlier hit of the same address counts already.")
+_TEST = Judgement("test", "The auction was a test.")
+_EXPIRED = Judgement("expired", "The address was used after its expiry.")
+_NO_USER_AGENT = Judgement("bot", "No user agent was sent: browsers always send one.")
+_BOT = Judgement("bot", "The user agent is a known robot's.")
+_RATE_LIMITED = Judgement("rate_limited", "Too many hits from the same address within a minute.")
+
+
+def objection(
+    claims: EngagementClaims, *, now: datetime, user_agent: str, is_robot: bool, is_rate_limited: bool
+) -> Judgement | None:
+    """Why the engagement does not count, before duplicates are looked for; None if nothing speaks against it."""
+    if claims.test:
+        return _TEST
+    if is_expired(claims, now):
+        return _EXPIRED
+    if not user_agent.strip():
+        return _NO_USER_AGENT
+    if is_robot:
+        return _BOT
+    if is_rate_limited:
+        return _RATE_LIMITED
+    return None
+
+
+def recorded(claims: EngagementClaims, judgement: Judgement, *, event_id: str, at: datetime) -> Engagement:
+    """The event that tells of the engagement."""
+    event_type = ImpressionRecorded if claims.kind == "impression" else ClickRecorded
+    return event_type(
+        id=event_id,
+        at=at,
+        correlation_id=claims.auction_id,
+        causation_id=event_id,
+        auction_id=claims.auction_id,
+        imp_id=claims.imp_id,
+        bidder_id=claims.bidder_id,
+        bid_id=claims.bid_id,
+        verdict=judgement.verdict,
+        price_micros=claims.price_micros,
+        clearing_price_micros=claims.clearing_price_micros,
+        revenue_micros=claims.revenue_micros,
+        fee_micros=claims.fee_micros,
+        currency=claims.currency,
+        inventory=claims.inventory,
+        awarded_at=claims.awarded_at,
+        seat=claims.seat,
+        deal_id=claims.deal_id,
+        reason=judgement.reason,
+        test=claims.test,
+    )

@@ -1,0 +1,90 @@
+"""Substitution macros of OpenRTB 2.6, section 4.4, in markup and notice addresses."""
+
+from __future__ import annotations
+
+import re
+from base64 import b64encode
+
+import msgspec
+
+from domain.money import cpm_text
+
+CLICK_URL = "${GAVEL_CLICK_URL}"
+"""Gavel's own macro: the address that records a click and leads to the landing page."""
+_START = "${AUCTION_"
+_MACRO = re.compile(r"\$\{AUCTION_([A-Z_]+)(:B64)?\}")
+_RATIO_DIGITS = 6
+
+
+class Macros(msgspec.Struct, frozen=True, kw_only=True):
+    """What the macros stand for. An unknown value is None and becomes the empty string."""
+
+    request_id: str
+    imp_id: str
+    response_bid_id: str | None = None
+    """`BidResponse.bidid`."""
+    seat_id: str | None = None
+    ad_id: str | None = None
+    """`Bid.adid`."""
+    currency: str | None = None
+    bid_price_micros: int | None = None
+    clearing_price_micros: int | None = None
+    """Left out for a loser: it never learns the price."""
+    min_to_win_micros: int | None = None
+    loss_code: int | None = None
+    """0 for a bid that won."""
+    multiplier: float | None = None
+    """`Imp.qty.multiplier`."""
+    imp_timestamp_ms: int | None = None
+
+    def texts(self) -> dict[str, str]:
+        """What stands for each ${AUCTION_<name>} of the specification."""
+        return {
+            "ID": self.request_id,
+            "BID_ID": self.response_bid_id or "",
+            "IMP_ID": self.imp_id,
+            "SEAT_ID": self.seat_id or "",
+            "AD_ID": self.ad_id or "",
+            "PRICE": _price(self.clearing_price_micros),
+            "CURRENCY": self.currency or "",
+            "MBR": self._market_bid_ratio(),
+            "LOSS": _number(self.loss_code),
+            "MIN_TO_WIN": _price(self.min_to_win_micros),
+            "MULTIPLIER": _number(self.multiplier),
+            "IMP_TS": _number(self.imp_timestamp_ms),
+            # Gavel gives no discounts.
+            "DISCOUNT_PCT": "",
+            "DISCOUNT_CPM": "",
+        }
+
+    def _market_bid_ratio(self) -> str:
+        if not self.bid_price_micros or self.clearing_price_micros is None:
+            return ""
+        return _number(round(self.clearing_price_micros / self.bid_price_micros, _RATIO_DIGITS))
+
+
+def fill(text: str, macros: Macros) -> str:
+    """The text with every macro of the specification replaced; `${AUCTION_PRICE:B64}` encodes the value.
+
+    What looks like a macro and is none stays as it is.
+    """
+    if _START not in text:
+        return text
+
+    texts = macros.texts()
+
+    def replacement(match: re.Match[str]) -> str:
+        value = texts.get(match[1])
+        if value is None:
+            return match[0]
+        return b64encode(value.encode()).decode("ascii") if match[2] else value
+
+    return _MACRO.sub(replacement, text)
+
+
+def _price(micros: int | None) -> str:
+    return "" if micros is None else cpm_text(micros)
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.15g}"

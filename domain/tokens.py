@@ -1,0 +1,134 @@
+"""Signed tokens in impression and click addresses: they carry all that counting the engagement needs.
+
+A token is base64url of key id (4 bytes), MessagePack of the claims, and a keyed BLAKE2b MAC (16 bytes) over both.
+It is signed, not encrypted: whoever sees the address can read it, nobody can alter it.
+"""
+
+from __future__ import annotations
+
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from binascii import Error as NotBase64
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from hashlib import blake2b
+from hmac import compare_digest
+
+import msgspec
+
+from domain.errors import InvalidToken
+from domain.events import EngagementKind, Inventory
+from domain.limits import TOKEN_MAX_CHARS
+
+SECRET_MIN_BYTES = 16
+SECRET_MAX_BYTES = 64
+_KEY_ID_BYTES = 4
+_MAC_BYTES = 16
+
+
+class EngagementClaims(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    """One award, as seen from an engagement with its ad. New fields go to the end, with a default."""
+
+    kind: EngagementKind
+    auction_id: str
+    imp_id: str
+    bidder_id: str
+    bid_id: str
+    price_micros: int
+    clearing_price_micros: int
+    revenue_micros: int
+    """The publisher's part of the clearing price; the rest is the exchange's fee."""
+    currency: str
+    awarded_at: datetime
+    expires_at: int
+    """Unix seconds. An expired engagement is still recorded, so checking this is the caller's part."""
+    publisher_id: str = ""
+    placement_id: str = ""
+    site: str = ""
+    country: str = ""
+    device_type: int = 0
+    seat: str = ""
+    deal_id: str | None = None
+    test: bool = False
+    landing_url: str | None = None
+    """Where a click leads; always there in a click's token."""
+
+    @property
+    def fee_micros(self) -> int:
+        return self.clearing_price_micros - self.revenue_micros
+
+    @property
+    def inventory(self) -> Inventory:
+        return Inventory(
+            publisher_id=self.publisher_id,
+            placement_id=self.placement_id,
+            site=self.site,
+            country=self.country,
+            device_type=self.device_type,
+        )
+
+
+class TokenKey(msgspec.Struct, frozen=True):
+    """A secret of 16 to 64 bytes and its public name inside the tokens."""
+
+    id: bytes
+    secret: bytes
+
+    @classmethod
+    def of(cls, secret: bytes) -> TokenKey:
+        assert SECRET_MIN_BYTES <= len(secret) <= SECRET_MAX_BYTES, len(secret)
+        return cls(blake2b(secret, digest_size=_KEY_ID_BYTES, person=b"gavel key id").digest(), secret)
+
+    def __repr__(self) -> str:
+        return f"TokenKey({self.id.hex()})"
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(EngagementClaims).decode
+
+
+def sign(claims: EngagementClaims, key: TokenKey) -> str:
+    """The token, ready to stand in a URL."""
+    signed = key.id + _encode(claims)
+    return urlsafe_b64encode(signed + _mac(signed, key)).rstrip(b"=").decode("ascii")
+
+
+def verify(token: str, keys: Iterable[TokenKey]) -> EngagementClaims:
+    """The claims of a token that one of `keys` signed; several keys let a secret be rotated.
+
+    Raises InvalidToken for all else: forged, altered in any character, cut, too long, under an unknown key.
+    """
+    raw = _raw(token)
+    signed, mac = raw[:-_MAC_BYTES], raw[-_MAC_BYTES:]
+    key = next((each for each in keys if each.id == signed[:_KEY_ID_BYTES]), None)
+    if key is None or not compare_digest(mac, _mac(signed, key)):
+        raise InvalidToken
+    try:
+        return _decode(signed[_KEY_ID_BYTES:])
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        raise InvalidToken("The token was signed here, but holds claims of an unknown shape.") from None
+
+
+def expires_at(awarded_at: datetime, seconds: int) -> int:
+    """Unix seconds at which a token of this award ends."""
+    return int(awarded_at.timestamp()) + seconds
+
+
+def is_expired(claims: EngagementClaims, now: datetime) -> bool:
+    return now >= datetime.fromtimestamp(claims.expires_at, UTC)
+
+
+def _raw(token: str) -> bytes:
+    if not _KEY_ID_BYTES + _MAC_BYTES < len(token) <= TOKEN_MAX_CHARS:
+        raise InvalidToken
+    try:
+        raw = urlsafe_b64decode(token + "=" * (-len(token) % 4))
+    except (NotBase64, ValueError):
+        raise InvalidToken from None
+    # Base64 has several spellings of the same bytes; only the one that `sign` writes is a token.
+    if urlsafe_b64encode(raw).rstrip(b"=").decode("ascii") != token:
+        raise InvalidToken
+    return raw
+
+
+def _mac(signed: bytes, key: TokenKey) -> bytes:
+    return blake2b(signed, digest_size=_MAC_BYTES, key=key.secret, person=b"gavel token").digest()
