@@ -12,6 +12,7 @@ from api.read.waiting import read_model
 from api.services import Services
 from domain.errors import NotFound
 from projections.queries import auctions as queries
+from projections.queries.page import Page
 
 PROJECTION = "auction_log"
 
@@ -30,7 +31,7 @@ async def list_auctions(
     status: Status = None,
     bidder_id: BidderId = None,
     site: Site = None,
-) -> Response[queries.Page[queries.AuctionSummary]]:
+) -> Response[Page[queries.AuctionSummary]]:
     """Newest first. A page may be short although more follow: only `Link` and `next_cursor` tell."""
     async with read_model(PROJECTION, request, services) as freshness:
         page = await queries.list_auctions(

@@ -1,0 +1,74 @@
+// The page: signed out it asks for the key, signed in it follows the stream and lists auctions.
+
+import { SignedOut, accessKey, forgetKey, keepKey } from "/dashboard/access.js";
+import { keepListed } from "/dashboard/auctions.js";
+import { byId } from "/dashboard/element.js";
+import { showFigures } from "/dashboard/figures.js";
+import { openStory, prepareStory, storyInAddress } from "/dashboard/story.js";
+import { follow } from "/dashboard/stream.js";
+
+const STALE_AFTER_MS = 5_000;
+
+let session = new AbortController();
+let stale;
+
+function showConnection(state, text) {
+  const pill = byId("connection");
+  // The same text again would be read aloud again.
+  if (pill.dataset.state === state && pill.textContent === text) return;
+  pill.dataset.state = state;
+  pill.textContent = text;
+}
+
+function onState(state, detail) {
+  clearTimeout(stale);
+  if (state === "connecting") showConnection("connecting", "Connecting…");
+  if (state === "open") showConnection("connecting", "Waiting for figures…");
+  if (state === "lost") showConnection("lost", `Lost: again in ${Math.round(detail.waitMs / 1_000)} s`);
+}
+
+function onMessage(message) {
+  showFigures(message);
+  showConnection("live", "Live");
+  clearTimeout(stale);
+  stale = setTimeout(() => showConnection("connecting", "No news from the exchange"), STALE_AFTER_MS);
+}
+
+async function signIn() {
+  byId("sign-in").hidden = true;
+  byId("board").hidden = false;
+  byId("sign-out").hidden = false;
+  session = new AbortController();
+  const signal = session.signal;
+  if (storyInAddress()) openStory(storyInAddress());
+  try {
+    await Promise.all([follow("/v1/live", { onMessage, onState, signal }), keepListed(openStory, signal)]);
+  } catch (error) {
+    if (!(error instanceof SignedOut) && error.name !== "AbortError") throw error;
+    if (error instanceof SignedOut) signOut("That key is not valid here.");
+  }
+}
+
+function signOut(reason = "") {
+  session.abort();
+  clearTimeout(stale);
+  const wasSignedIn = accessKey() !== null;
+  forgetKey();
+  byId("board").hidden = true;
+  byId("sign-out").hidden = true;
+  byId("sign-in").hidden = false;
+  byId("sign-in-fault").textContent = wasSignedIn ? reason : "";
+  showConnection("signed-out", "Signed out");
+  byId("key").focus();
+}
+
+byId("sign-in-form").addEventListener("submit", (event) => {
+  event.preventDefault();
+  keepKey(byId("key").value.trim());
+  byId("key").value = "";
+  signIn();
+});
+byId("sign-out").addEventListener("click", () => signOut());
+prepareStory();
+if (accessKey() === null) signOut();
+else signIn();
