@@ -1,0 +1,79 @@
+"""The read model `catalogue`: every entity as its events have made it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import asyncpg
+import msgspec
+
+from domain.codec import EVENT_TYPES
+from domain.entity import Entity, evolve
+from domain.events import CatalogueEvent, Event
+from projections.postgres_store import Connection
+
+CATALOGUE_EVENTS = tuple(each for each in EVENT_TYPES.values() if issubclass(each, CatalogueEvent))
+
+UPSERT = """
+INSERT INTO entities (id, kind, version, status, terms, created_at, updated_at)
+VALUES ($1, $2, $3, $4, $5, $6, $6)
+ON CONFLICT (id) DO UPDATE SET kind = excluded.kind, version = excluded.version, status = excluded.status,
+    terms = excluded.terms, updated_at = excluded.updated_at
+"""
+
+EventsById = Mapping[str, Sequence[CatalogueEvent]]
+"""Aggregate ids, sorted, and the events of each in order."""
+
+
+class Catalogue:
+    """A `projection.Projection` in Postgres."""
+
+    name = "catalogue"
+    events: tuple[type[Event], ...] = CATALOGUE_EVENTS
+
+    def fold(self, events: Sequence[Event]) -> EventsById:
+        return events_by_id(events)
+
+    async def prepare(self, connection: Connection, rows: EventsById) -> None:
+        """Nothing: its table is there."""
+
+    async def write(self, connection: Connection, rows: EventsById) -> None:
+        known = await connection.fetch(
+            "SELECT id, kind, version, status, terms FROM entities WHERE id = ANY($1)", list(rows)
+        )
+        states = {row["id"]: _entity(row) for row in known}
+        changed = [
+            (state.id, state.kind, state.version, state.status, bytes(state.terms).decode(), effective.at)
+            for state, effective in last_changes(states, rows)
+        ]
+        await connection.executemany(UPSERT, changed)
+
+    async def clear(self, connection: Connection) -> None:
+        await connection.execute("TRUNCATE entities")
+
+
+def events_by_id(events: Sequence[Event]) -> EventsById:
+    """The batch, aggregate by aggregate."""
+    found: dict[str, list[CatalogueEvent]] = {}
+    for event in events:
+        assert isinstance(event, CatalogueEvent), event
+        found.setdefault(event.aggregate_id, []).append(event)
+    return dict(sorted(found.items()))
+
+
+def last_changes(states: Mapping[str, Entity], batch: EventsById) -> list[tuple[Entity, CatalogueEvent]]:
+    """Each entity that the batch changes, as it ends up, with the last event that had an effect."""
+    changes = []
+    for aggregate_id, events in batch.items():
+        state, effective = states.get(aggregate_id), None
+        for event in events:
+            after = evolve(state, event)
+            if after is not state:
+                state, effective = after, event
+        if state is not None and effective is not None:
+            changes.append((state, effective))
+    return changes
+
+
+def _entity(row: asyncpg.Record) -> Entity:
+    return Entity(row["kind"], row["id"], row["version"], row["status"], msgspec.Raw(row["terms"].encode()))

@@ -1,0 +1,35 @@
+"""Records to events, with the one thing taken out that the log may hold and a database may not."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from domain.codec import Decoder
+from domain.errors import UndecodableEvent
+from domain.events import Event
+from projections.batch import Record
+
+NUL_ESCAPE = b"\\u0000"
+_NUL_ESCAPE = re.compile(rb"(?<!\\)((?:\\\\)*)\\u0000")
+_REPLACEMENT = rb"\1\\ufffd"
+
+
+def decoded(decoder: Decoder, records: Iterable[Record]) -> list[Event]:
+    """The events that the decoder was made for, in order. Raises CorruptEvent at the first bad record.
+
+    A NUL character, which JSON allows and Postgres does not, becomes U+FFFD: an outsider's text must not be able
+    to park an auction.
+    """
+    found = []
+    decode = decoder.decode
+    for record in records:
+        payload = record.value
+        if payload is None:
+            raise UndecodableEvent("the record has no payload")
+        if NUL_ESCAPE in payload:
+            payload = _NUL_ESCAPE.sub(_REPLACEMENT, payload)
+        event = decode(payload)
+        if event is not None:
+            found.append(event)
+    return found

@@ -1,0 +1,258 @@
+"""The engine: one projection's consumer, from records off the log to rows and offsets in its store.
+
+Each batch is decoded and folded, then applied with a compare-and-set on the offsets it starts from. Whatever goes
+wrong, the answer is the same: drop the batch, read the offsets again, seek there. That makes the effect
+exactly-once against a second worker, a lost reply to a commit, and this process's own death.
+
+A server that is away is waited for. An event that cannot be applied is found by bisecting its batch and parked in
+the same transaction that moves the offset past it, with all later events of its key behind it; while a rebuild
+replays, the projection stops instead.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any, Generic, TypeVar
+
+import structlog
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import IllegalStateError, KafkaError, OffsetOutOfRangeError
+
+from domain.codec import Decoder
+from domain.errors import CorruptEvent, Unavailable
+from projections.assignment import Assignment
+from projections.backoff import Backoff
+from projections.batch import Batch, DeadLetter, Move, Record
+from projections.decoding import decoded
+from projections.projection import Projection
+from projections.store import Checkpoint, EventRefused, FenceLost, Store
+
+BATCH_MAX_RECORDS = 10_000
+POLL_MS = 500
+"""How long a stop has to wait for an idle consumer."""
+PACE_S = 0.03
+"""Between two batches that are not full: under light load, fewer and larger transactions."""
+REPORT_S = 1.0
+"""Between two reports of offsets to Kafka, which only lag tools read."""
+CONTROL_S = 1.0
+"""How soon an idle consumer notices that its offsets were reset, or the projection stopped."""
+CLOSE_S = 10.0
+ATTEMPTS = 3
+"""For a single event that its store refuses: it may have met a passing conflict."""
+
+SESSION_TIMEOUT_MS = 10_000
+HEARTBEAT_MS = 3_000
+MAX_POLL_INTERVAL_MS = 300_000
+FETCH_MAX_BYTES_PER_PARTITION = 1024 * 1024
+
+Rows = TypeVar("Rows")
+log = structlog.stdlib.get_logger(__name__)
+
+
+class CannotApply(Exception):
+    """The projection has no rows for these events."""
+
+
+class Projector(Generic[Rows]):
+    """One life of one projection's consumer: `run` until stopped, or until something breaks that a new life cures."""
+
+    def __init__(
+        self,
+        projection: Projection[Rows],
+        store: Store[Rows],
+        *,
+        topics: Sequence[str],
+        group: str,
+        kafka: Mapping[str, Any],
+    ) -> None:
+        self._projection = projection
+        self._store = store
+        self._topics = tuple(topics)
+        self._decoder = Decoder(projection.events)
+        self._assignment = Assignment()
+        self._consumer = AIOKafkaConsumer(
+            **kafka,
+            group_id=group,
+            auto_offset_reset="none",
+            enable_auto_commit=False,
+            session_timeout_ms=SESSION_TIMEOUT_MS,
+            heartbeat_interval_ms=HEARTBEAT_MS,
+            max_poll_interval_ms=MAX_POLL_INTERVAL_MS,
+            max_partition_fetch_bytes=FETCH_MAX_BYTES_PER_PARTITION,
+        )
+        self._log = log.bind(projection=projection.name)
+        self._positioned = -1
+        """Version of the assignment whose partitions stand at their checkpoints; -1 for none."""
+        self._checkpoints: dict[TopicPartition, Checkpoint] = {}
+        self._parked: set[tuple[TopicPartition, bytes]] = set()
+        self._stopped_reason: str | None = None
+        self._control_due = 0.0
+        self._report_due = 0.0
+
+    def __repr__(self) -> str:
+        return f"Projector({self._projection.name!r}, {sorted(self._checkpoints)})"
+
+    @property
+    def partitions(self) -> frozenset[TopicPartition]:
+        """What this consumer reads now."""
+        return frozenset(self._checkpoints)
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Raises KafkaError when the consumer is of no use any more. Stopping loses nothing."""
+        backoff = Backoff()
+        try:
+            await self._consumer.start()
+            self._consumer.subscribe(self._topics, listener=self._assignment)
+            while not stop.is_set():
+                try:
+                    await self._step()
+                    backoff.reset()
+                except FenceLost as lost:
+                    self._log.info("fence lost, reading the offsets again", reason=str(lost))
+                    self._positioned = -1
+                except IllegalStateError:
+                    self._positioned = -1  # a partition was revoked under our hands
+                except Unavailable as away:
+                    self._log.warning("waiting for a server", error=str(away))
+                    self._positioned = -1
+                    await backoff.wait(stop)
+            await self._report(at_once=True)
+        finally:
+            async with asyncio.timeout(CLOSE_S):
+                await self._consumer.stop()
+
+    async def _step(self) -> None:
+        """One batch, or one look at what else there is to do."""
+        if not self._assignment.settled.is_set():
+            await asyncio.sleep(PACE_S)
+            return
+        if self._positioned != self._assignment.version or time.monotonic() >= self._control_due:
+            await self._take_position()
+        if self._stopped_reason is not None:
+            await asyncio.sleep(CONTROL_S)
+            return
+        started = time.monotonic()
+        batch = await self._next_batch()
+        if batch is not None and batch.moves:
+            await self._apply(batch)
+            await self._report()
+        if batch is None or len(batch) < BATCH_MAX_RECORDS:
+            await asyncio.sleep(max(0.0, started + PACE_S - time.monotonic()))
+
+    # -- positions --------------------------------------------------------------------------------
+
+    async def _take_position(self) -> None:
+        """Sees to it that every partition of ours stands at its checkpoint, also after a reset by somebody else."""
+        version = self._assignment.version
+        ours = self._consumer.assignment()
+        reason = (await self._store.state()).stopped_reason
+        if reason is not None and reason != self._stopped_reason:
+            self._log.error("stopped", reason=reason)
+        self._stopped_reason = reason
+        known = await self._store.checkpoints()
+        if fresh := ours - known.keys():
+            await self._store.begin(await self._consumer.beginning_offsets(sorted(fresh)))
+            known = await self._store.checkpoints()
+        checkpoints = {tp: known[tp] for tp in ours}
+        if self._positioned != version or checkpoints != self._checkpoints:
+            self._parked = await self._store.parked_keys(ours)
+            for tp, checkpoint in checkpoints.items():
+                self._consumer.seek(tp, checkpoint.next_offset)
+            self._checkpoints, self._positioned = checkpoints, version
+        self._control_due = time.monotonic() + CONTROL_S
+
+    async def _next_batch(self) -> Batch | None:
+        """What came within POLL_MS; None if the partitions changed hands meanwhile, or the log has a hole."""
+        version = self._positioned
+        try:
+            fetched = await self._consumer.getmany(timeout_ms=POLL_MS, max_records=BATCH_MAX_RECORDS)
+        except OffsetOutOfRangeError as error:
+            await self._store.stop(f"the log does not have the next record any more: {error}")
+            self._positioned = -1
+            return None
+        moves = {}
+        for tp, checkpoint in self._checkpoints.items():
+            # Not the last record's offset: the log has gaps, where transactions ended or records were compacted.
+            position = await self._consumer.position(tp)
+            if position != checkpoint.next_offset:
+                moves[tp] = Move(checkpoint.next_offset, position)
+        return Batch(fetched, moves) if self._assignment.version == version else None
+
+    async def _report(self, *, at_once: bool = False) -> None:
+        """Tells Kafka how far we are, for lag tools only: nothing is lost if it does not hear."""
+        if not at_once and time.monotonic() < self._report_due:
+            return
+        self._report_due = time.monotonic() + REPORT_S
+        try:
+            async with asyncio.timeout(REPORT_S):
+                await self._consumer.commit({tp: point.next_offset for tp, point in self._checkpoints.items()})
+        except (KafkaError, TimeoutError) as error:
+            self._log.debug("offsets not reported to Kafka", error=repr(error))
+
+    # -- batches ----------------------------------------------------------------------------------
+
+    async def _apply(self, batch: Batch) -> None:
+        """Applies or parks every record of the batch. Raises FenceLost or Unavailable with part of it done."""
+        free, blocked = self._held_back(batch)
+        try:
+            rows = self._rows(free)
+            await self._store.apply(rows, batch.moves, blocked)
+        except (CorruptEvent, CannotApply, EventRefused) as error:
+            if len(batch) > 1:
+                for half in batch.halves():
+                    await self._apply(half)
+            else:
+                await self._retry_or_park(batch, error)
+        else:
+            self._advance(batch)
+
+    def _rows(self, records: Sequence[Record]) -> Rows | None:
+        events = decoded(self._decoder, records)
+        if not events:
+            return None
+        try:
+            return self._projection.fold(events)
+        except Exception as error:
+            raise CannotApply(f"{type(error).__name__}: {error}") from error
+
+    def _held_back(self, batch: Batch) -> tuple[list[Record], list[DeadLetter]]:
+        """The records to apply, and those that wait behind a dead letter of their key."""
+        if not self._parked:
+            return list(batch), []
+        free, blocked = [], []
+        for tp, records in batch.records.items():
+            for record in records:
+                if record.key is not None and (tp, record.key) in self._parked:
+                    blocked.append(DeadLetter(record, "waits behind an earlier dead letter of its key"))
+                else:
+                    free.append(record)
+        return free, blocked
+
+    async def _retry_or_park(self, batch: Batch, error: Exception) -> None:
+        """`batch` is one record that failed with `error`."""
+        (record,) = batch
+        for _ in range(ATTEMPTS - 1 if isinstance(error, EventRefused) else 0):
+            await asyncio.sleep(PACE_S)
+            try:
+                await self._store.apply(self._rows([record]), batch.moves)
+            except EventRefused as again:
+                error = again
+            else:
+                self._advance(batch)
+                return
+        tp = TopicPartition(record.topic, record.partition)
+        where = f"{record.topic}/{record.partition} at {record.offset}"
+        if record.offset < self._checkpoints[tp].rebuild_until:
+            await self._store.stop(f"the rebuild met an event that cannot be applied, {where}: {error}")
+            raise FenceLost(f"stopped at {where}")
+        self._log.error("event parked", where=where, error=str(error))
+        await self._store.apply(None, batch.moves, [DeadLetter(record, str(error))])
+        if record.key is not None:
+            self._parked.add((tp, record.key))
+        self._advance(batch)
+
+    def _advance(self, batch: Batch) -> None:
+        for tp, move in batch.moves.items():
+            self._checkpoints[tp] = Checkpoint(move.next, self._checkpoints[tp].rebuild_until)

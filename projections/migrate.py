@@ -1,0 +1,40 @@
+"""Brings the database's tables to the shape that this version of Gavel needs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import Connection, text
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from projections.connections import sqlalchemy_url
+
+LOCK = 7_146_921
+"""Advisory lock of whoever migrates; a number of our own choice."""
+
+PLACES = (Path(__file__).with_name("migrations"), Path(__file__).parents[1] / "alembic")
+"""Where the migrations are: beside this file in a wheel, in the folder `alembic` in a checkout."""
+
+
+async def migrate(postgres_url: str) -> None:
+    """Upgrades to the newest revision, all of it or nothing; several may call it at the same time."""
+    engine = create_async_engine(sqlalchemy_url(postgres_url))
+    try:
+        async with engine.begin() as connection:
+            await connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
+            await connection.run_sync(_upgrade)
+    finally:
+        await engine.dispose()
+
+
+def alembic_config(connection: Connection) -> Config:
+    """For alembic's commands, on this connection and inside its transaction."""
+    config = Config(attributes={"connection": connection})
+    config.set_main_option("script_location", str(next(place for place in PLACES if place.is_dir())))
+    return config
+
+
+def _upgrade(connection: Connection) -> None:
+    command.upgrade(alembic_config(connection), "head")

@@ -1,0 +1,113 @@
+"""The projections, registered once: the engine, the queries and `gavel topology` all read this list."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
+
+import msgspec
+from redis.asyncio import Redis
+
+from domain.errors import NotFound
+from domain.names import Names
+from projections.auction_log import TABLES as AUCTION_LOG_TABLES
+from projections.auction_log import AuctionLog
+from projections.catalogue import Catalogue
+from projections.catalogue_cache import CatalogueCache
+from projections.delivery import Delivery
+from projections.postgres_store import Pool, PostgresStore
+from projections.projection import Projection
+from projections.redis_store import RedisStore
+from projections.store import Store
+
+
+class Registration(msgspec.Struct, frozen=True, kw_only=True):
+    """One projection: what it reads, where it writes, and how it is made."""
+
+    name: str
+    topics: tuple[str, ...]
+    """Without the namespace, as in `domain.names.TOPICS`."""
+    place: Literal["postgres", "redis"]
+    writes: Callable[[Names], tuple[str, ...]]
+    """Its tables in Postgres, or its keys and channels in Redis."""
+    projection: Callable[[Names], Projection[Any]]
+
+    def topics_of(self, names: Names) -> tuple[str, ...]:
+        return tuple(f"{names.namespace}.{topic}" for topic in self.topics)
+
+    def opened(self, names: Names, pool: Pool, redis: Redis) -> tuple[Projection[Any], Store[Any]]:
+        """The projection and the store that it writes to."""
+        made: Any = self.projection(names)
+        store: Store[Any] = PostgresStore(pool, made) if self.place == "postgres" else RedisStore(redis, pool, made)
+        return made, store
+
+
+REGISTRY: tuple[Registration, ...] = (
+    Registration(
+        name="catalogue",
+        topics=("catalogue",),
+        place="postgres",
+        writes=lambda _: ("entities",),
+        projection=lambda _: Catalogue(),
+    ),
+    Registration(
+        name="catalogue_cache",
+        topics=("catalogue",),
+        place="redis",
+        writes=lambda names: (names.catalogue_entities, names.catalogue_offsets, names.catalogue_channel),
+        projection=CatalogueCache,
+    ),
+    Registration(
+        name="auction_log",
+        topics=("auctions", "engagements"),
+        place="postgres",
+        writes=lambda _: AUCTION_LOG_TABLES,
+        projection=lambda _: AuctionLog(),
+    ),
+    Registration(
+        name="delivery",
+        topics=("auctions", "engagements"),
+        place="postgres",
+        writes=lambda _: ("delivery", "delivery_engagements"),
+        projection=lambda _: Delivery(),
+    ),
+)
+
+LIVE = "live"
+"""Runs beside them, but keeps nothing and cannot be rebuilt: see `live.py`."""
+RUNNABLE: tuple[str, ...] = (*(each.name for each in REGISTRY), LIVE)
+
+
+def registered(name: str) -> Registration:
+    """The projection of that name. Raises NotFound, naming those there are."""
+    for each in REGISTRY:
+        if each.name == name:
+            return each
+    raise NotFound(f"there is no projection {name!r}, but {', '.join(each.name for each in REGISTRY)}")
+
+
+class Stop(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of the map: a projection, its consumer group, what flows in and where it ends."""
+
+    projection: str
+    group: str | None
+    """None where every partition is read by one process."""
+    topics: tuple[str, ...]
+    events: tuple[str, ...]
+    place: Literal["postgres", "redis"]
+    writes: tuple[str, ...]
+
+
+def topology(names: Names) -> Sequence[Stop]:
+    """The map that `gavel topology` prints."""
+    return [
+        Stop(
+            projection=each.name,
+            group=names.group(each.name),
+            topics=each.topics_of(names),
+            events=tuple(event.__name__ for event in each.projection(names).events),
+            place=each.place,
+            writes=each.writes(names),
+        )
+        for each in REGISTRY
+    ]

@@ -1,0 +1,68 @@
+"""The servers of the read side, opened and closed in one place."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Any, Self
+
+import asyncpg
+import msgspec
+from redis.asyncio import Redis
+
+from domain.names import Names
+from projections.connections import kafka_options
+from projections.postgres_store import Pool
+from projections.watermarks import Watermarks
+
+POOL_MAX_CONNECTIONS = 12
+STATEMENT_TIMEOUT_S = 120.0
+REDIS_TIMEOUT_S = 5.0
+
+
+class Addresses(msgspec.Struct, frozen=True, kw_only=True):
+    """Where the servers are and what names are used on them."""
+
+    kafka_url: str
+    postgres_url: str
+    redis_url: str
+    names: Names
+
+
+class Servers:
+    """Connections to Kafka, Postgres and Redis; none is made before it is needed.
+
+    Use it as an async context manager.
+    """
+
+    def __init__(self, addresses: Addresses, *, client_id: str) -> None:
+        self.names = addresses.names
+        self.client_id = client_id
+        self.kafka: dict[str, Any] = kafka_options(addresses.kafka_url, client_id)
+        self.watermarks = Watermarks(addresses.kafka_url, client_id=f"{client_id}-watermarks")
+        self.redis = Redis.from_url(addresses.redis_url, socket_timeout=REDIS_TIMEOUT_S)
+        self._postgres_url = addresses.postgres_url
+        self._pool: Pool | None = None
+
+    @property
+    def pool(self) -> Pool:
+        assert self._pool is not None, "the servers are not open"
+        return self._pool
+
+    async def __aenter__(self) -> Self:
+        # min_size 0: a database that is away is waited for by whoever needs it, not here.
+        self._pool = await asyncpg.create_pool(
+            self._postgres_url,
+            min_size=0,
+            max_size=POOL_MAX_CONNECTIONS,
+            command_timeout=STATEMENT_TIMEOUT_S,
+            server_settings={"jit": "off", "application_name": self.client_id},
+        )
+        return self
+
+    async def __aexit__(
+        self, _type: type[BaseException] | None, _error: BaseException | None, _traceback: TracebackType | None
+    ) -> None:
+        await self.watermarks.close()
+        await self.redis.aclose()
+        if self._pool is not None:
+            self._pool.terminate()

@@ -1,0 +1,86 @@
+"""Where a projection's rows and offsets live together, so that one cannot be had without the other.
+
+StoreFault
+├── FenceLost        somebody else has moved the offset, or stopped the projection: drop the batch, read again
+└── EventRefused     the rows of these events cannot be stored, however often it is tried
+Everything else that a store raises is the fault of a server and passes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Protocol, TypeVar
+
+import msgspec
+from aiokafka import TopicPartition
+
+from projections.batch import DeadLetter, Move
+
+Rows_contra = TypeVar("Rows_contra", contravariant=True)
+
+
+class StoreFault(Exception):
+    """A batch was not applied."""
+
+
+class FenceLost(StoreFault):
+    """The offset is no longer the one that the batch starts from."""
+
+
+class EventRefused(StoreFault):
+    """What follows from the events cannot be stored."""
+
+
+class Checkpoint(msgspec.Struct, frozen=True):
+    """How far one partition has come."""
+
+    next_offset: int
+    rebuild_until: int = 0
+    """Records below it are replayed: they were read before, by an earlier build."""
+
+
+class State(msgspec.Struct, frozen=True):
+    """What is known of a projection as a whole."""
+
+    generation: int = 1
+    stopped_reason: str | None = None
+
+
+class Store(Protocol[Rows_contra]):
+    """All methods raise the server's own errors while it is away."""
+
+    async def state(self) -> State: ...
+
+    async def checkpoints(self) -> dict[TopicPartition, Checkpoint]:
+        """Of all partitions that were ever begun."""
+        ...
+
+    async def begin(self, starts: Mapping[TopicPartition, int]) -> None:
+        """Makes a checkpoint for each partition that has none."""
+        ...
+
+    async def parked_keys(self, partitions: Collection[TopicPartition]) -> set[tuple[TopicPartition, bytes]]:
+        """Keys of the dead letters: events that follow them have to wait behind them."""
+        ...
+
+    async def apply(
+        self, rows: Rows_contra | None, moves: Mapping[TopicPartition, Move], parked: Sequence[DeadLetter] = ()
+    ) -> None:
+        """Rows, dead letters and offsets, all of it or nothing.
+
+        Raises FenceLost or EventRefused. After any other error it may have happened: read the checkpoints.
+        """
+        ...
+
+    async def stop(self, reason: str) -> None:
+        """Nothing is applied any more, by nobody, until a rebuild."""
+        ...
+
+    async def reset(self, starts: Mapping[TopicPartition, int], targets: Mapping[TopicPartition, int]) -> None:
+        """Empties the projection and begins a new generation, whose replay ends at the targets."""
+        ...
+
+
+def in_order(moves: Mapping[TopicPartition, Move]) -> Iterable[tuple[TopicPartition, Move]]:
+    """One order for all writers, so that none waits for another in a circle."""
+    return sorted(moves.items())
