@@ -66,3 +66,9 @@ def _bid_request(number: int, chance: random.Random) -> dict[str, object]:
         "bcat": ["IAB25", "IAB26"],
         "badv": ["casino.example"],
     }
+
+
+def post(path: str, body: bytes) -> bytes:
+    """A whole HTTP request with a JSON body."""
+    head = f"POST {path} HTTP/1.1\r\nHost: exchange.example\r\nContent-Type: application/json\r\n"
+    return f"{head}x-openrtb-version: 2.6\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body

@@ -66,6 +66,8 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     subject_rounds: Sequence[Cost]
     peer_rounds: Sequence[Cost]
     target: Target | None = None
+    judged_by: Literal["CPU", "wall"] = "CPU"
+    """Which ratio has to reach the target; wall time where the work is another process's, such as the database's."""
 
     @property
     def is_rate(self) -> bool:
@@ -80,6 +82,11 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     def wall_ratios(self) -> list[float]:
         """One per round, of wall time."""
         return self._ratios(lambda cost: cost.wall_us)
+
+    @property
+    def ratio(self) -> float:
+        """The median of the ratios that have to reach the target."""
+        return statistics.median(self.cpu_ratios if self.judged_by == "CPU" else self.wall_ratios)
 
     def _ratios(self, figure: Callable[[Cost], float]) -> list[float]:
         pairs = zip(self.subject_rounds, self.peer_rounds, strict=True)

@@ -54,14 +54,20 @@ class Process:
         except psutil.NoSuchProcess:
             return []
 
-    async def result(self, timeout_seconds: float) -> str:
-        """The last line it prints, once it has ended; raises ProcessFailed if it fails or takes longer."""
+    async def success(self, timeout_seconds: float) -> None:
+        """Returns once it has ended well; raises ProcessFailed if it fails or takes longer."""
         try:
             code = await asyncio.wait_for(self._child.wait(), timeout_seconds)
         except TimeoutError:
             raise self.failure(f"was not done after {timeout_seconds:.0f} s") from None
-        if code != 0 or not self._lines:
+        if code != 0:
             raise self.failure(f"ended with {code}")
+
+    async def result(self, timeout_seconds: float) -> str:
+        """The last line it printed, once it has ended well; raises ProcessFailed like `success`."""
+        await self.success(timeout_seconds)
+        if not self._lines:
+            raise self.failure("printed nothing")
         return self._lines[-1]
 
     async def first_line(self) -> str:

@@ -43,16 +43,13 @@ class Section(msgspec.Struct, frozen=True, kw_only=True):
 
 def cells(comparison: Comparison) -> tuple[str, ...]:
     """A comparison as the columns of HEADINGS."""
-    target = comparison.target
-    ratios = comparison.cpu_ratios
-    met = "" if target is None else (" ✓" if target.is_met(statistics.median(ratios)) else " ✗")
     return (
         f"{comparison.what} (per {comparison.unit})",
         comparison.subject,
         comparison.peer,
-        _spread(ratios),
-        f"{target or ''}{met}",
+        _spread(comparison.cpu_ratios),
         _spread(comparison.wall_ratios),
+        _verdict(comparison),
         _pair(comparison, lambda cost: cost.cpu_us),
         _pair(comparison, lambda cost: cost.wall_us),
         _latencies(comparison),
@@ -113,6 +110,13 @@ def figures_table(console: Console, title: str, headings: Sequence[str], rows: M
     for name, row in rows.items():
         table.add_row(name, *row)
     console.print(table)
+
+
+def _verdict(comparison: Comparison) -> str:
+    target = comparison.target
+    if target is None:
+        return ""
+    return f"{target} of {comparison.judged_by} {'✓' if target.is_met(comparison.ratio) else '✗'}"
 
 
 def _spread(ratios: Sequence[float]) -> str:

@@ -109,8 +109,8 @@ def event(kind: str, auction_id: str, **fields: Any) -> bytes:
     return encode({"type": kind, "id": str(uuid7()), "at": datetime.now(UTC), "auction_id": auction_id, **fields})
 
 
-async def log(producer: AIOKafkaProducer, auction_id: str, events: list[bytes]) -> None:
-    topic, key = os.environ["TOPIC"], auction_id.encode()
+async def log(producer: AIOKafkaProducer, topic: str, auction_id: str, events: list[bytes]) -> None:
+    key = auction_id.encode()
     acknowledged = [await producer.send(topic, each, key=key) for each in events]
     await asyncio.gather(*acknowledged)
 
@@ -134,7 +134,7 @@ async def hold_auction(data: BidRequest, request: Request[Any, Any, Any], state:
     events = [event("bid_requested", auction_id, request=data)]
     events += [event("bid_placed", auction_id, bidder=each.bidder, bid=each.bid) for each in placed]
     events.append(event("auction_awarded", auction_id, ranking=ranking, bid_id=winner.id, clearing_price=price))
-    await log(state.producer, auction_id, events)
+    await log(state.producer, os.environ["TOPIC"], auction_id, events)
     bid = {"id": winner.id, "impid": imp.id, "price": price, "adm": winner.adm + pixel, "crid": winner.crid}
     answer = {"id": data.id, "cur": "USD", "seatbid": [{"bid": [bid]}]}
     return Response(encode(answer), media_type="application/json", headers={"Auction": auction_id})

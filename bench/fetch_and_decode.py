@@ -1,0 +1,42 @@
+"""The limit of any projection over this client: every record fetched and decoded, and then thrown away.
+
+Run as `python -m bench.fetch_and_decode PLAN`; prints a `Cost` as JSON.
+It reads the same topics in batches as large as the engine's, and decodes the types that the projection takes.
+"""
+
+from __future__ import annotations
+
+from time import perf_counter, process_time
+
+import uvloop
+from aiokafka import AIOKafkaConsumer
+
+from bench.cost import Cost
+from bench.replay import ReplayPlan, ends_of, print_cost
+from domain.codec import Decoder
+from projections.connections import kafka_options
+from projections.engine import BATCH_MAX_RECORDS, FETCH_MAX_BYTES_PER_PARTITION, POLL_MS
+
+
+async def fetch_and_decode(plan: ReplayPlan) -> Cost:
+    """Reads all that the topics held when it began."""
+    decode = Decoder(plan.registration.projection(plan.names).events).decode
+    wall, cpu = perf_counter(), process_time()
+    consumer = AIOKafkaConsumer(
+        **kafka_options(plan.kafka_url, "bench-fetch"), max_partition_fetch_bytes=FETCH_MAX_BYTES_PER_PARTITION
+    )
+    async with consumer:
+        ends = await ends_of(consumer, plan.registration.topics_of(plan.names))
+        consumer.assign(list(ends))
+        await consumer.seek_to_beginning(*ends)
+        left = total = sum(ends.values())
+        while left > 0:
+            for records in (await consumer.getmany(timeout_ms=POLL_MS, max_records=BATCH_MAX_RECORDS)).values():
+                left -= len(records)
+                for record in records:
+                    decode(record.value)
+        return Cost(total, process_time() - cpu, perf_counter() - wall)
+
+
+if __name__ == "__main__":
+    print_cost(uvloop.run(fetch_and_decode(ReplayPlan.from_command_line())))

@@ -1,0 +1,108 @@
+"""One projection replays the whole log: the product's own engine, from offset zero to the end, then it stops.
+
+Run as `python -m bench.replay PLAN`; prints a `Cost` as JSON. What is measured begins after start-up, with the
+consumer's joining of its group, and ends with the commit of the last batch.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from time import perf_counter, process_time
+from typing import Any
+
+import msgspec
+import uvloop
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from bench.cost import Cost
+from domain.names import Names
+from projections.engine import Projector
+from projections.registry import Registration, registered
+from projections.servers import Addresses, Servers
+from projections.store import Store
+
+POLL_SECONDS = 0.02
+
+
+class ReplayPlan(msgspec.Struct, frozen=True, kw_only=True):
+    """Which projection, and where its topics and tables are."""
+
+    projection: str
+    kafka_url: str
+    postgres_url: str
+    redis_url: str
+    namespace: str
+    auctions: int
+    """How many of `generated_events.histories` the topics hold."""
+
+    @classmethod
+    def from_command_line(cls) -> ReplayPlan:
+        """The plan as JSON in the first argument."""
+        return msgspec.json.decode(sys.argv[1], type=cls)
+
+    @property
+    def names(self) -> Names:
+        return Names(self.namespace)
+
+    @property
+    def registration(self) -> Registration:
+        return registered(self.projection)
+
+    @property
+    def addresses(self) -> Addresses:
+        return Addresses(
+            kafka_url=self.kafka_url, postgres_url=self.postgres_url, redis_url=self.redis_url, names=self.names
+        )
+
+
+def print_cost(cost: Cost) -> None:
+    """For the process that asked."""
+    sys.stdout.buffer.write(msgspec.json.encode(cost) + b"\n")
+
+
+async def ends_of(consumer: AIOKafkaConsumer, topics: tuple[str, ...]) -> dict[TopicPartition, int]:
+    """Where the topics end now, by partition."""
+    partitions = [TopicPartition(topic, n) for topic in topics for n in consumer.partitions_for_topic(topic) or ()]
+    ends: dict[TopicPartition, int] = await consumer.end_offsets(partitions)
+    return ends
+
+
+async def replay(plan: ReplayPlan) -> Cost:
+    """Resets the projection, as a rebuild does, and runs it until it has applied everything."""
+    registration = plan.registration
+    topics = registration.topics_of(plan.names)
+    async with Servers(plan.addresses, client_id="bench-replay") as servers:
+        async with AIOKafkaConsumer(**servers.kafka) as consumer:
+            ends = await ends_of(consumer, topics)
+        projection, store = registration.opened(servers.names, servers.pool, servers.redis)
+        await store.reset(dict.fromkeys(ends, 0), ends)
+        projector: Projector[Any] = Projector(
+            projection,
+            store,
+            topics=topics,
+            group=servers.names.group(registration.name),
+            kafka=servers.kafka,
+        )
+        stop = asyncio.Event()
+        wall, cpu = perf_counter(), process_time()
+        running = asyncio.create_task(projector.run(stop))
+        try:
+            while not await _has_reached(store, ends):
+                if running.done():
+                    await running
+                await asyncio.sleep(POLL_SECONDS)
+            cost = Cost(sum(ends.values()), process_time() - cpu, perf_counter() - wall)
+        finally:
+            stop.set()
+            await running
+    return cost
+
+
+async def _has_reached(store: Store[Any], ends: dict[TopicPartition, int]) -> bool:
+    checkpoints = await store.checkpoints()
+    return all(tp in checkpoints and checkpoints[tp].next_offset >= end for tp, end in ends.items())
+
+
+if __name__ == "__main__":
+    print_cost(uvloop.run(replay(ReplayPlan.from_command_line())))

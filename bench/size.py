@@ -1,0 +1,34 @@
+"""How much is measured: enough for a figure, or just enough to see that everything runs."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class Size(msgspec.Struct, frozen=True, kw_only=True):
+    """Operations of one round of each contender, and the number of rounds."""
+
+    rounds: int
+    auctions: int
+    parts: int
+    """Operations of one round of a part of an auction."""
+    impressions: int
+    replayed_auctions: int
+    """Auctions whose events fill the topic that projections replay."""
+    hour_auctions: int
+    hour_rate: int
+    """Auctions a second that the condensed hour is sent at."""
+
+
+FULL = Size(
+    rounds=5,
+    auctions=4_000,
+    parts=4_000,
+    impressions=10_000,
+    replayed_auctions=60_000,
+    hour_auctions=200_000,
+    hour_rate=400,
+)
+SMOKE = Size(
+    rounds=2, auctions=400, parts=400, impressions=1_000, replayed_auctions=2_000, hour_auctions=2_000, hour_rate=100
+)
