@@ -95,7 +95,7 @@ class Award(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 class ImpStory(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     id: str
     floor: str
-    outcomes: tuple[Outcome, ...] = msgspec.field(default_factory=tuple)
+    outcomes: tuple[Outcome, ...]
     award: Award | None = None
 
 
