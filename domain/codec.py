@@ -20,6 +20,8 @@ UPCASTERS: dict[tuple[str, int], Upcaster] = {}
 """(type, version) to the function that raises a payload of that version to the next one."""
 
 _TAG_START = b'{"type":"'
+_NOT_DECODABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What decoding raises for bytes of any kind; the last for arrays without end."""
 
 
 def _concrete_types(base: type[events.Event]) -> Iterable[type[events.Event]]:
@@ -82,7 +84,7 @@ class Decoder:
             return None
         try:
             event = decode(payload)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except _NOT_DECODABLE as error:
             return _decode_old(tag, payload, error)
         if event.v == _CURRENT_VERSIONS[tag]:
             return event
@@ -104,7 +106,7 @@ def _decode_old(tag: str, payload: bytes, error: Exception | None) -> events.Eve
     current = _CURRENT_VERSIONS[tag]
     try:
         fields = msgspec.json.decode(payload, type=dict[str, Any])
-    except (msgspec.DecodeError, UnicodeDecodeError) as malformed:
+    except _NOT_DECODABLE as malformed:
         raise UndecodableEvent(f"{tag}: {malformed}") from malformed
     version = fields.get("v", 1)
     if not isinstance(version, int) or not 1 <= version <= current:
@@ -114,6 +116,7 @@ def _decode_old(tag: str, payload: bytes, error: Exception | None) -> events.Eve
     for step in range(version, current):
         fields = UPCASTERS[tag, step](fields) | {"v": step + 1}
     try:
-        return msgspec.convert(fields, EVENT_TYPES[tag])
+        # Through JSON once more: `msgspec.convert` cannot make the Raw of a field that is kept as it came.
+        return msgspec.json.decode(msgspec.json.encode(fields), type=EVENT_TYPES[tag])
     except msgspec.ValidationError as invalid:
         raise UndecodableEvent(f"{tag} raised from version {version}: {invalid}") from invalid
