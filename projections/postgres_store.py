@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, Protocol, TypeAlias, TypeVar
 
 import asyncpg
 from aiokafka import TopicPartition
@@ -19,8 +19,9 @@ from projections.store import Checkpoint, EventRefused, FenceLost, State, in_ord
 
 Rows = TypeVar("Rows")
 Rows_contra = TypeVar("Rows_contra", contravariant=True)
-Pool = asyncpg.Pool[asyncpg.Record]
-Connection = PoolConnectionProxy[asyncpg.Record]
+# In quotes, because only the stubs know that these are generic.
+Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
+Connection: TypeAlias = "PoolConnectionProxy[asyncpg.Record]"
 
 REFUSALS = (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError, asyncpg.ProgramLimitExceededError)
 """What the database says to rows that it will never take."""
