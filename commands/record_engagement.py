@@ -1,0 +1,88 @@
+"""Records impressions and clicks: every one with its verdict, whatever is decided about counting."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
+
+from commands.ports import Clock, EventLog, Ids, SeenEngagements
+from commands.quota import Quota
+from commands.robots import is_known_robot
+from domain.engagement import DUPLICATE, VALID, Judgement, objection, recorded
+from domain.errors import InvalidToken
+from domain.events import EngagementKind, Verdict
+from domain.names import Names
+from domain.tokens import EngagementClaims, TokenKey, verify
+
+
+class Click(NamedTuple):
+    """Where the click leads, and whether it counts."""
+
+    verdict: Verdict
+    landing_url: str
+
+
+class RecordEngagement:
+    """`GET /impression` and `GET /click`."""
+
+    def __init__(
+        self,
+        *,
+        log: EventLog,
+        names: Names,
+        seen: SeenEngagements,
+        quota: Quota,
+        clock: Clock,
+        ids: Ids,
+        keys: Sequence[TokenKey],
+    ) -> None:
+        self._log = log
+        self._topic = names.engagements
+        self._seen = seen
+        self._quota = quota
+        self._clock = clock
+        self._ids = ids
+        self._keys = tuple(keys)
+
+    async def impression(self, token: str, *, ip: str, user_agent: str) -> Verdict | Literal["forged"]:
+        """The verdict, once it is logged; nothing is logged for a forged token. Raises LogUnavailable, Overloaded."""
+        try:
+            claims = self._claims(token, "impression")
+        except InvalidToken:
+            return "forged"
+        return await self._record(claims, ip=ip, user_agent=user_agent)
+
+    async def click(self, token: str, *, ip: str, user_agent: str) -> Click:
+        """Where it leads, once it is logged. Raises InvalidToken, LogUnavailable, Overloaded."""
+        claims = self._claims(token, "click")
+        if claims.landing_url is None:
+            raise InvalidToken("The token names no landing page.")
+        return Click(await self._record(claims, ip=ip, user_agent=user_agent), claims.landing_url)
+
+    def _claims(self, token: str, kind: EngagementKind) -> EngagementClaims:
+        claims = verify(token, self._keys)
+        if claims.kind != kind:
+            raise InvalidToken(f"The token was issued for a different address: {claims.kind}.")
+        return claims
+
+    async def _record(self, claims: EngagementClaims, *, ip: str, user_agent: str) -> Verdict:
+        judgement = await self._judge(claims, ip=ip, user_agent=user_agent)
+        event = recorded(claims, judgement, event_id=self._ids(), at=self._clock.now())
+        await self._log.append(self._topic, claims.auction_id, [event])
+        if judgement is VALID:
+            await self._seen.confirm(claims.kind, claims.auction_id, claims.imp_id)
+        return judgement.verdict
+
+    async def _judge(self, claims: EngagementClaims, *, ip: str, user_agent: str) -> Judgement:
+        now = self._clock.now()
+        against = objection(
+            claims,
+            now=now,
+            user_agent=user_agent,
+            is_robot=is_known_robot(user_agent),
+            is_rate_limited=not await self._quota.allows_engagement(ip, now),
+        )
+        if against is not None:
+            return against
+        seen = await self._seen.is_logged(claims.kind, claims.auction_id, claims.imp_id)
+        return DUPLICATE if seen else VALID
