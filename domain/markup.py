@@ -15,8 +15,11 @@ from domain.macros import CLICK_URL
 
 _CLOSING_TAGS = re.compile(r"</body\s*>\s*(</html\s*>\s*)?$", re.IGNORECASE)
 """The end of a document; a </body> before that may stand inside a script's string."""
-_VAST_START = re.compile(r"\s*(<\?xml\b.*?\?>\s*)?(<!--.*?-->\s*)*<VAST\b", re.DOTALL)
-_VAST_PLACE = re.compile(r"<!\[CDATA\[.*?\]\]>|<!--.*?-->|(?P<place><Impression\b|</(?:InLine|Wrapper)\s*>)", re.DOTALL)
+_VAST_START = re.compile(r"\s*+(?><\?xml\b.*?\?>\s*)?(?><!--.*?-->\s*)*+<VAST\b", re.DOTALL)
+_VAST_PLACE = re.compile(
+    r"<!\[CDATA\[.*?(?:\]\]>|\Z)|<!--.*?(?:-->|\Z)|(?P<place><Impression\b|</(?:InLine|Wrapper)\s*>)", re.DOTALL
+)
+"""What is open to the end is passed over in one go: markup comes from strangers, and nothing may be searched twice."""
 _CLOSING_TAGS_MAX_CHARS = 256
 
 _Members = dict[str, msgspec.Raw]
@@ -32,12 +35,21 @@ def dress(markup: str, *, impression_url: str, click_url: str | None) -> str:
     """
     if CLICK_URL in markup:
         markup = markup.replace(CLICK_URL, click_url or "")
-    start = markup[:1] if markup[:1] in "<{" else markup.lstrip()[:1]
-    if start == "{":
+    if is_native(markup):
         return _into_native(markup, impression_url)
-    if start == "<" and _VAST_START.match(markup):
+    if is_vast(markup):
         return _into_vast(markup, impression_url)
     return _into_html(markup, impression_url)
+
+
+def is_native(markup: str) -> bool:
+    """Whether it looks like a native ad's JSON."""
+    return markup.startswith("{") or (markup[:1].isspace() and markup.lstrip().startswith("{"))
+
+
+def is_vast(markup: str) -> bool:
+    """Whether it looks like a video or audio ad's VAST document."""
+    return _VAST_START.match(markup) is not None
 
 
 def _into_html(markup: str, url: str) -> str:
