@@ -23,6 +23,8 @@ from bench.peers import plain_auction
 from bench.size import Size
 from commands.bidder_client import KeepAliveBidderClient
 from commands.kafka_log import KafkaLog
+from commands.ranking import RedisRanking
+from commands.redis_pipeline import RedisPipeline
 from domain.auction import Candidate
 from domain.codec import encode
 from domain.names import Names
@@ -154,8 +156,6 @@ async def _fan_out(endpoints: Sequence[str]) -> AsyncIterator[Part]:
 
 @asynccontextmanager
 async def _ranking(installation: Installation) -> AsyncIterator[Part]:
-    ranking = RedisRanking(installation.urls.redis_url, NAMES)
-    await ranking.start()
     bids = [
         plain_auction.Placed(f"bidder-{n}", plain_auction.Bid(f"bid-{n}", "1", price), 1.0)
         for n, price in enumerate((1.85, 2.4, 1.1))
@@ -164,17 +164,20 @@ async def _ranking(installation: Installation) -> AsyncIterator[Part]:
         Candidate(bid.bidder, bid.bid.id, "", int(bid.bid.price * 1e6), 0, None, None, arrival)
         for arrival, bid in enumerate(bids)
     ]
+    url = installation.urls.redis_url
+    async with Redis.from_url(url) as redis, Redis.from_url(url) as plain_redis:
+        pipeline = RedisPipeline(redis)
+        ranking = RedisRanking(pipeline, NAMES)
 
-    async def gavel(_number: int) -> None:
-        ranked = await ranking.rank(str(uuid7()), {"1": candidates})
-        assert ranked.ranked_by == "redis"
+        async def gavel(_number: int) -> None:
+            ranked = await ranking.rank(str(uuid7()), {"1": candidates})
+            assert ranked.ranked_by == "redis"
 
-    async def plain(_number: int) -> None:
-        await plain_auction.rank(redis, str(uuid7()), bids)
+        async def plain(_number: int) -> None:
+            await plain_auction.rank(plain_redis, str(uuid7()), bids)
 
-    async with Redis.from_url(installation.urls.redis_url) as redis:
         yield Part("part: one ranking in Redis", "coalesced pipelines, one script", gavel, "redis-py", plain)
-    await ranking.close()
+        await pipeline.close()
 
 
 @asynccontextmanager

@@ -52,11 +52,7 @@ class Target(msgspec.Struct, frozen=True):
 
 
 class Comparison(msgspec.Struct, frozen=True, kw_only=True):
-    """The product beside a peer or a limit, over the same rounds.
-
-    With a target of "≤" the ratio is cost by cost (product over peer: smaller is better).
-    With "≥" it is rate by rate, so peer's cost over product's: larger is better.
-    """
+    """The product beside a peer or a limit, over the same rounds."""
 
     what: str
     unit: str
@@ -65,13 +61,11 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     peer: str
     subject_rounds: Sequence[Cost]
     peer_rounds: Sequence[Cost]
+    ratio_of: Literal["costs", "rates"] = "costs"
+    """Costs: the product's time over the peer's, smaller is better. Rates: the other way round, larger is better."""
     target: Target | None = None
     judged_by: Literal["CPU", "wall"] = "CPU"
     """Which ratio has to reach the target; wall time where the work is another process's, such as the database's."""
-
-    @property
-    def is_rate(self) -> bool:
-        return self.target is not None and self.target.relation == "≥"
 
     @property
     def cpu_ratios(self) -> list[float]:
@@ -90,7 +84,7 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
 
     def _ratios(self, figure: Callable[[Cost], float]) -> list[float]:
         pairs = zip(self.subject_rounds, self.peer_rounds, strict=True)
-        if self.is_rate:
+        if self.ratio_of == "rates":
             return [figure(peer) / figure(subject) for subject, peer in pairs]
         return [figure(subject) / figure(peer) for subject, peer in pairs]
 

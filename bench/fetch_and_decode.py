@@ -12,21 +12,23 @@ import uvloop
 from aiokafka import AIOKafkaConsumer
 
 from bench.cost import Cost
-from bench.replay import ReplayPlan, ends_of, print_cost
+from bench.replay import ReplayPlan, print_cost
 from domain.codec import Decoder
 from projections.connections import kafka_options
 from projections.engine import BATCH_MAX_RECORDS, FETCH_MAX_BYTES_PER_PARTITION, POLL_MS
+from projections.watermarks import Watermarks
 
 
 async def fetch_and_decode(plan: ReplayPlan) -> Cost:
     """Reads all that the topics held when it began."""
     decode = Decoder(plan.registration.projection(plan.names).events).decode
+    async with Watermarks(plan.kafka_url, client_id="bench-fetch") as watermarks:
+        ends = await watermarks.high(plan.registration.topics_of(plan.names))
     wall, cpu = perf_counter(), process_time()
     consumer = AIOKafkaConsumer(
         **kafka_options(plan.kafka_url, "bench-fetch"), max_partition_fetch_bytes=FETCH_MAX_BYTES_PER_PARTITION
     )
     async with consumer:
-        ends = await ends_of(consumer, plan.registration.topics_of(plan.names))
         consumer.assign(list(ends))
         await consumer.seek_to_beginning(*ends)
         left = total = sum(ends.values())

@@ -75,6 +75,7 @@ async def measure(installation: Installation, size: Size) -> Section:
                 peer=name,
                 subject_rounds=rounds["gavel"],
                 peer_rounds=rounds[name],
+                ratio_of="rates",
                 target=TARGETS.get(name, LITESTAR_TARGET),
             )
             for name in peers

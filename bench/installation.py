@@ -18,6 +18,7 @@ from bench.process import Process, free_port, python, running
 from domain.tokens import TokenKey
 from gavel.embedded import EmbeddedServers
 from gavel.settings import Settings
+from projections.watermarks import Watermarks
 
 PARTITIONS = 6
 GRANIAN = str(Path(sys.executable).with_name("granian"))
@@ -74,9 +75,8 @@ class Installation:
 
     async def logged(self, topic: str) -> int:
         """How many records the topic has been given so far."""
-        async with AIOKafkaConsumer(bootstrap_servers=self.urls.kafka_url) as consumer:
-            partitions = [TopicPartition(topic, number) for number in range(PARTITIONS)]
-            return sum((await consumer.end_offsets(partitions)).values())
+        async with Watermarks(self.urls.kafka_url, client_id="bench") as watermarks:
+            return sum((await watermarks.high([topic])).values())
 
     async def values(self, topic: str) -> AsyncIterator[bytes]:
         """What every record of the topic says, as far as it reached when this was asked."""

@@ -101,6 +101,7 @@ def _comparison(
         peer=limit,
         subject_rounds=replays,
         peer_rounds=limits,
+        ratio_of="rates",
         target=target,
         judged_by=judged_by,
     )

@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 import uvloop
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
 
 from bench.cost import Cost
 from domain.names import Names
@@ -61,20 +61,12 @@ def print_cost(cost: Cost) -> None:
     sys.stdout.buffer.write(msgspec.json.encode(cost) + b"\n")
 
 
-async def ends_of(consumer: AIOKafkaConsumer, topics: tuple[str, ...]) -> dict[TopicPartition, int]:
-    """Where the topics end now, by partition."""
-    partitions = [TopicPartition(topic, n) for topic in topics for n in consumer.partitions_for_topic(topic) or ()]
-    ends: dict[TopicPartition, int] = await consumer.end_offsets(partitions)
-    return ends
-
-
 async def replay(plan: ReplayPlan) -> Cost:
     """Resets the projection, as a rebuild does, and runs it until it has applied everything."""
     registration = plan.registration
     topics = registration.topics_of(plan.names)
     async with Servers(plan.addresses, client_id="bench-replay") as servers:
-        async with AIOKafkaConsumer(**servers.kafka) as consumer:
-            ends = await ends_of(consumer, topics)
+        ends = await servers.watermarks.high(topics)
         projection, store = registration.opened(servers.names, servers.pool, servers.redis)
         await store.reset(dict.fromkeys(ends, 0), ends)
         projector: Projector[Any] = Projector(

@@ -16,17 +16,6 @@ from bench import machine
 from bench.cost import Comparison, Cost, median_of
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
-HEADINGS = (
-    "what",
-    "Gavel",
-    "against",
-    "ratio of CPU",
-    "to reach",
-    "ratio of wall",
-    "CPU µs",
-    "wall µs",
-    "p50 / p99 ms",
-)
 MANY = 1_000
 
 
@@ -36,15 +25,32 @@ class Section(msgspec.Struct, frozen=True, kw_only=True):
     title: str
     method: str
     """One sentence per line: what ran, for how long, what was counted."""
-    comparisons: Sequence[Comparison] = ()
+    comparisons: Sequence[Comparison]
+    """All of one unit, and all ratios of costs or all of rates."""
     notes: Sequence[str] = ()
     """What a reader must know beside the figures, for instance a peer that could not run."""
 
 
-def cells(comparison: Comparison) -> tuple[str, ...]:
-    """A comparison as the columns of HEADINGS."""
+def headings(section: Section) -> tuple[str, ...]:
+    """Of the columns that `cells` fills."""
+    first = section.comparisons[0]
     return (
-        f"{comparison.what} (per {comparison.unit})",
+        "what",
+        "Gavel",
+        "against",
+        f"ratio of {first.ratio_of}, CPU",
+        "the same, wall",
+        "to reach",
+        f"CPU µs per {first.unit}",
+        "wall µs",
+        "p50 / p99 ms",
+    )
+
+
+def cells(comparison: Comparison) -> tuple[str, ...]:
+    """A comparison as one row."""
+    return (
+        comparison.what,
         comparison.subject,
         comparison.peer,
         _spread(comparison.cpu_ratios),
@@ -59,11 +65,10 @@ def cells(comparison: Comparison) -> tuple[str, ...]:
 def show(section: Section, console: Console) -> None:
     """The section on the terminal."""
     console.print(f"\n[bold]{section.title}[/bold]")
-    if section.comparisons:
-        table = Table(*HEADINGS, box=box.SIMPLE_HEAD, pad_edge=False)
-        for comparison in section.comparisons:
-            table.add_row(*cells(comparison))
-        console.print(table)
+    table = Table(*headings(section), box=box.SIMPLE_HEAD, pad_edge=False)
+    for comparison in section.comparisons:
+        table.add_row(*cells(comparison))
+    console.print(table)
     for note in section.notes:
         console.print(note)
 
@@ -83,15 +88,15 @@ def _lines(sections: Iterable[Section], *, seconds: float) -> Iterable[str]:
     yield "The same machine carried broker, database, Redis, bidders and load, so CPU time says more than wall time."
     yield "Gavel and its peer took turns; a ratio is the median of the rounds' ratios, its range in brackets."
     yield "CPU µs and wall µs are medians, Gavel : peer; wall time is a round's, divided by the operations in it."
-    yield "With “≤” the ratio is cost by cost and smaller is better; with “≥” it is rate by rate and larger is better."
+    yield "A ratio of costs is Gavel's time over the peer's: smaller is better."
+    yield "A ratio of rates (so many a second) is the other way round: larger is better."
     for section in sections:
         yield ""
         yield f"## {section.title}"
         yield ""
         yield section.method
-        if section.comparisons:
-            yield ""
-            yield from markdown_table(HEADINGS, [cells(each) for each in section.comparisons])
+        yield ""
+        yield from markdown_table(headings(section), [cells(each) for each in section.comparisons])
         for note in section.notes:
             yield ""
             yield note
