@@ -36,12 +36,12 @@ class Exchange:
         *,
         say: Callable[[str], None],
         log: Callable[[str], None],
-        only: Collection[ServerName] = ALL,
+        only: Collection[ServerName] | None = None,
         demo: bool = False,
     ) -> None:
         """`overrides` are settings given on the command line; `say` gets lines for people, `log` those of processes.
 
-        With fewer than all servers in `only`, those are all that runs.
+        With `only`, these servers are all that runs.
         """
         self._overrides = overrides
         self._say = say
@@ -55,15 +55,15 @@ class Exchange:
         """Runs until it is cancelled, and leaves nothing running. Raises CannotRun."""
         with _held_folder(self._overrides) as (folder, installation):
             settings, is_new_key = installation.complete(load(**{**self._overrides, "data": folder.path}))
-            if self._only == ALL:
+            if self._only is None:
                 settings = _with_free_port(settings, folder)
-            self._servers = EmbeddedServers(settings, only=self._only, folder=folder, announce=self._say)
+            self._servers = EmbeddedServers(settings, only=self._only or ALL, folder=folder, announce=self._say)
             async with self._servers as urls:
                 settings = _with_addresses(settings, urls)
                 installation.publish(settings)
                 if is_new_key:
                     self._say(f"Admin key, shown this once and kept in {folder.path}: {settings.admin_key}")
-                if self._only == ALL:
+                if self._only is None:
                     await self._serve(settings)
                 else:
                     self._announce_servers(urls)

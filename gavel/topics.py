@@ -6,10 +6,12 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+from aiokafka.protocol.metadata import MetadataRequest
 
 from domain.names import Names
 from gavel.errors import CannotRun
@@ -32,7 +34,7 @@ class Topic(NamedTuple):
 
 
 async def ensure_topics(kafka_url: str, names: Names, partitions: int, replication: int | None = None) -> list[str]:
-    """Creates the topics that are missing, and returns their names once each partition has a leader.
+    """Creates the topics that are missing, and returns their names once every broker knows a leader of each partition.
 
     Without `replication`, as many copies as there are brokers, three at most. Raises CannotRun for a topic that has
     another number of partitions: a key's events would move to another partition and lose their order.
@@ -44,7 +46,7 @@ async def ensure_topics(kafka_url: str, names: Names, partitions: int, replicati
         if missing:
             replicas = replication or min(REPLICAS_MAX, await _count_brokers(admin))
             await _create(admin, missing, partitions, replicas)
-            await _until_led(admin, names.topics)
+            await _until_led(kafka_url, names.topics)
     return missing
 
 
@@ -75,7 +77,11 @@ async def _admin(kafka_url: str) -> AsyncIterator[AIOKafkaAdminClient]:
 
 async def _describe(admin: AIOKafkaAdminClient, wanted: Iterable[str]) -> dict[str, Topic]:
     # Asked for all of them: a broker answers a question about a missing topic with an error.
-    described = {topic["topic"]: topic["partitions"] for topic in await admin.describe_topics()}
+    return _pick(await admin.describe_topics(), wanted)
+
+
+def _pick(topics: Iterable[Mapping[str, Any]], wanted: Iterable[str]) -> dict[str, Topic]:
+    described = {topic["topic"]: topic["partitions"] for topic in topics}
     return {
         name: Topic(
             partitions=len(described[name]),
@@ -119,12 +125,25 @@ async def _create(admin: AIOKafkaAdminClient, missing: Iterable[str], partitions
             raise CannotRun(f"Kafka does not create topic {name}: {reason[0] if reason else error.__name__}")
 
 
-async def _until_led(admin: AIOKafkaAdminClient, wanted: tuple[str, ...]) -> None:
+async def _until_led(kafka_url: str, wanted: tuple[str, ...]) -> None:
+    """Each broker learns of a new topic by itself: a client may ask any of them next."""
     deadline = time.monotonic() + LEADERS_SECONDS
-    while True:
-        present = await _describe(admin, wanted)
-        if len(present) == len(wanted) and all(topic.has_leaders for topic in present.values()):
-            return
-        if time.monotonic() > deadline:
-            raise CannotRun(f"after {LEADERS_SECONDS:.0f} s not every partition of {', '.join(wanted)} has a leader")
-        await asyncio.sleep(POLL_SECONDS)
+    client = AIOKafkaClient(**kafka_options(kafka_url, "gavel-topics"))
+    try:
+        await client.bootstrap()
+        for broker in client.cluster.brokers():
+            while not await _knows_leaders(client, broker.nodeId, wanted):
+                if time.monotonic() > deadline:
+                    raise CannotRun(f"after {LEADERS_SECONDS:.0f} s not every partition of {', '.join(wanted)} is led")
+                await asyncio.sleep(POLL_SECONDS)
+    finally:
+        await client.close()
+
+
+async def _knows_leaders(client: AIOKafkaClient, node_id: int, wanted: tuple[str, ...]) -> bool:
+    try:
+        metadata = await client.send(node_id, MetadataRequest(None))
+    except KafkaError:
+        return True  # a broker that does not answer sends no client astray
+    present = _pick(metadata.to_object()["topics"], wanted)
+    return len(present) == len(wanted) and all(topic.has_leaders for topic in present.values())

@@ -36,14 +36,16 @@ def up(
     run_exchange(overrides, only=_parse_servers(only))
 
 
-def run_exchange(overrides: dict[str, Any], *, only: Collection[ServerName] = ALL, demo: bool = False) -> None:
+def run_exchange(overrides: dict[str, Any], *, only: Collection[ServerName] | None = None, demo: bool = False) -> None:
     """Runs it until Ctrl-C. Lines for people go to standard output, those of the processes to standard error."""
     exchange = Exchange(overrides, say=_say, log=_log, only=only, demo=demo)
     asyncio.run(until_interrupted(exchange.run(), stopping=_stopping, hurry=exchange.kill))
 
 
-def _parse_servers(text: str | None) -> Collection[ServerName]:
-    names = {name.strip() for name in text.split(",")} if text else ALL
+def _parse_servers(text: str | None) -> Collection[ServerName] | None:
+    if text is None:
+        return None
+    names = {name.strip() for name in text.split(",")}
     if unknown := sorted(names - ALL):
         raise click.BadParameter(f"{', '.join(unknown)}: not one of {', '.join(sorted(ALL))}", param_hint="--only")
     return cast("Collection[ServerName]", frozenset(names))
