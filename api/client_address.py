@@ -18,7 +18,8 @@ class ClientAddresses:
 
     def __init__(self, trusted_proxies: Iterable[str]) -> None:
         self._networks = tuple(ip_network(each, strict=False) for each in trusted_proxies)
-        self._is_trusted = lru_cache(PEERS_REMEMBERED)(self._is_within_networks)
+        self.is_trusted = lru_cache(PEERS_REMEMBERED)(self._is_within_networks)
+        """Whether an address is one of our own proxies, or our own machine."""
 
     def __repr__(self) -> str:
         return f"ClientAddresses({[str(each) for each in self._networks]})"
@@ -27,14 +28,14 @@ class ClientAddresses:
         """The client's address as text; empty when it came over a Unix socket."""
         client = scope.get("client")
         believed = client[0] if client else ""
-        if not self._is_trusted(believed):
+        if not self.is_trusted(believed):
             return believed
         for hop in reversed(_hops(scope)):
             address = _parse(hop)
             if address is None:
                 break
             believed = str(address)
-            if not self._is_trusted(believed):
+            if not self.is_trusted(believed):
                 break
         return believed
 

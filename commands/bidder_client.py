@@ -33,11 +33,10 @@ class _Target(NamedTuple):
 
 
 class KeepAliveBidderClient:
-    """Implements ports.BidderClient. Belongs to the event loop it was made on; `close` it in the end."""
+    """Implements ports.BidderClient. Belongs to the event loop of its first call; `close` it in the end."""
 
     def __init__(self, *, allow_private: bool, tls: ssl.SSLContext | None = None) -> None:
         """`allow_private` opens loopback and private ranges; `tls` replaces the system's trust in authorities."""
-        self._loop = asyncio.get_running_loop()
         self._tls = tls or ssl.create_default_context()
         self._hosts = HostAddresses(allow_private=allow_private)
         self._targets: dict[tuple[str, tuple[tuple[str, str], ...]], _Target] = {}
@@ -53,13 +52,14 @@ class KeepAliveBidderClient:
 
         Raises BidderTimeout, BidderUnreachable or BidderBroken.
         """
-        if deadline <= self._loop.time():
+        loop = asyncio.get_running_loop()
+        if deadline <= loop.time():
             raise BidderTimeout("No time was left to ask.")
         key = (url, tuple(headers))
         target = self._targets.get(key) or self._prepare(key)
         pool = self._pools.get(target.origin) or self._open_pool(target.origin)
-        call = BidderCall(b"%b%d\r\n\r\n%b" % (target.head, len(body), body), self._loop.create_future())
-        timer = self._loop.call_at(deadline, call.expire)
+        call = BidderCall(b"%b%d\r\n\r\n%b" % (target.head, len(body), body), loop.create_future())
+        timer = loop.call_at(deadline, call.expire)
         try:
             pool.dispatch(call)
             return await call.answer
@@ -90,7 +90,7 @@ class KeepAliveBidderClient:
         if len(self._pools) >= BIDDER_URLS_MAX:
             raise BidderUnreachable(f"Connections to {BIDDER_URLS_MAX} bidders are open already.")
         if self._sweeper is None:
-            self._sweeper = self._loop.call_later(SWEEP_SECONDS, self._sweep)
+            self._sweeper = asyncio.get_running_loop().call_later(SWEEP_SECONDS, self._sweep)
         tls = self._tls if origin.scheme == "https" else None
         pool = self._pools[origin] = BidderPool(origin, self._hosts, tls)
         return pool
@@ -98,10 +98,10 @@ class KeepAliveBidderClient:
     def _sweep(self) -> None:
         """Closes what has been idle too long and forgets bidders without a connection."""
         for origin, pool in list(self._pools.items()):
-            pool.close_idle(self._loop.time() - BIDDER_IDLE_MAX_SECONDS)
+            pool.close_idle(asyncio.get_running_loop().time() - BIDDER_IDLE_MAX_SECONDS)
             if pool.is_empty:
                 del self._pools[origin]
-        self._sweeper = self._loop.call_later(SWEEP_SECONDS, self._sweep) if self._pools else None
+        self._sweeper = asyncio.get_running_loop().call_later(SWEEP_SECONDS, self._sweep) if self._pools else None
 
 
 def _target(url: str, headers: tuple[tuple[str, str], ...]) -> _Target:

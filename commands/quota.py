@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import Final
 
@@ -24,8 +25,10 @@ return count
 class Quota:
     """Fixed windows. While Redis is away nothing is limited: that costs less than refusing everybody."""
 
-    def __init__(self, pipeline: RedisPipeline, names: Names) -> None:
+    def __init__(self, pipeline: RedisPipeline, names: Names, *, is_unlimited: Callable[[str], bool]) -> None:
+        """`is_unlimited` says of an address that it is one of our own, not a viewer's."""
         self._pipeline = pipeline
+        self._is_unlimited = is_unlimited
         self._names = names
         self._count = Script(COUNT)
 
@@ -39,6 +42,8 @@ class Quota:
 
     async def allows_engagement(self, ip: str, now: datetime) -> bool:
         """Counts one engagement of an address in this minute; False once it has had its share."""
+        if self._is_unlimited(ip):
+            return True
         key = self._names.rate_key(ip, int(now.timestamp()) // MINUTE_SECONDS)
         return await self._counted(key, 2 * MINUTE_SECONDS) <= ENGAGEMENTS_PER_IP_MINUTE_MAX
 

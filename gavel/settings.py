@@ -16,6 +16,7 @@ from domain.errors import Fault, InvalidInput
 from domain.limits import BASIS_POINTS
 
 PREFIX = "GAVEL_"
+METRICS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 INSTALLATION_FILE = "installation.json"
 """Inside the data folder: addresses and secrets of the installation that `gavel up` runs there, mode 0600."""
 
@@ -94,6 +95,19 @@ def environment_of(settings: Settings) -> dict[str, str]:
     values = msgspec.to_builtins(settings, enc_hook=str)
     given = {variable(n): ",".join(v) if n in LISTS else str(v) for n, v in values.items() if v is not None}
     return {**os.environ, **given}
+
+
+def share_metrics(folder: Path) -> None:
+    """Lets the worker processes that are started from here on keep their metrics together in an emptied folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for leftover in folder.glob("*.db"):
+        leftover.unlink()
+    os.environ[METRICS_VARIABLE] = str(folder)
+
+
+def metrics_folder() -> str | None:
+    """Where worker processes share their metrics, if they do; the variable is prometheus-client's own."""
+    return os.environ.get(METRICS_VARIABLE)
 
 
 def variable(name: str) -> str:

@@ -16,7 +16,7 @@ from granian.server import Server
 
 from gavel.cli import options
 from gavel.leash import die_with_parent
-from gavel.settings import Settings, load
+from gavel.settings import Settings, load, share_metrics
 
 if TYPE_CHECKING:
     from litestar.types import ASGIApp
@@ -42,6 +42,8 @@ def api(*, data: Path | None, host: str | None, port: int | None, workers: int |
 
 def serve(settings: Settings) -> None:
     """Runs worker processes until a signal ends them; one that dies is replaced."""
+    if settings.workers > 1:
+        share_metrics(settings.data / "metrics")
     server = Server(
         "gavel.asgi:create",
         address=settings.host,

@@ -1,0 +1,187 @@
+"""The composition root: what is made of what, opened and closed in one place."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Final
+
+import msgspec
+from commands.hold_auction import HoldAuction
+from litestar import Litestar
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from api.client_address import ClientAddresses
+from api.live.feed import LiveFeed
+from api.metrics import Metrics
+from api.services import ApiServices
+from commands.bidder_client import KeepAliveBidderClient
+from commands.catalogue_view import CatalogueView
+from commands.change_catalogue import RegisterBidder
+from commands.kafka_log import KafkaLog
+from commands.quota import Quota
+from commands.ranking import RedisRanking
+from commands.record_engagement import RecordEngagement
+from commands.redis_pipeline import RedisPipeline
+from commands.seen import SeenInRedis
+from commands.spool import SpooledLog
+from domain.errors import Fault, InvalidInput
+from domain.names import Names
+from domain.tokens import SECRET_MAX_BYTES, SECRET_MIN_BYTES, TokenKey
+from gavel.process_clock import SystemClock, fresh_id
+from gavel.settings import Settings, variable
+from gavel.telemetry import configure_logging
+from projections.connections import sqlalchemy_url
+from projections.registry import RUNNABLE
+from projections.run import run_projectors as run_named_projectors
+from projections.servers import Addresses
+from projections.watermarks import Watermarks
+
+REDIS_HOT_SECONDS: Final = 0.05
+"""An auction does not wait longer for a ranking: it ranks by itself."""
+REDIS_CALM_SECONDS: Final = 5.0
+DATABASE_CONNECTIONS: Final = 5
+DATABASE_SECONDS: Final = 30.0
+NO_RETRY: Final = Retry(NoBackoff(), 0)
+
+
+class ApiProcess:
+    """Everything that one API process is made of: made at once, connected by `opened`."""
+
+    def __init__(self, settings: Settings, *, multiprocess_metrics: str | None) -> None:
+        required = require(settings, "kafka_url", "postgres_url", "redis_url", "admin_key")
+        kafka_url, postgres_url, redis_url, admin_key = required
+        names = Names(settings.namespace)
+        clock = SystemClock()
+        addresses = ClientAddresses(settings.trusted_proxies)
+        self._hot_redis = Redis.from_url(redis_url, socket_timeout=REDIS_HOT_SECONDS, retry=NO_RETRY)
+        self._calm_redis = Redis.from_url(redis_url, socket_timeout=REDIS_CALM_SECONDS, retry=NO_RETRY)
+        self._pipeline = RedisPipeline(self._hot_redis)
+        self._bidders = KeepAliveBidderClient(allow_private=settings.allow_private_endpoints)
+        self._catalogue = CatalogueView(self._calm_redis, names)
+        self._log = KafkaLog(kafka_url, names.topics, client_id="gavel-api")
+        self._spool = SpooledLog(self._log, settings.data / "spool")
+        self._database = database_engine(postgres_url)
+        self._watermarks = Watermarks(kafka_url, client_id="gavel-api-watermarks")
+        token_key = TokenKey.of(secret(settings, "token_key"))
+        quota = Quota(self._pipeline, names, is_unlimited=addresses.is_trusted)
+        hold_auction = HoldAuction(
+            log=self._log,
+            names=names,
+            ranking=RedisRanking(self._pipeline, names),
+            catalogue=self._catalogue,
+            bidder_client=self._bidders,
+            quota=quota,
+            clock=clock,
+            ids=fresh_id,
+            base_url=settings.base_url,
+            token_key=token_key,
+            pseudonym_key=secret(settings, "pseudonym_key"),
+            publisher_share_bps=settings.publisher_share_bps,
+        )
+        record_engagement = RecordEngagement(
+            log=self._spool,
+            names=names,
+            seen=SeenInRedis(self._pipeline, names),
+            quota=quota,
+            clock=clock,
+            ids=fresh_id,
+            keys=[token_key],
+        )
+        self.services = ApiServices(
+            hold_auction=hold_auction,
+            record_engagement=record_engagement,
+            register_bidder=RegisterBidder(
+                log=self._log, names=names, clock=clock, ids=fresh_id, allow_private=settings.allow_private_endpoints
+            ),
+            database=self._database,
+            redis=self._calm_redis,
+            watermarks=self._watermarks,
+            names=names,
+            live=LiveFeed(self._calm_redis, names.live_channel),
+            log=self._log,
+            spool=self._spool,
+            metrics=Metrics(multiprocess_metrics),
+            client_addresses=addresses,
+            admin_key=admin_key,
+            base_url=settings.base_url,
+        )
+
+    @asynccontextmanager
+    async def opened(self, _app: Litestar) -> AsyncIterator[None]:
+        """Connected to the servers, or trying to be; closed in the reverse order."""
+        async with AsyncExitStack() as stack:
+            stack.push_async_callback(self._hot_redis.aclose)
+            stack.push_async_callback(self._calm_redis.aclose)
+            stack.push_async_callback(self._database.dispose)
+            stack.push_async_callback(self._watermarks.close)
+            stack.push_async_callback(self._bidders.close)
+            await self._log.start()
+            stack.push_async_callback(self._log.close)
+            await self._spool.start()
+            stack.push_async_callback(self._spool.close)
+            await self._catalogue.start()
+            stack.push_async_callback(self._catalogue.close)
+            stack.push_async_callback(self._pipeline.close)
+            # What start-up made lives as long as the process: the collector need not look at it during auctions.
+            gc.collect()
+            gc.freeze()
+            yield
+
+
+async def run_projectors(settings: Settings, projections: Sequence[str]) -> None:
+    """Runs these projections, or all, until it is cancelled. Raises NotFound for an unknown name."""
+    configure_logging(settings.log_level, process="projector")
+    stop = asyncio.Event()
+    work = asyncio.create_task(run_named_projectors(read_side(settings), projections or RUNNABLE, stop))
+    try:
+        await asyncio.shield(work)
+    finally:
+        stop.set()
+        await work
+
+
+def read_side(settings: Settings) -> Addresses:
+    """Where projections find their servers."""
+    kafka_url, postgres_url, redis_url = require(settings, "kafka_url", "postgres_url", "redis_url")
+    return Addresses(
+        kafka_url=kafka_url, postgres_url=postgres_url, redis_url=redis_url, names=Names(settings.namespace)
+    )
+
+
+def database_engine(postgres_url: str) -> AsyncEngine:
+    """For queries of the read models: a small pool whose connections are checked before use."""
+    return create_async_engine(
+        sqlalchemy_url(postgres_url),
+        pool_size=DATABASE_CONNECTIONS,
+        max_overflow=DATABASE_CONNECTIONS,
+        pool_pre_ping=True,
+        connect_args={"command_timeout": DATABASE_SECONDS, "server_settings": {"jit": "off"}},
+    )
+
+
+def require(settings: Settings, *names: str) -> list[str]:
+    """The values of settings that this process cannot do without. Raises InvalidInput, naming all that are missing."""
+    values = msgspec.structs.asdict(settings)
+    missing = [Fault(variable(name), "is not set, and no installation runs in the data folder") for name in names]
+    missing = [fault for fault, name in zip(missing, names, strict=True) if values[name] is None]
+    if missing:
+        raise InvalidInput(missing)
+    return [values[name] for name in names]
+
+
+def secret(settings: Settings, name: str) -> bytes:
+    """A setting in hex as bytes. Raises InvalidInput when it is missing, too short or not hex."""
+    [text] = require(settings, name)
+    try:
+        value = bytes.fromhex(text)
+    except ValueError:
+        raise InvalidInput([Fault(variable(name), "is not hexadecimal")]) from None
+    if not SECRET_MIN_BYTES <= len(value) <= SECRET_MAX_BYTES:
+        raise InvalidInput([Fault(variable(name), f"is not {SECRET_MIN_BYTES} to {SECRET_MAX_BYTES} bytes in hex")])
+    return value
