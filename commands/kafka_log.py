@@ -70,7 +70,8 @@ class KafkaLog:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def __repr__(self) -> str:
-        return f"KafkaLog({self._url!r}, healthy={self.healthy}, {self._bytes_in_flight} bytes in flight)"
+        connected = self._producer is not None
+        return f"KafkaLog({self._url!r}, connected={connected}, {self._bytes_in_flight} bytes in flight)"
 
     @property
     def healthy(self) -> bool:
