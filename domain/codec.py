@@ -63,32 +63,37 @@ class Decoder:
 
     def __init__(self, types: Iterable[type[events.Event]]) -> None:
         wanted = {_tag(each) for each in types}
-        self._by_tag = {
-            tag: msgspec.json.Decoder(each).decode if tag in wanted else None for tag, each in EVENT_TYPES.items()
+        # By the payload's first bytes up to the end of the tag: the cheapest thing to know a type by.
+        self._by_start = {
+            _TAG_START + tag.encode(): (msgspec.json.Decoder(each).decode, _CURRENT_VERSIONS[tag])
+            if tag in wanted
+            else None
+            for tag, each in EVENT_TYPES.items()
         }
 
     def __repr__(self) -> str:
-        return f"Decoder({sorted(tag for tag, decode in self._by_tag.items() if decode)})"
+        starts = sorted(start for start, decode in self._by_start.items() if decode)
+        return f"Decoder({[start.removeprefix(_TAG_START).decode() for start in starts]})"
 
     def decode(self, payload: bytes) -> events.Event | None:
         """The event, or None for a known type that was not asked for.
 
         Raises UnknownEvent for a type or version outside the catalogue, UndecodableEvent for a bad payload.
         """
-        tag = tag_of(payload)
         try:
-            decode = self._by_tag[tag]
+            known = self._by_start[payload[: payload.find(b'"', len(_TAG_START))]]
         except KeyError:
-            raise UnknownEvent(f"no event type {tag!r} in the catalogue") from None
-        if decode is None:
+            raise UnknownEvent(f"no event type {tag_of(payload)!r} in the catalogue") from None
+        if known is None:
             return None
+        decode, version = known
         try:
             event = decode(payload)
         except _NOT_DECODABLE as error:
-            return _decode_old(tag, payload, error)
-        if event.v == _CURRENT_VERSIONS[tag]:
+            return _decode_old(tag_of(payload), payload, error)
+        if event.v == version:
             return event
-        return _decode_old(tag, payload, None)
+        return _decode_old(tag_of(payload), payload, None)
 
 
 _decode_all = Decoder(EVENT_TYPES.values()).decode
