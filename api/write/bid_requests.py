@@ -45,9 +45,7 @@ def bid_requests(services: ApiServices) -> ASGIRouteHandler:
         try:
             _check(scope["method"], headers)
             body = await read_body(headers, receive, REQUEST_BODY_MAX_BYTES)
-            result = await services.hold_auction(
-                body, received_at_monotonic=arrived, client_ip=services.client_addresses.of(scope)
-            )
+            result = await services.hold_auction(body, received_at_monotonic=arrived)
         except ClientLeft:
             return
         except (GavelError, ProblemRaised) as error:

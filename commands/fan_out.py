@@ -1,0 +1,128 @@
+"""Asks bidders, all at the same time and within one deadline; a slow or broken one costs only its own bid."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+from commands.ports import (
+    BidderAnswer,
+    BidderBroken,
+    BidderClient,
+    BidderFailed,
+    BidderTimeout,
+    Clock,
+    RegisteredBidder,
+)
+from commands.quota import Quota
+from domain.eligibility import NO_TIME, OVER_QUOTA, Skip
+from domain.errors import InvalidInput
+from domain.limits import BIDDER_TIME_MIN_MS
+from domain.openrtb.codes import NonBidStatus
+from domain.openrtb.outbound import BidderRequestTemplate
+from domain.openrtb.parse import parse_response
+from domain.outcomes import Outcome, no_bid, outcomes_of, the_same_for_all_imps
+from domain.sale import Sale
+
+HEADERS: Final = (
+    ("Content-Type", "application/json"),
+    ("Accept", "application/json"),
+    ("Accept-Encoding", "gzip"),
+    ("x-openrtb-version", "2.6"),
+)
+_OK: Final = 200
+_NO_CONTENT: Final = 204
+
+
+class Asked(NamedTuple):
+    """One bidder that was considered, and what became of it for every imp."""
+
+    bidder: RegisteredBidder
+    outcomes: dict[str, Outcome]
+    latency_ms: float | None = None
+    """From the call to the whole answer; None if it was not called."""
+    tmax_ms: int | None = None
+    """What the bidder was told."""
+
+
+class FanOut:
+    """Calls bidders and judges what they answer."""
+
+    def __init__(self, *, client: BidderClient, quota: Quota, clock: Clock) -> None:
+        self._client = client
+        self._quota = quota
+        self._clock = clock
+
+    async def __call__(
+        self, sale: Sale, template: BidderRequestTemplate, bidders: Sequence[RegisteredBidder], deadline: float
+    ) -> list[Asked]:
+        """What became of each bidder, in the order in which they answered.
+
+        Comes back by `deadline` (monotonic seconds). Raises nothing for whatever a bidder does.
+        """
+        answered: list[Asked] = []
+
+        async def ask(bidder: RegisteredBidder) -> None:
+            answered.append(await self._ask(bidder, sale, template, deadline))
+
+        if len(bidders) == 1:
+            await ask(bidders[0])
+        else:
+            await asyncio.gather(*map(ask, bidders))
+        return answered
+
+    async def _ask(
+        self, bidder: RegisteredBidder, sale: Sale, template: BidderRequestTemplate, deadline: float
+    ) -> Asked:
+        terms = bidder.terms
+        if terms.qps_limit is not None and not await self._quota.allows_call(
+            bidder.id, terms.qps_limit, self._clock.now()
+        ):
+            return skipped(bidder, sale, OVER_QUOTA)
+        asked_at = self._clock.monotonic()
+        if terms.timeout_ms is not None:
+            deadline = min(deadline, asked_at + terms.timeout_ms / 1000)
+        tmax_ms = int((deadline - asked_at) * 1000)
+        if tmax_ms < BIDDER_TIME_MIN_MS:
+            return skipped(bidder, sale, NO_TIME)
+        try:
+            answer = await self._client.post(terms.endpoint, HEADERS, template.body(tmax_ms), deadline)
+        except BidderFailed as failure:
+            outcomes = _failed(failure, sale)
+        else:
+            outcomes = _understood(answer, sale)
+        return Asked(bidder, outcomes, round((self._clock.monotonic() - asked_at) * 1000, 3), tmax_ms)
+
+
+def skipped(bidder: RegisteredBidder, sale: Sale, skip: Skip) -> Asked:
+    """A bidder that was considered and not called."""
+    return Asked(bidder, the_same_for_all_imps(sale, "skipped", skip.code, skip.reason))
+
+
+def _failed(failure: BidderFailed, sale: Sale) -> dict[str, Outcome]:
+    if isinstance(failure, BidderTimeout):
+        return the_same_for_all_imps(sale, "timeout", NonBidStatus.TIMEOUT, "The bidder did not answer in time.")
+    if isinstance(failure, BidderBroken):
+        return the_same_for_all_imps(sale, "error", NonBidStatus.INVALID_RESPONSE, f"The answer is broken: {failure}.")
+    return the_same_for_all_imps(
+        sale, "error", NonBidStatus.UNREACHABLE, f"The bidder could not be reached: {failure}."
+    )
+
+
+def _understood(answer: BidderAnswer, sale: Sale) -> dict[str, Outcome]:
+    if answer.status == _NO_CONTENT:
+        return no_bid(sale, None)
+    if answer.status != _OK:
+        return the_same_for_all_imps(
+            sale, "error", NonBidStatus.ERROR, f"The bidder answered with the status {answer.status}."
+        )
+    if not answer.body:
+        return no_bid(sale, None)
+    try:
+        response = parse_response(answer.body)
+    except InvalidInput as fault:
+        return the_same_for_all_imps(
+            sale, "error", NonBidStatus.INVALID_RESPONSE, f"The answer is not a bid response: {fault}."
+        )
+    return outcomes_of(response, sale)

@@ -1,0 +1,192 @@
+"""Holds an auction: one bid request in, one answer out, everything that happened in between in the log first."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import NamedTuple
+
+from commands.auction_debug import debug_ext
+from commands.fan_out import Asked, FanOut, skipped
+from commands.ports import BidderClient, Catalogue, Clock, EventLog, Ids, Ranked, Ranking, RegisteredBidder
+from commands.quota import Quota
+from commands.robots import is_known_robot
+from domain.answer import AddressBook, Sold, answer, no_bid_answer
+from domain.auction import Candidate
+from domain.auction_events import AuctionStory
+from domain.award import Award, awards_of
+from domain.eligibility import reason_to_skip
+from domain.errors import Overloaded
+from domain.limits import ANSWER_RESERVE_MS, AUCTIONS_IN_FLIGHT_MAX, TMAX_DEFAULT_MS, TMAX_MAX_MS, TMAX_MIN_MS
+from domain.names import Names
+from domain.openrtb.codes import NoBidReason
+from domain.openrtb.outbound import request_for_bidders, request_for_log
+from domain.openrtb.parse import ParsedRequest, parse_request
+from domain.outcomes import Placed
+from domain.sale import Sale, on_sale
+from domain.tokens import TokenKey
+
+OK = 200
+NO_CONTENT = 204
+
+
+class AuctionResult(NamedTuple):
+    auction_id: str
+    status: int
+    """200 with a bid response, 204 without a body."""
+    body: bytes
+
+
+class HoldAuction:
+    """`POST /openrtb2/auction`."""
+
+    def __init__(
+        self,
+        *,
+        log: EventLog,
+        names: Names,
+        ranking: Ranking,
+        catalogue: Catalogue,
+        bidder_client: BidderClient,
+        quota: Quota,
+        clock: Clock,
+        ids: Ids,
+        base_url: str,
+        token_key: TokenKey,
+        pseudonym_key: bytes,
+        publisher_share_bps: int,
+    ) -> None:
+        """`base_url` is where viewers reach the exchange; `pseudonym_key` hides people's ids in the log."""
+        self._log = log
+        self._topic = names.auctions
+        self._catalogue = catalogue
+        self._fan_out = FanOut(client=bidder_client, quota=quota, clock=clock)
+        self._ranking = ranking
+        self._clock = clock
+        self._ids = ids
+        self._addresses = AddressBook(base_url, token_key)
+        self._pseudonym_key = pseudonym_key
+        self._publisher_share_bps = publisher_share_bps
+        self._in_flight = 0
+
+    def __repr__(self) -> str:
+        return f"HoldAuction(in_flight={self._in_flight})"
+
+    async def __call__(self, body: bytes, *, received_at_monotonic: float) -> AuctionResult:
+        """The answer, once every event of the auction is acknowledged.
+
+        Raises InvalidInput with every fault of the request, Overloaded at once when too many auctions are under
+        way, LogUnavailable when the auction cannot be logged.
+        """
+        if self._in_flight >= AUCTIONS_IN_FLIGHT_MAX:
+            raise Overloaded(f"{AUCTIONS_IN_FLIGHT_MAX} auctions are under way already.")
+        self._in_flight += 1
+        try:
+            return await self._hold(parse_request(body), received_at_monotonic)
+        finally:
+            self._in_flight -= 1
+
+    async def _hold(self, parsed: ParsedRequest, received_at: float) -> AuctionResult:
+        sale = on_sale(parsed.request)
+        auction_id = self._ids()
+        story = AuctionStory(auction_id, test=sale.is_test, new_id=self._ids)
+        tmax_ms = _bounded(sale.request.tmax)
+        story.requested(sale, request_for_log(parsed, self._pseudonym_key), at=self._clock.now(), tmax_ms=tmax_ms)
+        asked = await self._ask(parsed, sale, received_at + (tmax_ms - ANSWER_RESERVE_MS) / 1000)
+        ranked = await self._rank(auction_id, asked)
+        awards = awards_of(sale, ranked.by_imp, self._publisher_share_bps)
+        decided_at = self._clock.now()
+        held_ms = round((self._clock.monotonic() - received_at) * 1000, 3)
+        _tell(story, sale, asked, awards, ranked, at=decided_at, held_ms=held_ms)
+        await self._log.append(self._topic, auction_id, story.events)
+        return self._answer(auction_id, sale, asked, awards, ranked, at=decided_at, held_ms=held_ms)
+
+    async def _ask(self, parsed: ParsedRequest, sale: Sale, deadline: float) -> list[Asked]:
+        """Every bidder of the catalogue: the skipped ones first, the others in the order of their answers."""
+        user_agent = sale.request.device.ua if sale.request.device is not None else None
+        is_robot = user_agent is not None and is_known_robot(user_agent)
+        eligible: list[RegisteredBidder] = []
+        asked: list[Asked] = []
+        for bidder in self._catalogue.bidders:
+            skip = reason_to_skip(bidder.terms, sale, is_robot=is_robot)
+            if skip is None:
+                eligible.append(bidder)
+            else:
+                asked.append(skipped(bidder, sale, skip))
+        if eligible:
+            asked += await self._fan_out(sale, request_for_bidders(parsed), eligible, deadline)
+        return asked
+
+    async def _rank(self, auction_id: str, asked: Sequence[Asked]) -> Ranked:
+        candidates: dict[str, list[Candidate]] = {}
+        for arrival, each in enumerate(asked):
+            for imp_id, outcome in each.outcomes.items():
+                if isinstance(outcome, Placed):
+                    candidates.setdefault(imp_id, []).append(_candidate(each.bidder.id, outcome, arrival))
+        return await self._ranking.rank(auction_id, candidates)
+
+    def _answer(
+        self,
+        auction_id: str,
+        sale: Sale,
+        asked: Sequence[Asked],
+        awards: Mapping[str, Award],
+        ranked: Ranked,
+        *,
+        at: datetime,
+        held_ms: float,
+    ) -> AuctionResult:
+        ext = debug_ext(asked, awards, ranked_by=ranked.ranked_by, held_ms=held_ms) if sale.is_test else None
+        if awards:
+            by_bidder = {each.bidder.id: each.outcomes for each in asked}
+            sold = [_sold(award, by_bidder[award.winner.bidder_id][imp_id]) for imp_id, award in awards.items()]
+            return AuctionResult(auction_id, OK, answer(sale, auction_id, sold, self._addresses, at=at, ext=ext))
+        if ext is not None:
+            return AuctionResult(auction_id, OK, no_bid_answer(sale, NoBidReason.UNKNOWN, ext))
+        return AuctionResult(auction_id, NO_CONTENT, b"")
+
+
+def _bounded(tmax_ms: int | None) -> int:
+    return TMAX_DEFAULT_MS if tmax_ms is None else min(max(tmax_ms, TMAX_MIN_MS), TMAX_MAX_MS)
+
+
+def _candidate(bidder_id: str, placed: Placed, arrival: int) -> Candidate:
+    admitted = placed.admitted
+    deal = None if admitted.deal is None else admitted.deal.deal
+    return Candidate(
+        bidder_id,
+        placed.bid.bid.id,
+        placed.bid.seat,
+        admitted.price_micros,
+        admitted.floor_micros,
+        None if deal is None else deal.id,
+        None if deal is None else deal.at,
+        arrival,
+    )
+
+
+def _sold(award: Award, outcome: object) -> Sold:
+    assert isinstance(outcome, Placed), "an award goes to a bid of the ranking"
+    return Sold(award, outcome)
+
+
+def _tell(
+    story: AuctionStory,
+    sale: Sale,
+    asked: Sequence[Asked],
+    awards: Mapping[str, Award],
+    ranked: Ranked,
+    *,
+    at: datetime,
+    held_ms: float,
+) -> None:
+    """The outcomes in the order of arrival, then what became of each imp."""
+    for each in asked:
+        story.bidder(each.bidder.id, each.outcomes, sale, at=at, latency_ms=each.latency_ms)
+    for imp_id, for_sale in sale.imps.items():
+        award = awards.get(imp_id)
+        if award is not None:
+            story.awarded(award, sale, at=at, held_ms=held_ms, ranked_by=ranked.ranked_by)
+        else:
+            reason = "No bidder had a valid bid." if asked else "No bidder is registered."
+            story.unsold(for_sale, reason, at=at, held_ms=held_ms)

@@ -1,0 +1,163 @@
+"""The answer to the publisher: OpenRTB 2.6 section 4.2, with Gavel's addresses in every winning bid.
+
+A bid passes through with all that its bidder said, unknown fields included, except: `price` is the clearing price,
+the macros are filled, the markup has the impression pixel in it, `ext.gavel` is added, and the addresses of notices
+are taken out because Gavel itself fires them. Where the markup has to be fetched from `nurl`, that one stays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from domain.award import Award
+from domain.endpoint import ENDPOINT_MAX_CHARS, is_landing_page_of, is_public_name
+from domain.limits import CLICK_EXPIRY_SECONDS, IMPRESSION_EXPIRY_SECONDS
+from domain.macros import Macros, fill
+from domain.markup import dress
+from domain.money import cpm_number
+from domain.openrtb.codes import LossReason
+from domain.openrtb.parse import Members
+from domain.outcomes import Placed
+from domain.sale import Sale
+from domain.tokens import EngagementClaims, TokenKey, expires_at, sign
+
+_NOTICES = ("nurl", "burl", "lurl")
+_encode = msgspec.json.Encoder().encode
+
+
+class Sold(msgspec.Struct, frozen=True):
+    """An award together with the bid that it goes to."""
+
+    award: Award
+    placed: Placed
+
+
+class AddressBook(msgspec.Struct, frozen=True):
+    """What engagement addresses are made of."""
+
+    base_url: str
+    """Without a slash at the end."""
+    key: TokenKey
+
+    def impression_url(self, claims: EngagementClaims) -> str:
+        return f"{self.base_url}/impression?t={sign(claims, self.key)}"
+
+    def click_url(self, claims: EngagementClaims) -> str:
+        return f"{self.base_url}/click?t={sign(claims, self.key)}"
+
+
+def answer(
+    sale: Sale, auction_id: str, sold: Iterable[Sold], addresses: AddressBook, *, at: datetime, ext: msgspec.Raw | None
+) -> bytes:
+    """The bid response as JSON; `ext` is the response's own extension."""
+    seats: dict[tuple[str, str], dict[str, Any]] = {}
+    for each in sold:
+        winner = each.award.winner
+        seat = seats.setdefault((winner.bidder_id, winner.seat), {"bid": []})
+        if winner.seat:
+            seat["seat"] = winner.seat
+        seat["bid"].append(_bid(each, sale, auction_id, addresses, at))
+    response: dict[str, Any] = {
+        "id": sale.request.id,
+        "bidid": auction_id,
+        "cur": sale.currency,
+        "seatbid": list(seats.values()),
+    }
+    if ext is not None:
+        response["ext"] = ext
+    return _encode(response)
+
+
+def no_bid_answer(sale: Sale, nbr: int, ext: msgspec.Raw) -> bytes:
+    """The answer to a test request for which nothing was sold."""
+    return _encode({"id": sale.request.id, "nbr": nbr, "ext": ext})
+
+
+def landing_url(placed: Placed) -> str | None:
+    """Where a click on the bid's ad leads: a page of its advertiser, or nowhere."""
+    advertisers = placed.bid.bid.adomain or ()
+    if not advertisers:
+        return None
+    stated = placed.bid.ext_members().get("landing_url") if placed.bid.bid.ext else None
+    if stated is not None:
+        url = msgspec.json.decode(stated)
+        if isinstance(url, str) and len(url.encode()) <= ENDPOINT_MAX_CHARS and is_landing_page_of(url, advertisers):
+            return url
+    return f"https://{advertisers[0]}/" if is_public_name(advertisers[0]) else None
+
+
+def _bid(sold: Sold, sale: Sale, auction_id: str, addresses: AddressBook, at: datetime) -> Members | dict[str, Any]:
+    award, parsed = sold.award, sold.placed.bid
+    impression_url, click_url = _engagement_urls(sold, sale, auction_id, addresses, at)
+    macros = _macros(sold, sale)
+    members: dict[str, Any] = dict(parsed.members())
+    for name in _NOTICES:
+        members.pop(name, None)
+    members["price"] = cpm_number(award.clearing.price_micros)
+    if parsed.bid.adm:
+        members["adm"] = dress(fill(parsed.bid.adm, macros), impression_url=impression_url, click_url=click_url)
+    elif parsed.bid.nurl:
+        members["nurl"] = fill(parsed.bid.nurl, macros)
+    gavel = {"auction_id": auction_id, "impression_url": impression_url}
+    if click_url is not None:
+        gavel["click_url"] = click_url
+    members["ext"] = {**parsed.ext_members(), "gavel": gavel}
+    return members
+
+
+def _engagement_urls(
+    sold: Sold, sale: Sale, auction_id: str, addresses: AddressBook, at: datetime
+) -> tuple[str, str | None]:
+    award = sold.award
+    winner, inventory = award.winner, award.for_sale.inventory
+    claims = EngagementClaims(
+        kind="impression",
+        auction_id=auction_id,
+        imp_id=award.for_sale.imp.id,
+        bidder_id=winner.bidder_id,
+        bid_id=winner.bid_id,
+        price_micros=winner.price_micros,
+        clearing_price_micros=award.clearing.price_micros,
+        revenue_micros=award.revenue_micros,
+        currency=sale.currency,
+        awarded_at=at,
+        expires_at=expires_at(at, IMPRESSION_EXPIRY_SECONDS),
+        publisher_id=inventory.publisher_id,
+        placement_id=inventory.placement_id,
+        site=inventory.site,
+        country=inventory.country,
+        device_type=inventory.device_type,
+        seat=winner.seat,
+        deal_id=winner.deal_id,
+        test=sale.is_test,
+    )
+    landing = landing_url(sold.placed)
+    if landing is None:
+        return addresses.impression_url(claims), None
+    click = msgspec.structs.replace(
+        claims, kind="click", landing_url=landing, expires_at=expires_at(at, CLICK_EXPIRY_SECONDS)
+    )
+    return addresses.impression_url(claims), addresses.click_url(click)
+
+
+def _macros(sold: Sold, sale: Sale) -> Macros:
+    """What the winner's macros stand for. When the impression takes place is not known yet."""
+    award, bid = sold.award, sold.placed.bid.bid
+    quantity = award.for_sale.imp.qty
+    return Macros(
+        request_id=sale.request.id,
+        imp_id=award.for_sale.imp.id,
+        response_bid_id=sold.placed.response_bid_id,
+        seat_id=award.winner.seat,
+        ad_id=bid.adid,
+        currency=sale.currency,
+        bid_price_micros=award.winner.price_micros,
+        clearing_price_micros=award.clearing.price_micros,
+        min_to_win_micros=award.clearing.min_to_win_micros,
+        loss_code=LossReason.WON,
+        multiplier=None if quantity is None else quantity.multiplier,
+    )

@@ -1,0 +1,133 @@
+"""The events that tell of one auction, in the order in which they happened."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from domain.award import Award
+from domain.events import AuctionAwarded, AuctionUnsold, BidPlaced, BidRefused, BidRequested, Event, RankedBy
+from domain.money import micros_from_decimal
+from domain.outcomes import Missed, Outcome, Placed, notices_of
+from domain.sale import ImpOnSale, Sale
+
+
+class AuctionStory:
+    """Collects one auction's events, each with a fresh id, so that ids sort as the events happened."""
+
+    def __init__(self, auction_id: str, *, test: bool, new_id: Callable[[], str]) -> None:
+        self.events: list[Event] = []
+        self._auction_id = auction_id
+        self._test = test
+        self._new_id = new_id
+        self._cause = ""
+
+    def requested(self, sale: Sale, request: msgspec.Raw, *, at: datetime, tmax_ms: int) -> None:
+        """The auction began; all else follows from this event, and this event from a command of its own id."""
+        self._cause = self._new_id()
+        event = BidRequested(
+            request_id=sale.request.id,
+            auction_type=sale.auction_type,
+            currency=sale.currency,
+            tmax_ms=tmax_ms,
+            imps=tuple(each.offered for each in sale.imps.values()),
+            request=request,
+            **self._head(at),
+        )
+        self.events.append(event)
+        self._cause = event.id
+
+    def bidder(
+        self, bidder_id: str, outcomes: Mapping[str, Outcome], sale: Sale, *, at: datetime, latency_ms: float | None
+    ) -> None:
+        """What became of a bidder: one event per imp."""
+        for imp_id, outcome in outcomes.items():
+            head = {"imp_id": imp_id, "bidder_id": bidder_id, **self._head(at)}
+            if isinstance(outcome, Placed):
+                assert latency_ms is not None, "only a bidder that was called can have bid"
+                self.events.append(_placed(outcome, sale.imps[imp_id], sale.currency, latency_ms, head))
+            else:
+                self.events.append(_refused(outcome, latency_ms, head))
+
+    def awarded(self, award: Award, sale: Sale, *, at: datetime, held_ms: float, ranked_by: RankedBy) -> None:
+        """An imp was sold."""
+        winner = award.winner
+        self.events.append(
+            AuctionAwarded(
+                imp_id=award.for_sale.imp.id,
+                bidder_id=winner.bidder_id,
+                bid_id=winner.bid_id,
+                seat=winner.seat,
+                deal_id=winner.deal_id,
+                price_micros=winner.price_micros,
+                clearing_price_micros=award.clearing.price_micros,
+                revenue_micros=award.revenue_micros,
+                fee_micros=award.fee_micros,
+                currency=sale.currency,
+                auction_type=award.clearing.auction_type,
+                ranking=tuple(candidate.bidder_id for candidate in award.ranking),
+                ranked_by=ranked_by,
+                inventory=award.for_sale.inventory,
+                held_ms=held_ms,
+                **self._head(at),
+            )
+        )
+
+    def unsold(self, for_sale: ImpOnSale, reason: str, *, at: datetime, held_ms: float) -> None:
+        """Nobody got the imp."""
+        self.events.append(
+            AuctionUnsold(
+                imp_id=for_sale.imp.id, reason=reason, inventory=for_sale.inventory, held_ms=held_ms, **self._head(at)
+            )
+        )
+
+    def _head(self, at: datetime) -> dict[str, Any]:
+        return {
+            "id": self._new_id(),
+            "at": at,
+            "correlation_id": self._auction_id,
+            "causation_id": self._cause,
+            "auction_id": self._auction_id,
+            "test": self._test,
+        }
+
+
+def _placed(outcome: Placed, for_sale: ImpOnSale, currency: str, latency_ms: float, head: dict[str, Any]) -> BidPlaced:
+    bid = outcome.bid.bid
+    deal = outcome.admitted.deal
+    return BidPlaced(
+        bid_id=bid.id,
+        price_micros=outcome.admitted.price_micros,
+        currency=currency,
+        latency_ms=latency_ms,
+        inventory=for_sale.inventory,
+        seat=outcome.bid.seat,
+        deal_id=None if deal is None else deal.deal.id,
+        crid=bid.crid,
+        adomain=bid.adomain or (),
+        width=bid.w,
+        height=bid.h,
+        notices=notices_of(outcome.bid),
+        other_bids=outcome.others,
+        **head,
+    )
+
+
+def _refused(outcome: Missed, latency_ms: float | None, head: dict[str, Any]) -> BidRefused:
+    parsed = outcome.bid
+    return BidRefused(
+        outcome=outcome.status,
+        code=outcome.code,
+        reason=outcome.reason,
+        latency_ms=latency_ms,
+        bid_id=outcome.bid_id,
+        price_micros=None if parsed is None else micros_from_decimal(parsed.bid.price),
+        currency=None if parsed is None else outcome.currency,
+        seat="" if parsed is None else parsed.seat,
+        notices=None if parsed is None else notices_of(parsed),
+        other_bids=outcome.others,
+        **head,
+    )
