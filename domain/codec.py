@@ -65,9 +65,7 @@ class Decoder:
         wanted = {_tag(each) for each in types}
         # By the payload's first bytes up to the end of the tag: the cheapest thing to know a type by.
         self._by_start = {
-            _TAG_START + tag.encode(): (msgspec.json.Decoder(each).decode, _CURRENT_VERSIONS[tag])
-            if tag in wanted
-            else None
+            _TAG_START + tag.encode(): (tag, msgspec.json.Decoder(each).decode) if tag in wanted else None
             for tag, each in EVENT_TYPES.items()
         }
 
@@ -86,14 +84,14 @@ class Decoder:
             raise UnknownEvent(f"no event type {tag_of(payload)!r} in the catalogue") from None
         if known is None:
             return None
-        decode, version = known
+        tag, decode = known
         try:
             event = decode(payload)
         except _NOT_DECODABLE as error:
-            return _decode_old(tag_of(payload), payload, error)
-        if event.v == version:
+            return _decode_old(tag, payload, error)
+        if event.v == _CURRENT_VERSIONS[tag]:
             return event
-        return _decode_old(tag_of(payload), payload, None)
+        return _decode_old(tag, payload, None)
 
 
 _decode_all = Decoder(EVENT_TYPES.values()).decode
