@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
+from http import HTTPStatus
 from typing import Any
 
 import msgspec
@@ -18,13 +19,10 @@ from gavel.errors import CannotRun
 from gavel.gavel_process import GavelProcess
 from gavel.installation import Installation
 from gavel.migration import migrate
+from gavel.readiness import status_of_api
 from gavel.settings import Settings, load, variable
 from gavel.supervisor import Supervisor
 from gavel.topics import ensure_topics
-
-WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - nothing is bound to it here
-"""Addresses that mean all of a machine's, and where they are reached from itself."""
-PROBE_SECONDS = 5.0
 
 
 class Exchange:
@@ -82,7 +80,7 @@ class Exchange:
         await ensure_topics(settings.kafka_url, Names(settings.namespace), settings.partitions)
 
         async def is_ready() -> bool:
-            return await _answers_ready(settings)
+            return await status_of_api(settings) == HTTPStatus.OK
 
         projectors = GavelProcess("projectors", ("gavel", "project"), settings, write=self._log)
         api = GavelProcess("api", ("gavel", "api"), settings, write=self._log, ready=is_ready)
@@ -137,18 +135,3 @@ def _with_addresses(settings: Settings, urls: Urls) -> Settings:
 def _authority(settings: Settings) -> str:
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     return f"{host}:{settings.port}"
-
-
-async def _answers_ready(settings: Settings) -> bool:
-    """Whether the API says that it and what it needs are ready."""
-    host = WILDCARDS.get(settings.host, settings.host)
-    try:
-        async with asyncio.timeout(PROBE_SECONDS):
-            reader, writer = await asyncio.open_connection(host, settings.port)
-            try:
-                writer.write(b"GET /readyz HTTP/1.1\r\nHost: gavel\r\nConnection: close\r\n\r\n")
-                return (await reader.readline()).split()[1:2] == [b"200"]
-            finally:
-                writer.close()
-    except (OSError, TimeoutError):
-        return False

@@ -6,6 +6,7 @@ The only place that reads `os.environ`. Values are checked once, here; everythin
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, get_type_hints
@@ -66,6 +67,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
 SECRETS = frozenset({"admin_key", "token_key", "pseudonym_key"})
 LISTS = frozenset({"trusted_proxies"})
+HIDDEN = "(hidden)"
+PASSWORD = re.compile(r"(?<=:)[^:/@]+(?=@)")
+"""In an address: between the user's colon and the @."""
 DEFAULT_DATA = Path(".gavel")
 FIELD_TYPES: dict[str, Any] = get_type_hints(Settings, include_extras=True)
 
@@ -95,6 +99,14 @@ def environment_of(settings: Settings) -> dict[str, str]:
     values = msgspec.to_builtins(settings, enc_hook=str)
     given = {variable(n): ",".join(v) if n in LISTS else str(v) for n, v in values.items() if v is not None}
     return {**os.environ, **given}
+
+
+def shown(settings: Settings) -> dict[str, Any]:
+    """The settings for people's eyes: keys and passwords are hidden."""
+    values = msgspec.to_builtins(settings, enc_hook=str)
+    hidden = {name: HIDDEN for name in SECRETS if values[name] is not None}
+    urls = {name: PASSWORD.sub(HIDDEN, url) for name, url in values.items() if name.endswith("_url") and url}
+    return {**values, **urls, **hidden}
 
 
 def share_metrics(folder: Path) -> None:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.client import AIOKafkaClient
-from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+from aiokafka.errors import KafkaConnectionError, KafkaError, TopicAlreadyExistsError, for_code
 from aiokafka.protocol.metadata import MetadataRequest
 
 from domain.names import Names
@@ -56,6 +56,13 @@ async def describe_topics(kafka_url: str, names: Names) -> Mapping[str, Topic]:
         return await _describe(admin, names.topics)
 
 
+async def describe_brokers(kafka_url: str) -> list[str]:
+    """Addresses of the brokers that are there. Raises CannotRun if none answers."""
+    async with _admin(kafka_url) as admin:
+        brokers = (await admin.describe_cluster())["brokers"]
+    return sorted(f"{broker['host']}:{broker['port']}" for broker in brokers)
+
+
 async def delete_topics(kafka_url: str, names: Names) -> None:
     """Removes an installation's topics and all their events."""
     async with _admin(kafka_url) as admin:
@@ -69,8 +76,10 @@ async def _admin(kafka_url: str) -> AsyncIterator[AIOKafkaAdminClient]:
     try:
         await admin.start()
         yield admin
+    except KafkaConnectionError as error:
+        raise CannotRun(f"no Kafka answers at {','.join(options['bootstrap_servers'])}") from error
     except KafkaError as error:
-        raise CannotRun(f"{','.join(options['bootstrap_servers'])} does not do what it is asked: {error}") from error
+        raise CannotRun(f"Kafka does not do what it is asked: {error}") from error
     finally:
         await admin.close()
 

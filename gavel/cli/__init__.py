@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import logging
 import sys
 
 import rich_click as click
@@ -49,6 +50,8 @@ def cli() -> None:
 
 def main() -> None:
     """Runs the command line. What is in the way of a command is told in one line; a defect shows its traceback."""
+    # Its errors reach us as exceptions; what it logs besides repeats them for every attempt.
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     try:
         cli(prog_name="gavel")
     except InvalidInput as error:

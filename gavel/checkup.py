@@ -1,0 +1,178 @@
+"""Whether everything that an exchange depends on is there and as it should be, and what to do where it is not."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import time
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from http import HTTPStatus
+
+import asyncpg
+import msgspec
+from alembic.script import ScriptDirectory
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from domain.errors import GavelError
+from domain.names import Names
+from gavel.embedded.folder import FREE_BYTES_MIN
+from gavel.readiness import status_of_api
+from gavel.settings import Settings, variable
+from gavel.topics import describe_brokers, describe_topics
+from projections.migrate import PLACES
+
+ANSWER_SECONDS = 10.0
+CLOCK_SKEW_MAX_SECONDS = 1.0
+"""Tokens expire and reports are cut by the hour: more than that is seen by people."""
+OLDEST_POSTGRES = 15
+OLDEST_REDIS = 7
+
+
+class Check(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing that was looked at."""
+
+    name: str
+    ok: bool
+    found: str
+    """What is the case."""
+    advice: str | None = None
+    """What to do about it."""
+    latency_ms: float | None = None
+
+
+class Trouble(Exception):
+    """Something is not as it should be: what, and what to do."""
+
+    def __init__(self, found: str, advice: str) -> None:
+        super().__init__(found)
+        self.found = found
+        self.advice = advice
+
+
+async def check_all(settings: Settings) -> list[Check]:
+    """Looks at everything at the same time; takes ten seconds at most."""
+    looks: dict[str, Callable[[Settings], Awaitable[str]]] = {
+        "data folder": _data_folder,
+        "kafka": _kafka,
+        "topics": _topics,
+        "postgres": _postgres,
+        "schema": _schema,
+        "redis": _redis,
+        "clock": _clock,
+        "api": _api,
+    }
+    return list(await asyncio.gather(*(_check(name, look, settings) for name, look in looks.items())))
+
+
+async def _check(name: str, look: Callable[[Settings], Awaitable[str]], settings: Settings) -> Check:
+    since = time.perf_counter()
+    try:
+        found = await asyncio.wait_for(look(settings), ANSWER_SECONDS)
+    except Trouble as trouble:
+        return Check(name=name, ok=False, found=trouble.found, advice=trouble.advice)
+    except (GavelError, OSError, RedisError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        advice = "start it, or correct its address; `gavel up` starts what no setting names"
+        return Check(name=name, ok=False, found=str(error).split("\n")[0] or type(error).__name__, advice=advice)
+    return Check(name=name, ok=True, found=found, latency_ms=round((time.perf_counter() - since) * 1_000, 1))
+
+
+def _url(settings: Settings, name: str) -> str:
+    url: str | None = getattr(settings, name)
+    if url is None:
+        raise Trouble("no address", f"set {variable(name)}, or start an installation (gavel up)")
+    return url
+
+
+async def _data_folder(settings: Settings) -> str:
+    folder = settings.data
+    if not folder.exists():
+        raise Trouble(
+            f"{folder} does not exist", "name another one (--data), or start an installation there (gavel up)"
+        )
+    if not os.access(folder, os.W_OK):
+        raise Trouble(f"{folder} cannot be written", "change its owner, or name another one (--data)")
+    free = shutil.disk_usage(folder).free
+    if free < FREE_BYTES_MIN:
+        raise Trouble(f"{free >> 20} MB are free on its disk", f"free at least {FREE_BYTES_MIN >> 20} MB")
+    return f"{folder}, {free >> 30} GB free"
+
+
+async def _kafka(settings: Settings) -> str:
+    brokers = await describe_brokers(_url(settings, "kafka_url"))
+    return f"{len(brokers)} {'broker' if len(brokers) == 1 else 'brokers'}: {', '.join(brokers)}"
+
+
+async def _topics(settings: Settings) -> str:
+    names = Names(settings.namespace)
+    present = await describe_topics(_url(settings, "kafka_url"), names)
+    if missing := [name for name in names.topics if name not in present]:
+        raise Trouble(f"{', '.join(missing)} missing", "`gavel up` creates them")
+    if leaderless := [name for name, topic in present.items() if not topic.has_leaders]:
+        raise Trouble(f"{', '.join(leaderless)} without leaders", "start the brokers that hold their partitions")
+    if others := [f"{n} has {t.partitions}" for n, t in present.items() if t.partitions != settings.partitions]:
+        advice = f"set {variable('partitions')} to what is there: keys must not move to other partitions"
+        raise Trouble(f"{', '.join(others)} partitions instead of {settings.partitions}", advice)
+    return f"{len(present)} topics with {settings.partitions} partitions each"
+
+
+async def _postgres(settings: Settings) -> str:
+    version = await _ask(settings, "SHOW server_version")
+    if int(version.partition(".")[0]) < OLDEST_POSTGRES:
+        raise Trouble(f"Postgres {version}", f"use Postgres {OLDEST_POSTGRES} or newer")
+    return f"Postgres {version}"
+
+
+async def _schema(settings: Settings) -> str:
+    newest = ScriptDirectory(str(next(place for place in PLACES if place.is_dir()))).get_current_head()
+    try:
+        present = await _ask(settings, "SELECT version_num FROM alembic_version")
+    except asyncpg.UndefinedTableError:
+        raise Trouble("no tables", "run `gavel migrate`") from None
+    if present != newest:
+        raise Trouble(f"at revision {present}, this version needs {newest}", "run `gavel migrate`")
+    return f"at revision {present}, the newest"
+
+
+async def _redis(settings: Settings) -> str:
+    async with Redis.from_url(_url(settings, "redis_url"), socket_timeout=ANSWER_SECONDS) as redis:
+        info = await redis.info()
+    version = str(info["redis_version"])
+    name = f"Redis {version}"
+    if info.get("server_name") == "valkey":
+        name = f"Valkey {info['valkey_version']} (speaks Redis {version})"
+    if int(version.partition(".")[0]) < OLDEST_REDIS:
+        raise Trouble(name, f"use Redis {OLDEST_REDIS} or newer")
+    if info.get("maxmemory") and info.get("maxmemory_policy") != "noeviction":
+        policy = info["maxmemory_policy"]
+        raise Trouble(f"{name} evicts keys ({policy})", "set maxmemory-policy to noeviction: caches must be whole")
+    return f"{name}, {info['used_memory_human']} used"
+
+
+async def _clock(settings: Settings) -> str:
+    before = datetime.now(UTC)
+    theirs = datetime.fromisoformat(await _ask(settings, "SELECT clock_timestamp()"))
+    after = datetime.now(UTC)
+    skew = max((before - theirs).total_seconds(), (theirs - after).total_seconds(), 0.0)
+    if skew > CLOCK_SKEW_MAX_SECONDS:
+        raise Trouble(f"{skew:.1f} s from the database's clock", "keep both machines' clocks with NTP")
+    return "within a second of the database's clock"
+
+
+async def _api(settings: Settings) -> str:
+    status = await status_of_api(settings)
+    if status is None:
+        raise Trouble(f"nobody answers at {settings.host}:{settings.port}", "start it: `gavel up` or `gavel api`")
+    if status != HTTPStatus.OK:
+        raise Trouble(f"/readyz says {status}", f"see what {settings.base_url}/readyz says is missing")
+    return f"ready at {settings.base_url}"
+
+
+async def _ask(settings: Settings, query: str) -> str:
+    connection = await asyncpg.connect(_url(settings, "postgres_url"), timeout=ANSWER_SECONDS)
+    try:
+        return str(await connection.fetchval(query))
+    finally:
+        await connection.close()

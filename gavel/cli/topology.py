@@ -1,0 +1,35 @@
+"""`gavel topology`: the map of what flows where."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import rich_click as click
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from domain.names import Names
+from gavel.cli import options
+from gavel.settings import load
+from projections.registry import Stop
+from projections.registry import topology as stops
+
+
+@click.command(epilog="Example: `GAVEL_NAMESPACE=staging gavel topology`")
+@options.data
+def topology(*, data: Path | None) -> None:
+    """Prints which projection reads which events of which topics, and where it writes. Needs no server."""
+    console = Console()
+    for stop in stops(Names(load(data=data).namespace)):
+        console.print(Text(stop.projection, style="bold"))
+        console.print(_flow(stop))
+
+
+def _flow(stop: Stop) -> Table:
+    table = Table.grid(padding=(0, 2, 0, 2))
+    table.add_row("reads", ", ".join(stop.topics))
+    table.add_row("takes", ", ".join(stop.events))
+    table.add_row("group", stop.group or "none: each process reads every partition")
+    table.add_row("writes", f"{stop.place}: {', '.join(stop.writes)}\n")
+    return table
