@@ -9,7 +9,7 @@ from typing import Any
 
 import asyncpg
 import msgspec
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import AIOKafkaConsumer
 
 from tests.journeys.running_exchange import RunningExchange, eventually, gavel, running_exchange
 from tests.recount import recount
@@ -113,7 +113,11 @@ async def simulate(exchange: RunningExchange, *, rate: int, seconds: int) -> dic
 
 
 async def recounted(exchange: RunningExchange) -> dict[str, Any]:
-    return await recount(exchange.installation["kafka_url"].removeprefix("kafka://"))
+    return await recount(kafka_address(exchange))
+
+
+def kafka_address(exchange: RunningExchange) -> str:
+    return str(exchange.installation["kafka_url"]).removeprefix("kafka://")
 
 
 def engagements(seen: dict[str, Any]) -> set[tuple[str, str, str]]:
@@ -158,15 +162,13 @@ async def column(exchange: RunningExchange, query: str) -> list[Any]:
 
 async def traffic_passes(exchange: RunningExchange, *, events: int) -> None:
     """Returns when so many more events stand in the log than when it was asked."""
-    consumer = AIOKafkaConsumer(bootstrap_servers=exchange.installation["kafka_url"].removeprefix("kafka://"))
+    topic = "gavel.auctions"
+    consumer = AIOKafkaConsumer(topic, bootstrap_servers=kafka_address(exchange))
     await consumer.start()
     try:
-        partitions = [
-            TopicPartition("gavel.auctions", n) for n in consumer.partitions_for_topic("gavel.auctions") or ()
-        ]
 
         async def logged() -> int:
-            return sum((await consumer.end_offsets(partitions)).values())
+            return sum((await consumer.end_offsets(consumer.assignment())).values())
 
         target = await logged() + events
 
