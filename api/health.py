@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 from litestar import Response, get
 from sqlalchemy import text
 
 from api.services import ApiServices, Services
+from domain.errors import LogUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -21,20 +22,6 @@ if TYPE_CHECKING:
 PROBE_TIMEOUT_S = 2.0
 REPORT_EVERY_S = 1.0
 PROMETHEUS_TEXT = "text/plain; version=0.0.4"
-
-
-class LogHealth(Protocol):
-    """How the event log does, as its adapter sees it without asking."""
-
-    @property
-    def healthy(self) -> bool:
-        """False while acknowledgements are overdue."""
-        ...
-
-    @property
-    def spool_pending_bytes(self) -> int:
-        """Engagements on disk that wait for the log."""
-        ...
 
 
 class Dependency(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -64,6 +51,7 @@ async def readyz(services: Services) -> Response[Readiness]:
         _probe("kafka", lambda: _ask_kafka(services), essential=True),
         _probe("redis", lambda: _ask_redis(services), essential=False),
         _probe("postgres", lambda: _ask_postgres(services), essential=False),
+        _probe("spool", lambda: _ask_spool(services), essential=False),
     )
     essential_ok = all(each.ok for each in dependencies if each.essential)
     all_ok = all(each.ok for each in dependencies)
@@ -94,8 +82,7 @@ async def reporting_log_health(app: Litestar) -> AsyncIterator[None]:
 
 async def _report_log_health(services: ApiServices) -> None:
     while True:
-        health = services.log_health
-        services.metrics.log_health(healthy=health.healthy, spool_pending_bytes=health.spool_pending_bytes)
+        services.metrics.log_health(healthy=services.log.healthy, spool_pending_bytes=services.spool.pending_bytes)
         await asyncio.sleep(REPORT_EVERY_S)
 
 
@@ -118,8 +105,8 @@ async def _probe(name: str, ask: Callable[[], Awaitable[None]], *, essential: bo
 
 
 async def _ask_kafka(services: ApiServices) -> None:
-    if not services.log_health.healthy:
-        raise ConnectionError("acknowledgements are overdue")
+    if not services.log.healthy:
+        raise LogUnavailable(services.log.fault)
     await services.watermarks.high([services.names.auctions])
 
 
@@ -130,3 +117,8 @@ async def _ask_redis(services: ApiServices) -> None:
 async def _ask_postgres(services: ApiServices) -> None:
     async with services.database.connect() as connection:
         await connection.execute(text("SELECT 1"))
+
+
+async def _ask_spool(services: ApiServices) -> None:
+    if services.spool.fault is not None:
+        raise OSError(services.spool.fault)

@@ -6,6 +6,9 @@ answers for all.
 
 from __future__ import annotations
 
+from collections import Counter as Counted
+from collections.abc import Iterable
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
@@ -59,9 +62,10 @@ class Metrics:
         self._auctions[result].inc()
         self._auction_seconds.observe(seconds)
 
-    def outcome(self, status: str) -> None:
-        """A bidder was considered for an imp; `status` is one of OUTCOMES."""
-        self._outcomes[status].inc()
+    def outcomes(self, statuses: Iterable[str]) -> None:
+        """Bidders were considered for imps; each status is one of OUTCOMES."""
+        for status, times in Counted(statuses).items():
+            self._outcomes[status].inc(times)
 
     def engagement(self, kind: str, verdict: str) -> None:
         """A pixel or click address was fetched; `verdict` is one of VERDICTS."""

@@ -16,12 +16,13 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
 
     from api.client_address import ClientAddresses
-    from api.health import LogHealth
     from api.live.feed import LiveFeed
     from api.metrics import Metrics
     from commands.change_catalogue import RegisterBidder
     from commands.hold_auction import HoldAuction
+    from commands.kafka_log import KafkaLog
     from commands.record_engagement import RecordEngagement
+    from commands.spool import SpooledLog
     from domain.names import Names
     from projections.watermarks import Watermarks
 
@@ -39,7 +40,9 @@ class ApiServices:
     watermarks: Watermarks
     names: Names
     live: LiveFeed
-    log_health: LogHealth
+    log: KafkaLog
+    spool: SpooledLog
+    """Both for their health only: commands hold them to write."""
     metrics: Metrics
     client_addresses: ClientAddresses
     admin_key: str = field(repr=False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from commands.auction_debug import debug_ext
 from commands.fan_out import Asked, FanOut, skipped
@@ -17,12 +17,13 @@ from domain.auction_events import AuctionStory
 from domain.award import Award, awards_of
 from domain.eligibility import reason_to_skip
 from domain.errors import Overloaded
+from domain.events import OutcomeStatus
 from domain.limits import ANSWER_RESERVE_MS, AUCTIONS_IN_FLIGHT_MAX, TMAX_DEFAULT_MS, TMAX_MAX_MS, TMAX_MIN_MS
 from domain.names import Names
 from domain.openrtb.codes import NoBidReason
 from domain.openrtb.outbound import request_for_bidders, request_for_log
 from domain.openrtb.parse import ParsedRequest, parse_request
-from domain.outcomes import Placed
+from domain.outcomes import Outcome, Placed
 from domain.sale import Sale, on_sale
 from domain.tokens import TokenKey
 
@@ -35,6 +36,8 @@ class AuctionResult(NamedTuple):
     status: int
     """200 with a bid response, 204 without a body."""
     body: bytes
+    outcomes: tuple[Literal["won", "lost"] | OutcomeStatus, ...]
+    """One per bidder considered and imp."""
 
 
 class HoldAuction:
@@ -136,14 +139,20 @@ class HoldAuction:
         at: datetime,
         held_ms: float,
     ) -> AuctionResult:
+        outcomes = tuple(
+            _status(each.bidder.id, outcome, awards.get(imp_id))
+            for each in asked
+            for imp_id, outcome in each.outcomes.items()
+        )
         ext = debug_ext(asked, awards, ranked_by=ranked.ranked_by, held_ms=held_ms) if sale.is_test else None
         if awards:
             by_bidder = {each.bidder.id: each.outcomes for each in asked}
             sold = [_sold(award, by_bidder[award.winner.bidder_id][imp_id]) for imp_id, award in awards.items()]
-            return AuctionResult(auction_id, OK, answer(sale, auction_id, sold, self._addresses, at=at, ext=ext))
+            body = answer(sale, auction_id, sold, self._addresses, at=at, ext=ext)
+            return AuctionResult(auction_id, OK, body, outcomes)
         if ext is not None:
-            return AuctionResult(auction_id, OK, no_bid_answer(sale, NoBidReason.UNKNOWN, ext))
-        return AuctionResult(auction_id, NO_CONTENT, b"")
+            return AuctionResult(auction_id, OK, no_bid_answer(sale, NoBidReason.UNKNOWN, ext), outcomes)
+        return AuctionResult(auction_id, NO_CONTENT, b"", outcomes)
 
 
 def _bounded(tmax_ms: int | None) -> int:
@@ -163,6 +172,12 @@ def _candidate(bidder_id: str, placed: Placed, arrival: int) -> Candidate:
         None if deal is None else deal.at,
         arrival,
     )
+
+
+def _status(bidder_id: str, outcome: Outcome, award: Award | None) -> Literal["won", "lost"] | OutcomeStatus:
+    if not isinstance(outcome, Placed):
+        return outcome.status
+    return "won" if award is not None and award.winner.bidder_id == bidder_id else "lost"
 
 
 def _sold(award: Award, outcome: object) -> Sold:

@@ -65,14 +65,14 @@ function row(auction, open, fresh) {
     h("td", { class: "grow" }, auction.site || NOTHING),
     h("td", { class: "wide" }, auction.country || NOTHING),
     h("td", { class: "number wide" }, String(auction.imps)),
-    h("td", { class: "number" }, String(auction.bids)),
+    h("td", { class: "number wide" }, String(auction.bids)),
     h(
       "td",
       {},
       h("span", { class: `badge ${auction.status === "awarded" ? "good" : ""}` }, auction.status),
       auction.test && h("span", { class: "badge warn" }, "test"),
     ),
-    h("td", { class: "grow" }, winners.join(", ") || NOTHING),
+    h("td", { class: "grow wide" }, winners.join(", ") || NOTHING),
     h("td", { class: "number" }, awards.map((award) => `${award.clearing_price} ${award.currency}`).join(" + ") || NOTHING),
   );
 }

@@ -18,8 +18,8 @@ export function sparkline(samples, slots) {
 
 /** Several lines over one scale; `lines` is [{name, samples}], the name is the line's class. */
 export function lineChart(lines, slots, top, label) {
-  const grid = [0.25, 0.5, 0.75, 1].map((at) =>
-    svg("line", { class: "grid", x1: 0, x2: WIDTH, y1: HEIGHT * at - 0.2, y2: HEIGHT * at - 0.2 }),
+  const grid = [0, 0.25, 0.5, 0.75, 1].map((share) =>
+    svg("line", { class: "grid", x1: 0, x2: WIDTH, y1: y(share), y2: y(share) }),
   );
   const drawn = lines.map(({ name, samples }) => svg("path", { class: `line ${name}`, d: path(samples, slots, top) }));
   return svg(
@@ -38,8 +38,7 @@ function path(samples, slots, top) {
       pen = "M";
       return;
     }
-    const y = HEIGHT - 1.5 - Math.min(sample / top, 1) * (HEIGHT - 4);
-    commands += `${pen}${x(slots - samples.length + index, slots)} ${y.toFixed(2)}`;
+    commands += `${pen}${x(slots - samples.length + index, slots)} ${y(Math.min(sample / top, 1))}`;
     pen = "L";
   });
   return commands;
@@ -47,4 +46,9 @@ function path(samples, slots, top) {
 
 function x(slot, slots) {
   return ((slot / (slots - 1)) * WIDTH).toFixed(2);
+}
+
+/** Leaves room for half a line's width at both ends. */
+function y(share) {
+  return (HEIGHT - 1 - share * (HEIGHT - 2)).toFixed(2);
 }

@@ -5,8 +5,9 @@ import { byId, h } from "/dashboard/element.js";
 import { NOTHING, count, milliseconds, money, percent, rate, words } from "/dashboard/format.js";
 
 const SECONDS_SHOWN = 120;
+const SECONDS_SHOWN_AT_FIRST = 40;
 const SMOOTHED_OVER = 5;
-const OUTCOMES = ["won", "lost", "refused", "no_bid", "timeout", "error", "skipped"];
+const REFUSALS = ["refused", "no_bid", "timeout", "error", "skipped"];
 const PERCENTILES = ["p50", "p95", "p99"];
 const LATENCY_SCALES_MS = [10, 25, 50, 100, 150, 250, 500, 1_000, 2_500, 5_000, 10_000];
 
@@ -26,6 +27,16 @@ function series(read) {
   return history.map((message) => read(message) ?? null);
 }
 
+/** How many samples a chart has room for: it fills up early and then covers more and more time. */
+function slots() {
+  return Math.max(history.length, SECONDS_SHOWN_AT_FIRST);
+}
+
+/** A count as a rate: a message covers a little more than a second. */
+function perSecond(read) {
+  return (message) => read(message) / message.seconds;
+}
+
 function recent(read) {
   const last = series(read).slice(-SMOOTHED_OVER).filter((each) => each !== null);
   return last.length ? last.reduce((sum, each) => sum + each, 0) / last.length : 0;
@@ -38,28 +49,33 @@ function total(read) {
 // -- tiles ---------------------------------------------------------------------------------------
 
 function drawTiles() {
-  const tiles = [
-    tile("Auctions", rate(recent((m) => m.auctions)), "/s", `${count(total((m) => m.auctions))} in view`, (m) => m.auctions),
-    tile("Bids", rate(recent((m) => m.bids)), "/s", perAuction(), (m) => m.bids),
-    tile("Wins", rate(recent((m) => m.wins)), "/s", `${percent(total((m) => m.wins), total((m) => m.imps))} of imps sold`, (m) => m.wins),
-    tile("Impressions", rate(recent((m) => m.impressions)), "/s", `${percent(total((m) => m.impressions), total((m) => m.wins))} of wins seen`, (m) => m.impressions),
-    tile("Clicks", rate(recent((m) => m.clicks)), "/s", `${percent(total((m) => m.clicks), total((m) => m.impressions))} click-through`, (m) => m.clicks),
-    ...moneyTiles(),
-  ];
-  byId("tiles").replaceChildren(...tiles);
-}
-
-function perAuction() {
   const auctions = total((m) => m.auctions);
-  return auctions ? `${(total((m) => m.bids) / auctions).toFixed(2)} per auction` : NOTHING;
+  const wins = total((m) => m.wins);
+  const seen = total((m) => m.impressions);
+  byId("tiles").replaceChildren(
+    rateTile("Auctions", (m) => m.auctions, `${count(auctions)} in view`),
+    rateTile("Bids", (m) => m.bids, `${ratio(total((m) => m.bids), auctions)} per auction`),
+    rateTile("Wins", (m) => m.wins, `${ratio(wins, auctions)} per auction`),
+    rateTile("Impressions", (m) => m.impressions, `${percent(seen, wins)} of wins seen`),
+    rateTile("Clicks", (m) => m.clicks, `${percent(total((m) => m.clicks), seen)} of impressions`),
+    ...spendTiles(),
+  );
 }
 
-function moneyTiles() {
-  const currencies = [...new Set(history.flatMap((m) => Object.keys(m.spend ?? {})))].sort();
-  const shown = currencies.length ? currencies : ["USD"];
-  return shown.map((currency) => {
-    const read = (m) => Number(m.spend?.[currency] ?? 0);
-    return tile("Spend", money(recent(read) * 60), `${currency}/min`, `${money(total(read))} in view`, read);
+function ratio(part, whole) {
+  return whole ? (part / whole).toFixed(2) : NOTHING;
+}
+
+function rateTile(title, read, aside) {
+  return tile(title, rate(recent(perSecond(read))), "/s", aside, perSecond(read));
+}
+
+/** Money of different currencies is never added up. */
+function spendTiles() {
+  const currencies = [...new Set(history.flatMap((m) => Object.keys(m.spend)))].sort();
+  return (currencies.length ? currencies : [""]).map((currency) => {
+    const read = (m) => Number(m.spend[currency] ?? 0);
+    return tile("Spend", money(recent(perSecond(read)) * 60), `${currency}/min`, `${money(total(read))} in view`, read);
   });
 }
 
@@ -70,15 +86,15 @@ function tile(title, figure, unit, aside, read) {
     h("h3", {}, title),
     h("p", { class: "figure" }, figure, h("small", {}, unit)),
     h("p", { class: "aside" }, aside),
-    sparkline(series(read), SECONDS_SHOWN),
+    sparkline(series(read), slots()),
   );
 }
 
 // -- latency -------------------------------------------------------------------------------------
 
 function drawLatency() {
-  const newest = history.findLast((m) => m.latency_ms?.p50 !== null && m.latency_ms !== undefined)?.latency_ms ?? {};
-  const lines = PERCENTILES.map((name) => ({ name, samples: series((m) => m.latency_ms?.[name]) }));
+  const newest = history.findLast((m) => m.held_ms.p50 !== null)?.held_ms ?? {};
+  const lines = PERCENTILES.map((name) => ({ name, samples: series((m) => m.held_ms[name]) }));
   const highest = Math.max(0, ...lines.flatMap((line) => line.samples.map((each) => each ?? 0)));
   const top = LATENCY_SCALES_MS.find((scale) => scale >= highest) ?? highest;
   const figures = PERCENTILES.map((name) =>
@@ -94,7 +110,7 @@ function drawLatency() {
     h(
       "div",
       { class: "chart-frame" },
-      lineChart(lines, SECONDS_SHOWN, top, "Percentiles of the last two minutes"),
+      lineChart(lines, slots(), top, "Percentiles of the last two minutes"),
       h("span", { class: "top" }, `${top} ms`),
     ),
   );
@@ -103,7 +119,13 @@ function drawLatency() {
 // -- outcomes ------------------------------------------------------------------------------------
 
 function drawOutcomes() {
-  const counts = OUTCOMES.map((name) => [name, total((m) => m.outcomes?.[name])]);
+  const won = total((m) => m.wins);
+  const counts = [
+    ["won", won],
+    // A bid that was ranked and did not win; its award may come with the next message.
+    ["lost", Math.max(0, total((m) => m.outcomes.placed) - won)],
+    ...REFUSALS.map((name) => [name, total((m) => m.outcomes[name])]),
+  ];
   const all = counts.reduce((sum, [, each]) => sum + each, 0);
   const bar = counts.map(([name, each]) => {
     const part = h("span", { class: name });
@@ -127,7 +149,7 @@ function drawOutcomes() {
 
 // -- projections ---------------------------------------------------------------------------------
 
-function drawProjections(lag = {}) {
+function drawProjections(lag) {
   const names = Object.keys(lag);
   if (!names.length) {
     byId("projections").replaceChildren(h("p", { class: "empty" }, "No projection has reported yet."));
@@ -138,7 +160,7 @@ function drawProjections(lag = {}) {
       "tr",
       {},
       h("th", { scope: "row" }, words(name)),
-      h("td", {}, sparkline(series((m) => m.lag?.[name]), SECONDS_SHOWN)),
+      h("td", {}, sparkline(series((m) => m.lag[name]), slots())),
       h("td", { class: "number muted" }, lagBadge(lag[name])),
     ),
   );

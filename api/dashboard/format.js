@@ -29,7 +29,7 @@ export function milliseconds(value) {
 
 /** An amount in currency units with as many digits as it takes to see it. */
 export function money(value) {
-  const digits = value === 0 || value >= 100 ? 2 : value >= 1 ? 3 : 4;
+  const digits = value === 0 || value >= 10 ? 2 : value >= 1 ? 3 : 4;
   return value.toLocaleString("en", { minimumFractionDigits: digits, maximumFractionDigits: digits });
 }
 

@@ -4,6 +4,8 @@ import { getJson } from "/dashboard/access.js";
 import { byId, h } from "/dashboard/element.js";
 import { NOTHING, milliseconds, moment, timeOfDay, words } from "/dashboard/format.js";
 
+// Of the track: the figure stands to the right of the bar.
+const LONGEST_PERCENT = 84;
 const VERDICT_KINDS = { valid: "good", test: "warn", duplicate: "warn", expired: "warn", bot: "bad", rate_limited: "bad" };
 
 /** Opens the story of an auction; its address can be copied. */
@@ -96,7 +98,7 @@ function decision(imp) {
 
 function bidder(outcome, slowest) {
   const span = h("span", { class: "span" });
-  span.style.width = `${(100 * (outcome.latency_ms ?? 0)) / slowest}%`;
+  span.style.width = `${(LONGEST_PERCENT * (outcome.latency_ms ?? 0)) / slowest}%`;
   return h(
     "li",
     { class: outcome.status },

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, NamedTuple, Self
 import structlog
 from redis.exceptions import RedisError
 
+from api.live.ending import ending_with_process
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
@@ -48,17 +50,22 @@ class LiveFeed:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Subscribed; at the end all listeners are told that nothing more comes."""
+        """Subscribed, until the block or the process ends."""
         task = asyncio.create_task(self._keep_subscribed(), name="live feed")
         try:
-            yield
+            with ending_with_process(self):
+                yield
         finally:
-            self._closed = True
-            for queue in self._listeners:
-                _put(queue, None)
+            self.end()
             task.cancel()
             with suppress(asyncio.CancelledError):
                 await task
+
+    def end(self) -> None:
+        """Tells all listeners, and those to come, that nothing more comes."""
+        self._closed = True
+        for queue in self._listeners:
+            _put(queue, None)
 
     def listen(self) -> Listener:
         """A listener; use it as a context manager, so that it is forgotten."""

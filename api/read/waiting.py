@@ -17,6 +17,7 @@ from api.position_token import HEADER, position_of
 from api.problems import ProblemRaised
 from domain.errors import Fault, InvalidInput, Unavailable
 from projections.queries import progress
+from projections.registry import registered
 
 if TYPE_CHECKING:
     from litestar import Request
@@ -76,6 +77,9 @@ async def _wait(projection: str, request: Request[Any, Any, Any], services: ApiS
         return {}
     if position.topic not in services.names.topics:
         raise InvalidInput([Fault(HEADER, f"{position.topic!r} is not a topic of this exchange")])
+    if position.topic not in registered(projection).topics_of(services.names):
+        # What this read model does not read cannot be missing from it.
+        return {}
     wait_s = min(wanted_s, WAIT_MAX_S)
     if not await progress.wait_for(services.database, projection, position, wait_s):
         raise ProblemRaised(

@@ -55,7 +55,8 @@ def bid_requests(services: ApiServices) -> ASGIRouteHandler:
         except Exception:
             services.metrics.auction("failed", clock() - arrived)
             raise
-        services.metrics.auction("awarded" if result.body else "no_bid", clock() - arrived)
+        services.metrics.auction("awarded" if "won" in result.outcomes else "no_bid", clock() - arrived)
+        services.metrics.outcomes(result.outcomes)
         await _answer(send, result, compress=accepts_gzip(headers))
 
     return hold_auction
