@@ -9,10 +9,10 @@ the same imp, the first in the log counts net and the others gross only. `delive
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import date, datetime
-from typing import NamedTuple
+from functools import partial
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -20,29 +20,41 @@ from domain import events
 from domain.events import Engagement, EngagementKind, Event, Inventory
 from projections.auction_day import auction_day
 from projections.day_partitions import DayPartitions
-from projections.delivery_statement import COUNT_AND_JUDGE
+from projections.delivery_statement import COUNT_AND_JUDGE, INCOMING
 from projections.dimensions import bounded_device_type, bounded_text
 from projections.postgres_store import Connection
 
 SECONDS_PER_HOUR = 3_600
-REQUESTS, IMPS, BIDS, WINS = range(4)
+KINDS = 4
+REQUESTS, IMPS, BIDS, WINS = range(KINDS)
 
 
-class Group(NamedTuple):
-    """What is counted together."""
+class Key(NamedTuple):
+    """A row's key: the hour, counted from the epoch, then `tables.DELIVERY_DIMENSIONS`."""
 
     hour: int
-    """Hours since the epoch."""
-    inventory: Inventory
+    publisher_id: str
+    placement_id: str
+    site: str
+    country: str
+    device_type: int
     bidder_id: str
+    campaign_id: str
+    ad_id: str
     currency: str
-    campaign_id: str = ""
-    ad_id: str = ""
+
+
+Carried = tuple[int, Inventory, str, str, str, str]
+"""What a key is made of: the hour, the inventory, then bidder, campaign, ad and currency."""
 
 
 class Met(NamedTuple):
     """An engagement before it is judged; its money in micros per mille, which are nano-units for one impression."""
 
+    place: int
+    """In the batch."""
+    number: int
+    """Of the key that it counts under."""
     day: date
     auction_id: str
     event_id: str
@@ -52,14 +64,15 @@ class Met(NamedTuple):
     spend: int
     revenue: int
     fee: int
-    group: Group
 
 
 class Rows(msgspec.Struct, frozen=True):
-    """What a batch adds to the table, in an order of its own: the statement sorts."""
+    """What a batch adds to the table."""
 
-    counts: dict[Group, list[int]]
-    """Requests, imps, bids and wins."""
+    keys: list[Key]
+    """All different; a key's number is its place in here. The statement sorts them."""
+    counts: list[list[int]]
+    """Requests, imps, bids and wins of each key."""
     engagements: list[Met]
 
 
@@ -79,94 +92,103 @@ class Delivery:
         self._partitions = DayPartitions(["delivery_engagements"])
 
     def fold(self, events: Sequence[Event]) -> Rows:
-        """Counts by group, engagements as they came."""
-        return _fold(events)
+        """Counts by key; engagements as they came."""
+        fold = _Fold()
+        for event in events:
+            if not event.test:  # type: ignore[attr-defined] # all that are taken have it
+                fold.take[type(event)](event)
+        return Rows(list(fold.keys), fold.counts, fold.engagements)
 
     async def prepare(self, connection: Connection, rows: Rows) -> None:
+        await connection.execute(INCOMING)
         await self._partitions.ensure(connection, {met.day for met in rows.engagements})
 
     async def write(self, connection: Connection, rows: Rows) -> None:
-        await connection.execute(COUNT_AND_JUDGE, *_counted_columns(rows.counts), *_judged_columns(rows.engagements))
+        folded = [(number, *key, *rows.counts[number]) for number, key in enumerate(rows.keys)]
+        await connection.copy_records_to_table("delivery_folded", records=folded)
+        if rows.engagements:
+            await connection.copy_records_to_table("delivery_met", records=rows.engagements)
+        await connection.execute(COUNT_AND_JUDGE)
 
     async def clear(self, connection: Connection) -> None:
         await connection.execute("TRUNCATE delivery, delivery_engagements")
 
 
-def _fold(batch: Sequence[Event]) -> Rows:
-    counts: dict[Group, list[int]] = defaultdict(lambda: [0, 0, 0, 0])
-    engagements: list[Met] = []
-    for event in batch:
-        if isinstance(event, events.BidPlaced):
-            if not event.test:
-                counts[Group(_hour(event.at), event.inventory, event.bidder_id, event.currency)][BIDS] += 1
-        elif isinstance(event, events.BidRequested):
-            if not event.test:
-                _count_request(counts, event)
-        elif isinstance(event, events.AuctionAwarded):
-            if not event.test:
-                counts[Group(_hour(event.at), event.inventory, event.bidder_id, event.currency)][WINS] += 1
-        elif isinstance(event, Engagement) and not event.test and event.verdict != "test":
-            engagements.append(_met(event))
-    return Rows(dict(counts), engagements)
+class _Fold:
+    """Gathers a batch. Keys are numbered, so that an event costs one look-up by what it carries anyway."""
+
+    def __init__(self) -> None:
+        self.keys: dict[Key, int] = {}
+        self.counts: list[list[int]] = []
+        self.engagements: list[Met] = []
+        self.take: dict[type[Event], Callable[[Any], None]] = {
+            events.BidRequested: self._request,
+            events.BidPlaced: self._bid,
+            events.AuctionAwarded: self._win,
+            events.ImpressionRecorded: partial(self._engagement, "impression"),
+            events.ClickRecorded: partial(self._engagement, "click"),
+        }
+        self._numbers: dict[Carried, int] = {}
+
+    def _request(self, event: events.BidRequested) -> None:
+        hour = _hour(event.at)
+        for place, imp in enumerate(event.imps):
+            count = self.counts[self._number((hour, imp.inventory, "", "", "", event.currency))]
+            count[IMPS] += 1
+            if place == 0:
+                count[REQUESTS] += 1
+
+    def _bid(self, event: events.BidPlaced) -> None:
+        number = self._number((_hour(event.at), event.inventory, event.bidder_id, "", "", event.currency))
+        self.counts[number][BIDS] += 1
+
+    def _win(self, event: events.AuctionAwarded) -> None:
+        number = self._number((_hour(event.at), event.inventory, event.bidder_id, "", "", event.currency))
+        self.counts[number][WINS] += 1
+
+    def _engagement(self, kind: EngagementKind, event: Engagement) -> None:
+        if event.verdict == "test":
+            return
+        buyer = (event.bidder_id, event.campaign_id or "", event.ad_id or "", event.currency)
+        number = self._number((_hour(event.at), event.inventory, *buyer))
+        self.engagements.append(
+            Met(
+                len(self.engagements),
+                number,
+                auction_day(event.auction_id),
+                event.auction_id,
+                event.id,
+                event.imp_id,
+                kind,
+                event.verdict == "valid",
+                event.clearing_price_micros,
+                event.revenue_micros,
+                event.fee_micros,
+            )
+        )
+
+    def _number(self, carried: Carried) -> int:
+        number = self._numbers.get(carried)
+        if number is None:
+            # Two different texts may be the same once they are bounded.
+            number = self.keys.setdefault(_key(*carried), len(self.keys))
+            if number == len(self.counts):
+                self.counts.append([0] * KINDS)
+            self._numbers[carried] = number
+        return number
 
 
-def _count_request(counts: dict[Group, list[int]], event: events.BidRequested) -> None:
-    hour = _hour(event.at)
-    counts[Group(hour, event.imps[0].inventory, "", event.currency)][REQUESTS] += 1
-    for imp in event.imps:
-        counts[Group(hour, imp.inventory, "", event.currency)][IMPS] += 1
-
-
-def _met(event: Engagement) -> Met:
-    return Met(
-        day=auction_day(event.auction_id),
-        auction_id=event.auction_id,
-        event_id=event.id,
-        imp_id=event.imp_id,
-        kind="impression" if isinstance(event, events.ImpressionRecorded) else "click",
-        valid=event.verdict == "valid",
-        spend=event.clearing_price_micros,
-        revenue=event.revenue_micros,
-        fee=event.fee_micros,
-        group=Group(
-            _hour(event.at),
-            event.inventory,
-            event.bidder_id,
-            event.currency,
-            event.campaign_id or "",
-            event.ad_id or "",
-        ),
+def _key(hour: int, inventory: Inventory, *texts: str) -> Key:
+    return Key(
+        hour,
+        bounded_text(inventory.publisher_id),
+        bounded_text(inventory.placement_id),
+        bounded_text(inventory.site),
+        bounded_text(inventory.country),
+        bounded_device_type(inventory.device_type),
+        *map(bounded_text, texts),
     )
 
 
 def _hour(at: datetime) -> int:
     return int(at.timestamp()) // SECONDS_PER_HOUR
-
-
-# -- columns for the statement -----------------------------------------------------------------------
-
-
-def _counted_columns(counts: dict[Group, list[int]]) -> list[Sequence[object]]:
-    return [*_group_columns(list(counts)), *([count[kind] for count in counts.values()] for kind in range(4))]
-
-
-def _judged_columns(engagements: list[Met]) -> list[Sequence[object]]:
-    *facts, groups = zip(*engagements, strict=True) if engagements else [()] * len(Met._fields)
-    return [*_group_columns(groups), *map(list, facts)]
-
-
-def _group_columns(groups: Sequence[Group]) -> list[Sequence[object]]:
-    """The hour, then `tables.DELIVERY_DIMENSIONS`."""
-    inventories = [group.inventory for group in groups]
-    return [
-        [group.hour for group in groups],
-        [bounded_text(inventory.publisher_id) for inventory in inventories],
-        [bounded_text(inventory.placement_id) for inventory in inventories],
-        [bounded_text(inventory.site) for inventory in inventories],
-        [bounded_text(inventory.country) for inventory in inventories],
-        [bounded_device_type(inventory.device_type) for inventory in inventories],
-        [bounded_text(group.bidder_id) for group in groups],
-        [bounded_text(group.campaign_id) for group in groups],
-        [bounded_text(group.ad_id) for group in groups],
-        [bounded_text(group.currency) for group in groups],
-    ]
