@@ -91,10 +91,8 @@ class SpooledLog:
         if self._draining is not None:
             self._draining.cancel()
             await asyncio.gather(self._draining, return_exceptions=True)
-        for spooled in (*self._sealed, *([self._current] if self._current else [])):
-            await self._off_loop(spooled.file.release)
-        self._sealed.clear()
-        self._current = None
+        self._seal()
+        await self._off_loop(self._release_all)
         self._thread.shutdown()
 
     async def append(self, topic: str, key: str, events: Sequence[Event]) -> Position:
@@ -244,9 +242,22 @@ class SpooledLog:
 
     async def _take_over(self) -> None:
         """Adds the files of processes that are gone."""
-        for file in await self._off_loop(_left_behind, self._folder):
-            self._sealed.append(_Spooled(file, {}))
-            self.pending_bytes += file.record_bytes
+        self.pending_bytes += await self._off_loop(self._adopt)
+
+    # -- on the spool's thread ---------------------------------------------------------------------
+
+    def _adopt(self) -> int:
+        adopted_bytes = 0
+        for path in sorted(self._folder.glob(f"*{SUFFIX}")):
+            file = SpoolFile.take_over(path)
+            if file is not None:
+                self._sealed.append(_Spooled(file, {}))
+                adopted_bytes += file.record_bytes
+        return adopted_bytes
+
+    def _release_all(self) -> None:
+        while self._sealed:
+            self._sealed.popleft().file.release()
 
     async def _off_loop(self, call: Callable[..., Result], *arguments: object) -> Result:
         return await asyncio.get_running_loop().run_in_executor(self._thread, call, *arguments)
@@ -254,8 +265,3 @@ class SpooledLog:
 
 def _make(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-
-
-def _left_behind(folder: Path) -> list[SpoolFile]:
-    files = (SpoolFile.take_over(path) for path in sorted(folder.glob(f"*{SUFFIX}")))
-    return [file for file in files if file is not None]

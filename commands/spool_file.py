@@ -16,6 +16,7 @@ import struct
 import time
 import zlib
 from collections.abc import Iterator, Sequence
+from io import FileIO
 from pathlib import Path
 from typing import NamedTuple
 
@@ -72,7 +73,7 @@ class SpoolFile:
         self.path = path
         self.size_bytes = size_bytes
         """Up to here it is known to be whole, or for a file left behind: its length."""
-        self._descriptor = descriptor
+        self._file = FileIO(descriptor, "r+")
 
     def __repr__(self) -> str:
         return f"SpoolFile({self.path.name}, {self.size_bytes} bytes)"
@@ -100,10 +101,10 @@ class SpoolFile:
 
     @classmethod
     def take_over(cls, path: Path) -> SpoolFile | None:
-        """The file of a process that is gone; None while its owner lives or when somebody else was faster."""
+        """The file of a process that is gone; None while its owner lives, or when it is gone or cannot be opened."""
         try:
             descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
-        except FileNotFoundError:
+        except OSError:
             return None
         if not _lock(descriptor):
             os.close(descriptor)
@@ -117,14 +118,14 @@ class SpoolFile:
 
     def append(self, records: bytes) -> None:
         """Returns when they are on the disk. After an OSError nothing more may be appended to this file."""
-        os.lseek(self._descriptor, self.size_bytes, os.SEEK_SET)
-        _write_all(self._descriptor, records)
-        os.fdatasync(self._descriptor)
+        self._file.seek(self.size_bytes)
+        _write_all(self._file.fileno(), records)
+        os.fdatasync(self._file.fileno())
         self.size_bytes += len(records)
 
     def read(self) -> list[Placed]:
         """Whole records that were not drained, oldest first; raises Unreadable for a file of another kind."""
-        content = os.pread(self._descriptor, self.size_bytes, 0)
+        content = os.pread(self._file.fileno(), self.size_bytes, 0)
         if len(content) <= FILE_HEAD.size:
             return []
         magic, drained = FILE_HEAD.unpack_from(content)
@@ -134,20 +135,20 @@ class SpoolFile:
 
     def mark_drained(self, end: int) -> None:
         """Records before this offset need not be read again. Not synced: losing the mark repeats, it loses nothing."""
-        os.pwrite(self._descriptor, FILE_HEAD.pack(MAGIC, end), 0)
+        os.pwrite(self._file.fileno(), FILE_HEAD.pack(MAGIC, end), 0)
 
     def delete(self) -> None:
         self.path.unlink(missing_ok=True)
-        os.close(self._descriptor)
+        self._file.close()
 
     def set_aside(self) -> None:
         """Keeps it for a person to look at."""
         self.path.rename(self.path.with_suffix(SET_ASIDE_SUFFIX))
-        os.close(self._descriptor)
+        self._file.close()
 
     def release(self) -> None:
-        """Leaves it to whoever comes next."""
-        os.close(self._descriptor)
+        """Leaves it to whoever comes next; does nothing to a file that is gone already."""
+        self._file.close()
 
 
 def _records(content: bytes, start: int) -> Iterator[Placed]:
