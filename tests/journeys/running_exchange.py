@@ -38,28 +38,31 @@ class RunningExchange:
 
     async def get(self, path: str) -> Any:
         """JSON of a query. Raises AssertionError for anything but 200."""
+        return msgspec.json.decode(await self.get_text(path))
+
+    async def get_text(self, path: str) -> str:
+        """Body of any page. Raises AssertionError for anything but 200."""
         headers = {"Authorization": f"Bearer {self.installation['admin_key']}"}
         async with aiohttp.ClientSession() as http, http.get(self.url + path, headers=headers) as answer:
             text = await answer.text()
             assert answer.status == 200, f"{path}: {answer.status} {text}"
-            return msgspec.json.decode(text)
+            return text
 
     async def settled(self) -> None:
-        """Returns when every projection has applied all that is in the log."""
+        """Returns when nothing waits on disk for the log and every projection has applied all that is in the log."""
 
-        async def no_lag() -> bool:
-            return all(projection["lag"] == 0 for projection in await self.get("/v1/projections"))
+        async def nothing_waits() -> bool:
+            spooled = "gavel_spool_pending_bytes 0.0" in (await self.get_text("/metrics")).splitlines()
+            return spooled and all(each["lag"] == 0 for each in await self.get("/v1/projections"))
 
-        await eventually(no_lag, SETTLE_SECONDS)
+        await eventually(nothing_waits, SETTLE_SECONDS)
 
-    def kill(self, *words: str) -> None:
-        """SIGKILL for the first process whose command line holds all these words. There must be one."""
-        for process in psutil.Process(self._process.pid).children(recursive=True):
-            command = " ".join(process.cmdline())
-            if all(word in command for word in words):
-                process.kill()
-                return
-        raise AssertionError(f"no process with {words}")
+    def kill(self, words: str, *, last: bool = False) -> None:
+        """SIGKILL for the first (or the last) process whose command line holds these words."""
+        family = psutil.Process(self._process.pid).children(recursive=True)
+        matches = [process for process in family if words in " ".join(process.cmdline())]
+        assert matches, f"no process runs {words!r}"
+        matches[-1 if last else 0].kill()
 
 
 async def eventually(holds: Callable[[], Any], seconds: float) -> None:

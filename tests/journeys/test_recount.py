@@ -16,60 +16,52 @@ from tests.recount import recount
 
 NANOS = Decimal(10**9)
 TRAFFIC_SECONDS = 60
+IMPS_MAX = 3
+"""In one simulated request."""
 
 
 async def test_every_count_agrees_after_a_burst_of_traffic(data_folder: Path) -> None:
-    """A few thousand auctions: log, report, Postgres and clients give the same numbers, to the last nano-unit."""
+    """Two thousand auctions: log, report, Postgres and clients give the same numbers, to the last nano-unit."""
     async with running_exchange(data_folder / "burst") as exchange:
-        seen = await simulate(exchange, rate=150, seconds=20)
+        seen = await simulate(exchange, rate=60, seconds=35)
         await exchange.settled()
         counted = await recounted(exchange)
-        counts = counted["counts"]
 
-        assert seen["sent"] == seen["answered_200"] + seen["answered_204"] == 3_000
-        assert seen["unreadable"] == seen["awards_without_pixel"] == seen["retries"] == seen["refused_hits"] == 0
-        assert seen["awards"] > 1_000
-        assert seen["clicks"] > 10
+        assert seen["sent"] == 2_100
+        assert seen["answered_4xx"] == seen["unreadable"] == seen["awards_without_pixel"] == seen["retries"] == 0
         assert seen["impressions_gross"] > seen["impressions"], "robots and repeated hits are part of the traffic"
-        assert {name: counts[name] for name in counts if name in EVENTS_SEEN} == {
-            event: seen[name] for event, name in EVENTS_SEEN.items()
-        }
-        assert counted["money"]["spend"] == seen["spend_nanos"]
-        assert counted["counted engagements"] == engagements(seen)
+        assert seen["clicks"] > 10
+        hits = {name: seen[name] for name in ("impressions_gross", "clicks_gross")}
+        assert hits == {name: counted["counts"][event] for event, name in HITS_SEEN.items()}
+        assert_clients_agree(seen, counted)
         await assert_read_models_agree(exchange, counted)
 
 
 async def test_counts_stay_exact_when_processes_are_killed(data_folder: Path) -> None:
-    """A projector, an API worker and the broker are killed in mid-traffic: nothing answered is lost or counts twice."""
+    """Projectors, API and broker are killed in mid-traffic: nothing that was answered is lost or counts twice."""
     async with running_exchange(data_folder / "kills") as exchange:
-        traffic = asyncio.create_task(simulate(exchange, rate=60, seconds=40))
-        for victim in VICTIMS:
-            await traffic_passes(exchange, events=2_000)
-            exchange.kill(*victim)
+        traffic = asyncio.create_task(simulate(exchange, rate=40, seconds=60))
+        await traffic_passes(exchange, events=1_000)
+        exchange.kill("gavel project")
+        await traffic_passes(exchange, events=1_000)
+        exchange.kill("gavel api", last=True)
+        await traffic_passes(exchange, events=1_000)
+        exchange.kill("gavel api")
+        await traffic_passes(exchange, events=1_000)
+        exchange.kill("kafka.Kafka")
         seen = await traffic
         await exchange.settled()
         counted = await recounted(exchange)
 
-        assert seen["unanswered_hits"] == seen["refused_hits"] == seen["unreadable"] == 0
         assert seen["unanswered"] + seen["answered_5xx"] > 0, "the kills were felt"
-        assert counted["counted engagements"] == engagements(seen)
-        assert counted["money"]["spend"] == seen["spend_nanos"]
-        assert counted["counts"]["bid_requested"] >= seen["auctions"]
-        assert counted["counts"]["auction_awarded"] >= seen["awards"]
+        assert seen["retries"] > 0
+        assert_clients_agree(seen, counted)
         await assert_read_models_agree(exchange, counted)
         logged = await column(exchange, "SELECT auction_id::text FROM auctions")
         assert set(seen["evidence"]["auctions"]) <= set(logged)
 
 
-EVENTS_SEEN = {
-    "bid_requested": "auctions",
-    "imps": "imps",
-    "auction_awarded": "awards",
-    "impression_recorded": "impressions_gross",
-    "valid impression_recorded": "impressions",
-    "click_recorded": "clicks_gross",
-    "valid click_recorded": "clicks",
-}
+HITS_SEEN = {"impression_recorded": "impressions_gross", "click_recorded": "clicks_gross"}
 """What the log calls it, to what the clients' figures call it."""
 
 REPORTED = {
@@ -99,9 +91,6 @@ STORED = {
 }
 """What the log calls it, to the rows of it in Postgres."""
 
-VICTIMS = (("gavel", "project"), ("gavel", "api"), ("kafka.Kafka",))
-"""Words in the command lines of a projector, an API worker and the broker."""
-
 
 async def simulate(exchange: RunningExchange, *, rate: int, seconds: int) -> dict[str, Any]:
     """Runs `gavel simulate` and gives the clients' figures."""
@@ -124,6 +113,21 @@ def engagements(seen: dict[str, Any]) -> set[tuple[str, str, str]]:
     """Auction, imp and event type of every engagement that the clients know to be answered."""
     kinds = {"impressions": "impression_recorded", "clicks": "click_recorded"}
     return {(auction, imp, kind) for name, kind in kinds.items() for auction, imp in seen["evidence"][name]}
+
+
+def assert_clients_agree(seen: dict[str, Any], counted: dict[str, Any]) -> None:
+    """Every engagement that was answered counts once, at its price, and no other; no answered auction is missing.
+
+    An auction without an answer, or refused because the log was away, may still stand in the log.
+    """
+    assert seen["unanswered_hits"] == seen["refused_hits"] == seen["unreadable"] == 0
+    assert seen["awards"] > 500
+    assert counted["counted engagements"] == engagements(seen)
+    assert counted["money"]["spend"] == seen["spend_nanos"]
+    undecided = seen["unanswered"] + seen["answered_5xx"]
+    assert 0 <= counted["counts"]["bid_requested"] - seen["auctions"] <= undecided
+    for event, name in {"imps": "imps", "auction_awarded": "awards"}.items():
+        assert 0 <= counted["counts"][event] - seen[name] <= undecided * IMPS_MAX
 
 
 async def assert_read_models_agree(exchange: RunningExchange, counted: dict[str, Any]) -> None:
