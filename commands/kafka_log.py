@@ -84,7 +84,10 @@ class KafkaLog:
         if self._producer is None or self._closed:
             return self._fault
         overdue = self._overdue()
-        return f"{overdue[0].partition!r} was not acknowledged within {LOG_ACK_OVERDUE_MS} ms." if overdue else None
+        if not overdue:
+            return None
+        partition = overdue[0].partition
+        return f"A write to {partition.topic}-{partition.number} was not acknowledged within {LOG_ACK_OVERDUE_MS} ms."
 
     async def start(self) -> None:
         """Connects. Returns after a bounded time: with Kafka away it goes on trying, unhealthy until then."""

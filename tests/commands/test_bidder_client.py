@@ -189,6 +189,11 @@ def _all_closed(client: KeepAliveBidderClient) -> bool:
     return all(pool.is_empty for pool in client._pools.values())
 
 
+def _swept(client: KeepAliveBidderClient) -> bool:
+    client._sweep()
+    return _all_closed(client)
+
+
 async def test_two_answers_in_one_packet_do_not_mix(client: KeepAliveBidderClient) -> None:
     """Headers of what follows say nothing about the answer."""
     async with hostile_bidder(says(ok(b"plain") + ok(b"x", b"Content-Encoding: gzip"))) as bidder:
@@ -216,7 +221,7 @@ async def test_a_late_answer_is_thrown_away_with_its_connection(client: KeepAliv
         started = time.monotonic()
         with pytest.raises(BidderTimeout):
             await post(client, bidder.url, 0.1)
-        assert 0.09 < time.monotonic() - started < 0.5
+        assert 0.09 < time.monotonic() - started < 2
         release.set()
         assert await post(client, bidder.url) == (200, b"in time")
         assert bidder.connections == 2
@@ -235,7 +240,7 @@ async def test_dripping_does_not_win_time(client: KeepAliveBidderClient) -> None
         started = time.monotonic()
         with pytest.raises(BidderTimeout):
             await post(client, bidder.url, 0.15)
-        assert time.monotonic() - started < 0.5
+        assert time.monotonic() - started < 2
 
 
 async def test_no_time_left_means_no_request(client: KeepAliveBidderClient) -> None:
@@ -314,12 +319,12 @@ async def test_a_restarted_bidder_is_found_again(client: KeepAliveBidderClient) 
 async def test_a_slow_bidder_cannot_hold_more_than_its_share(client: KeepAliveBidderClient) -> None:
     """Past the bound of connections a call is refused at once."""
     async with hostile_bidder(lambda *_: asyncio.sleep(60)) as bidder:
-        calls = [asyncio.create_task(post(client, bidder.url, 1.0)) for _ in range(CONNECTIONS_PER_BIDDER_MAX)]
+        calls = [asyncio.create_task(post(client, bidder.url, 5.0)) for _ in range(CONNECTIONS_PER_BIDDER_MAX)]
         await asyncio.sleep(0)
         started = time.monotonic()
         with pytest.raises(BidderUnreachable, match="All 256 connections"):
-            await post(client, bidder.url, 1.0)
-        assert time.monotonic() - started < 0.5
+            await post(client, bidder.url, 5.0)
+        assert time.monotonic() - started < 2
         results = await asyncio.gather(*calls, return_exceptions=True)
         assert {type(result) for result in results} == {BidderTimeout}
 
@@ -348,6 +353,22 @@ async def test_closing_ends_calls_in_progress() -> None:
             await post(client, bidder.url)
 
 
+async def test_an_idle_connection_is_closed_in_time(
+    client: KeepAliveBidderClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was not used for as long as the bound is closed, and a bidder without connections is forgotten."""
+    async with hostile_bidder(says(ok(b"{}"))) as bidder:
+        await post(client, bidder.url)
+        client._sweep()
+        assert not _all_closed(client)
+        monkeypatch.setattr("commands.bidder_client.BIDDER_IDLE_MAX_SECONDS", 0)
+        await eventually(lambda: _swept(client))
+        client._sweep()
+        assert client._pools == {}
+        assert await post(client, bidder.url) == (200, b"{}")
+        assert bidder.connections == 2
+
+
 # -- addresses -------------------------------------------------------------------------------------------
 
 
@@ -357,6 +378,12 @@ async def test_nobody_listens(client: KeepAliveBidderClient) -> None:
         port = listener.getsockname()[1]
     with pytest.raises(BidderUnreachable, match=r"127\.0\.0\.1"):
         await post(client, f"http://127.0.0.1:{port}/")
+
+
+async def test_a_host_with_several_addresses(client: KeepAliveBidderClient) -> None:
+    """A name is tried on each of its addresses: a bidder on 127.0.0.1 alone is found as localhost."""
+    async with hostile_bidder(says(ok(b"{}"))) as bidder:
+        assert await post(client, f"http://localhost:{bidder.port}/", 10) == (200, b"{}")
 
 
 async def test_an_unknown_host(client: KeepAliveBidderClient) -> None:
