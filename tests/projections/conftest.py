@@ -13,12 +13,14 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from domain.names import Names
 from projections.connections import sqlalchemy_url
+from projections.queries.progress import projection_status
 from projections.run import run_projectors
 from projections.servers import Addresses
 from projections.watermarks import Watermarks
 from tests.projections.traffic import Log
 
-CAUGHT_UP_S = 60.0
+CAUGHT_UP_S = 120.0
+LOOK_S = 0.05
 
 
 class ReadSide:
@@ -45,13 +47,17 @@ class ReadSide:
 
     async def caught_up(self, *projections: str) -> None:
         """Waits until each has applied all that is in the log now."""
-        from projections.queries.progress import projection_status
 
         async def everything_applied() -> bool:
             statuses = await projection_status(self.db, self.watermarks, names=self.names, redis=self.redis)
             return all(status.lag == 0 for status in statuses if status.name in projections)
 
         await eventually(everything_applied)
+
+    async def run_to_the_end(self, *projections: str) -> None:
+        """Starts projectors, and stops them when they have applied all that is in the log now."""
+        async with self.running(*projections):
+            await self.caught_up(*projections)
 
     async def fetch(self, query: str, *arguments: object) -> list[asyncpg.Record]:
         connection = await asyncpg.connect(self.addresses.postgres_url)
@@ -60,12 +66,17 @@ class ReadSide:
         finally:
             await connection.close()
 
+    async def applied(self, projection: str) -> int:
+        """Records that the projection has applied, over all its partitions."""
+        query = "SELECT coalesce(sum(next_offset), 0) FROM projection_offsets WHERE projection = $1"
+        return int((await self.fetch(query, projection))[0][0])
+
 
 async def eventually(condition: Callable[[], Awaitable[bool]]) -> None:
     """Polls until the condition holds."""
     async with asyncio.timeout(CAUGHT_UP_S):
         while not await condition():
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(LOOK_S)
 
 
 @pytest.fixture

@@ -1,0 +1,160 @@
+"""Each event has its effect exactly once: with two writers, killed writers, lost connections, events logged twice."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+
+import msgspec
+import pytest
+from aiokafka import TopicPartition
+
+from projections.batch import Move
+from projections.delivery import Delivery
+from projections.engine import Projector
+from projections.postgres_store import PostgresStore
+from projections.registry import registered
+from projections.servers import Servers
+from projections.store import FenceLost
+from tests.projections import audit
+from tests.projections.conftest import ReadSide, eventually
+from tests.projections.traffic import Traffic
+
+
+async def test_every_event_is_counted_once(read_side: ReadSide) -> None:
+    """After a quiet run both read models say exactly what the log says."""
+    await read_side.log.append_traffic(Traffic(1), 300)
+    await read_side.run_to_the_end("auction_log", "delivery")
+    await audit.check(read_side)
+
+
+async def test_two_writers_that_both_read_everything(read_side: ReadSide) -> None:
+    """Workers that do not know of each other, each with all partitions, do not count anything twice."""
+    stop = asyncio.Event()
+    async with Servers(read_side.addresses, client_id="test") as servers, asyncio.TaskGroup() as tasks:
+        for name in ("auction_log", "delivery"):
+            registration = registered(name)
+            for group in ("one", "two"):
+                projection, store = registration.opened(servers.names, servers.pool, servers.redis)
+                projector = Projector(
+                    projection,
+                    store,
+                    topics=registration.topics_of(servers.names),
+                    group=f"{servers.names.group(name)}.{group}",
+                    kafka=servers.kafka,
+                )
+                tasks.create_task(projector.run(stop))
+        for seed in range(6):
+            await read_side.log.append_traffic(Traffic(seed), 50)
+        await read_side.caught_up("auction_log", "delivery")
+        stop.set()
+    await audit.check(read_side)
+
+
+async def test_a_writer_whose_offset_was_moved_changes_nothing(read_side: ReadSide) -> None:
+    """A batch that starts from an offset that is no longer the present one is refused whole."""
+    traffic = Traffic(2)
+    partition = TopicPartition(read_side.names.auctions, 0)
+    async with Servers(read_side.addresses, client_id="test") as servers:
+        store = PostgresStore(servers.pool, Delivery())
+        await store.begin({partition: 0})
+        rows = Delivery().fold(traffic.auction(test=False))
+        await store.apply(rows, {partition: Move(0, 5)})
+        once = await audit.delivery_in(read_side)
+        with pytest.raises(FenceLost):
+            await store.apply(rows, {partition: Move(0, 5)})
+    assert await audit.delivery_in(read_side) == once
+    assert await read_side.applied("delivery") == 5
+
+
+async def test_killed_in_mid_stream(read_side: ReadSide) -> None:
+    """SIGKILL again and again, wherever it may hit: nothing is lost and nothing counts twice."""
+    await read_side.log.append_traffic(Traffic(3), 4_000)
+    for share in (1, 2, 3):
+        child = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "tests.projections.projector",
+            msgspec.json.encode(read_side.addresses).decode(),
+            "auction_log",
+            "delivery",
+        )
+        before = await read_side.applied("delivery")
+
+        async def has_moved(target: int = before + share) -> bool:
+            return await read_side.applied("delivery") >= target
+
+        try:
+            await eventually(has_moved)
+        finally:
+            child.send_signal(signal.SIGKILL)
+            await child.wait()
+        # So that there is something left to be killed in the middle of.
+        await read_side.log.append_traffic(Traffic(3 + share), 500)
+    await read_side.run_to_the_end("auction_log", "delivery")
+    await audit.check(read_side)
+
+
+async def test_connections_cut_in_mid_stream(read_side: ReadSide) -> None:
+    """The database drops all connections over and over, commits in flight included; the counts stay exact."""
+    async with read_side.running("auction_log", "delivery"):
+        for seed in range(10, 20):
+            await read_side.log.append_traffic(Traffic(seed), 60)
+            await read_side.fetch(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                "WHERE datname = current_database() AND application_name = 'gavel-projector'"
+            )
+        await read_side.caught_up("auction_log", "delivery")
+    await audit.check(read_side)
+
+
+async def test_the_same_events_logged_twice(read_side: ReadSide) -> None:
+    """A story logged twice is told once, in one batch or in two; engagements logged twice count once."""
+    traffic = Traffic(4)
+    story = traffic.auction(test=False)
+    engagements = list(traffic.engagements(story))
+    await read_side.log.append([*story, *story])
+    async with read_side.running("auction_log"):
+        await read_side.caught_up("auction_log")
+        await read_side.log.append(story)
+        await read_side.caught_up("auction_log")
+    await audit.check_auction_log(read_side, await audit.logged(read_side))
+
+    bids = [*engagements, *engagements]
+    async with read_side.running("delivery"):
+        for _ in range(2):
+            await read_side.log.append(bids)
+            await read_side.caught_up("delivery")
+    events = await audit.logged(read_side)
+    assert (await read_side.fetch("SELECT count(*) FROM delivery_engagements"))[0][0] == len(
+        {event["id"] for event in events if "verdict" in event}
+    )
+    assert await audit.delivery_in(read_side) == audit.delivery_of(events)
+
+
+async def test_a_graceful_stop_loses_nothing(read_side: ReadSide) -> None:
+    """Stopped and started again while traffic flows, the projections miss nothing."""
+    for seed in range(30, 34):
+        async with read_side.running("auction_log", "delivery"):
+            await read_side.log.append_traffic(Traffic(seed), 50)
+    await read_side.run_to_the_end("auction_log", "delivery")
+    await audit.check(read_side)
+
+
+async def test_lag_tools_see_the_offsets(read_side: ReadSide) -> None:
+    """The consumer group's offsets in Kafka follow those in the database."""
+    from aiokafka.admin import AIOKafkaAdminClient
+
+    await read_side.log.append_traffic(Traffic(5), 20)
+    await read_side.run_to_the_end("delivery")
+    admin = AIOKafkaAdminClient(bootstrap_servers=read_side.addresses.kafka_url)
+    await admin.start()
+    try:
+        committed = await admin.list_consumer_group_offsets(read_side.names.group("delivery"))
+    finally:
+        await admin.close()
+    rows = await read_side.fetch("SELECT topic, partition, next_offset FROM projection_offsets")
+    assert {tp: at.offset for tp, at in committed.items()} == {
+        TopicPartition(row["topic"], row["partition"]): row["next_offset"] for row in rows
+    }
