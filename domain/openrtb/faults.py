@@ -100,27 +100,38 @@ def _object_faults(content: dict[str, Any], kind: type[RtbObject], path: str) ->
     fields = _fields(kind)
     for key, value in content.items():
         where = _join(path, key)
-        field_type = None if key == "ext" else fields.get(key)
         yield from _text_faults(key, where)
-        yield from _untyped_faults(value, where) if field_type is None else _typed_faults(value, field_type, where)
+        yield from _faults(value, fields.get(key, Any), where)
     for field in msgspec.structs.fields(kind):
         if field.required and field.name not in content:
             yield Fault(_join(path, field.name), "required")
 
 
-def _typed_faults(value: Any, field_type: Any, path: str) -> Iterator[Fault]:
+def _faults(value: Any, field_type: Any, path: str) -> Iterator[Fault]:
     if _fits(value, field_type):
         return
     if get_origin(field_type) is UnionType:
         (field_type,) = (option for option in get_args(field_type) if option is not NoneType)
-    if get_origin(field_type) is tuple and isinstance(value, list):
-        for index, item in enumerate(value):
-            yield from _typed_faults(item, get_args(field_type)[0], f"{path}[{index}]")
+    if field_type is Any:
+        yield from _untyped_faults(value, path)
+    elif get_origin(field_type) is tuple and isinstance(value, list):
+        yield from _item_faults(value, field_type, path, 0)
     elif isinstance(field_type, type) and issubclass(field_type, RtbObject) and isinstance(value, dict):
         yield from _object_faults(value, field_type, path)
     else:
         untyped = next(_untyped_faults(value, path), None)
         yield untyped or _leaf_fault(value, field_type, path)
+
+
+def _item_faults(items: list[Any], list_type: Any, path: str, first: int) -> Iterator[Fault]:
+    """By halves, so that one bad item among a hundred thousand is found quickly; `first` is the place of the first."""
+    if len(items) == 1:
+        yield from _faults(items[0], get_args(list_type)[0], f"{path}[{first}]")
+        return
+    middle = len(items) // 2
+    for start, half in ((0, items[:middle]), (middle, items[middle:])):
+        if not _fits(half, list_type):
+            yield from _item_faults(half, list_type, path, first + start)
 
 
 def _fits(value: Any, field_type: Any) -> bool:
@@ -172,7 +183,8 @@ def _join(path: str, key: str) -> str:
 
 @cache
 def _fields(kind: type[RtbObject]) -> dict[str, Any]:
-    return get_type_hints(kind, include_extras=True)
+    """Name to type; an extension may hold anything."""
+    return get_type_hints(kind, include_extras=True) | {"ext": Any}
 
 
 @cache
