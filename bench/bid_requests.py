@@ -7,7 +7,8 @@ import random
 import msgspec
 
 SITES = ("news.example", "sport.example", "recipes.example", "travel.example", "forum.example")
-SIZES = ((300, 250), (728, 90), (160, 600), (320, 50))
+SIZE = {"w": 300, "h": 250}
+"""The one that the bench's bidders have an ad for."""
 COUNTRIES = ("DEU", "FRA", "USA", "GBR", "ESP", "POL")
 BROWSER = (
     "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/131.0.0.0 Safari/537.36"
@@ -21,13 +22,13 @@ def bid_requests(count: int, *, seed: int = 20_26) -> list[bytes]:
 
 
 def _bid_request(number: int, chance: random.Random) -> dict[str, object]:
-    site, (width, height) = chance.choice(SITES), chance.choice(SIZES)
+    site = chance.choice(SITES)
     return {
         "id": f"{number:06d}-{chance.getrandbits(64):016x}",
         "imp": [
             {
                 "id": "1",
-                "banner": {"w": width, "h": height, "format": [{"w": width, "h": height}], "pos": 1, "btype": [4]},
+                "banner": {**SIZE, "format": [SIZE], "pos": 1, "btype": [4]},
                 "tagid": f"{site}/article/top",
                 "bidfloor": chance.choice([0.1, 0.25, 0.5]),
                 "bidfloorcur": "USD",

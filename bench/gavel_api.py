@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from http import HTTPStatus
 from time import monotonic
 
 import aiohttp
 
 from bench.bid_requests import bid_requests
 from bench.installation import PARTITIONS, Installation
-from bench.process import Process, free_port, python, running
+from bench.process import POLL_SECONDS, START_SECONDS, Process, free_port, python, running
 from domain.names import Names
 from gavel.settings import Settings, environment_of
 from gavel.topics import ensure_topics
@@ -34,6 +35,17 @@ class GavelApi:
     def __repr__(self) -> str:
         return f"GavelApi({self.process}, port {self.port})"
 
+    async def until_ready(self) -> None:
+        """Returns once it says that it and all that it needs are ready; raises ProcessFailed if that takes too long."""
+        until = monotonic() + START_SECONDS
+        async with aiohttp.ClientSession(f"http://127.0.0.1:{self.port}") as session:
+            while monotonic() < until:
+                async with session.get("/readyz") as answer:
+                    if answer.status == HTTPStatus.OK:
+                        return
+                await asyncio.sleep(POLL_SECONDS)
+        raise self.process.failure(f"was not ready within {START_SECONDS:.0f} s")
+
     async def auctions_logged(self) -> int:
         """Events of auctions in Kafka so far."""
         return await self._installation.logged(self.names.auctions)
@@ -46,7 +58,7 @@ class GavelApi:
                 async with session.post(
                     "/v1/bidders", json={"name": f"Bench {number}", "endpoint": endpoint}
                 ) as answer:
-                    if answer.status != 201:
+                    if answer.status != HTTPStatus.CREATED:
                         raise self.process.failure(f"answered {answer.status} to a bidder: {await answer.text()}")
             await self._until_all_are_asked(session, len(endpoints))
 
@@ -58,7 +70,7 @@ class GavelApi:
             before = await self.auctions_logged()
             async with session.post(AUCTION_PATH, data=body, headers={"Content-Type": "application/json"}) as answer:
                 status = answer.status
-            if status == 200 and await self.auctions_logged() - before == bidders + 2:
+            if status == HTTPStatus.OK and await self.auctions_logged() - before == bidders + 2:
                 return
             await asyncio.sleep(0.2)
         raise self.process.failure(f"did not ask all bidders within {BIDDERS_KNOWN_SECONDS:.0f} s")
@@ -76,4 +88,6 @@ async def gavel_api(installation: Installation, namespace: str) -> AsyncIterator
         running("gavel", python("-m", "gavel", "api"), environment=environment) as process,
     ):
         await process.listening(settings.port)
-        yield GavelApi(process, settings, installation)
+        api = GavelApi(process, settings, installation)
+        await api.until_ready()
+        yield api

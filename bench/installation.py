@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from bench.process import Process, free_port, python, running
@@ -21,6 +21,7 @@ from gavel.settings import Settings
 from projections.watermarks import Watermarks
 
 PARTITIONS = 6
+WARM_UP_WRITES = 600
 GRANIAN = str(Path(sys.executable).with_name("granian"))
 
 
@@ -64,6 +65,13 @@ class Installation:
             allow_private_endpoints=True,
         )
 
+    async def warm_up(self) -> None:
+        """Lets the broker meet its first writes: a Java process just started takes seconds over them."""
+        await self.create_topic("warm-up")
+        async with AIOKafkaProducer(bootstrap_servers=self.urls.kafka_url, acks="all") as producer:
+            for number in range(WARM_UP_WRITES):
+                await producer.send_and_wait("warm-up", b"warm-up", partition=number % PARTITIONS)
+
     async def create_topic(self, name: str) -> None:
         """A topic for a peer, partitioned like Gavel's."""
         admin = AIOKafkaAdminClient(bootstrap_servers=self.urls.kafka_url)
@@ -106,7 +114,9 @@ async def installed() -> AsyncIterator[Installation]:
     with fresh_folder() as folder:
         async with EmbeddedServers(Settings(data=folder)) as urls:
             assert all(urls), "all three were asked for"
-            yield Installation(Servers(*map(str, urls)), folder)
+            installation = Installation(Servers(*map(str, urls)), folder)
+            await installation.warm_up()
+            yield installation
 
 
 @asynccontextmanager
