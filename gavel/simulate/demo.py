@@ -10,8 +10,9 @@ import asyncio
 import math
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from pathlib import Path
+from typing import Any
 
 import uvloop
 
@@ -54,12 +55,28 @@ async def demo(settings: Settings, rate: float, seed: int) -> None:
         async with BidderProcesses(settings.data, seed) as bidders:
             await _until_ready(client)
             await _until_registered(bidders, client, settings)
-            observations = Observations(keep_evidence=False)
-            async with Viewers(client, observations, seed) as viewers:
-                publishers = Publishers(client, viewers, observations)
-                await asyncio.gather(publishers.send(bid_requests(seed), wave(rate, seed)), bidders.watch())
+            await _until_one_fails(_traffic(client, rate, seed), bidders.watch())
     finally:
         client.close()
+
+
+async def _traffic(client: ExchangeClient, rate: float, seed: int) -> None:
+    observations = Observations(keep_evidence=False)
+    async with Viewers(client, observations, seed) as viewers:
+        await Publishers(client, viewers, observations).send(bid_requests(seed), wave(rate, seed))
+
+
+async def _until_one_fails(*endless: Coroutine[Any, Any, None]) -> None:
+    """Runs them side by side; raises what the first of them raises, once the others have been cancelled."""
+    tasks = [asyncio.create_task(each) for each in endless]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    for task in done:
+        task.result()
 
 
 async def _until_ready(client: ExchangeClient) -> None:
