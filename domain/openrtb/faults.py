@@ -69,7 +69,7 @@ def first_text_fault(body: bytes) -> Fault | None:
 
 
 def decoder_fault(error: Exception, path: str = "") -> Fault:
-    """Msgspec's complaint, the path taken out of its words and put behind `path`."""
+    """The complaint of msgspec, the path taken out of its words and put behind `path`."""
     if isinstance(error, InvalidOperation):
         return Fault(path or ROOT, "a number is out of range")
     message, _, where = str(error).partition(" - at `$")
