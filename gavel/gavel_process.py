@@ -13,7 +13,7 @@ from gavel.child import Child, Program, how_it_ended
 from gavel.errors import CannotRun
 from gavel.settings import Settings, environment_of
 
-READY_SECONDS = 60.0
+READY_SECONDS = 120.0
 POLL_SECONDS = 0.05
 STOP_SECONDS = 15.0
 LINES_PER_WINDOW = 200

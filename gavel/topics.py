@@ -10,7 +10,13 @@ from typing import Any, NamedTuple
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.client import AIOKafkaClient
-from aiokafka.errors import KafkaConnectionError, KafkaError, TopicAlreadyExistsError, for_code
+from aiokafka.errors import (
+    GroupCoordinatorNotAvailableError,
+    KafkaConnectionError,
+    KafkaError,
+    TopicAlreadyExistsError,
+    for_code,
+)
 from aiokafka.protocol.metadata import MetadataRequest
 
 from domain.names import Names
@@ -43,11 +49,11 @@ async def ensure_topics(kafka_url: str, names: Names, partitions: int, replicati
         present = await _describe(admin, names.topics)
         _refuse_other_sizes(present, partitions)
         missing = [topic for topic in names.topics if topic not in present]
-        if missing:
-            replicas = replication or min(REPLICAS_MAX, await _count_brokers(admin))
-            await _create(admin, missing, partitions, replicas)
-            await _until_led(kafka_url, names.topics)
-    return missing
+        replicas = replication or min(REPLICAS_MAX, await _count_brokers(admin))
+        created = await _create(admin, missing, partitions, replicas)
+        await _until_led(kafka_url, names.topics)
+        await _until_groups_are_coordinated(admin, names)
+    return created
 
 
 async def describe_topics(kafka_url: str, names: Names) -> Mapping[str, Topic]:
@@ -116,7 +122,8 @@ async def _count_brokers(admin: AIOKafkaAdminClient) -> int:
     return len((await admin.describe_cluster())["brokers"])
 
 
-async def _create(admin: AIOKafkaAdminClient, missing: Iterable[str], partitions: int, replicas: int) -> None:
+async def _create(admin: AIOKafkaAdminClient, missing: Iterable[str], partitions: int, replicas: int) -> list[str]:
+    """Those of them that nobody else has created in the meantime."""
     # Said for each topic, because a broker that is not ours forgets after a week and accepts one megabyte.
     configs = {
         "cleanup.policy": "delete",
@@ -130,8 +137,9 @@ async def _create(admin: AIOKafkaAdminClient, missing: Iterable[str], partitions
     )
     for name, code, *reason in answer.topic_errors:
         error = for_code(code)
-        if code != 0 and error is not TopicAlreadyExistsError:  # another process may have been faster
+        if code != 0 and error is not TopicAlreadyExistsError:
             raise CannotRun(f"Kafka does not create topic {name}: {reason[0] if reason else error.__name__}")
+    return [name for name, code, *_ in answer.topic_errors if code == 0]
 
 
 async def _until_led(kafka_url: str, wanted: tuple[str, ...]) -> None:
@@ -147,6 +155,20 @@ async def _until_led(kafka_url: str, wanted: tuple[str, ...]) -> None:
                 await asyncio.sleep(POLL_SECONDS)
     finally:
         await client.close()
+
+
+async def _until_groups_are_coordinated(admin: AIOKafkaAdminClient, names: Names) -> None:
+    """The first question for a coordinator makes a new cluster create the topic that groups are kept in."""
+    deadline = time.monotonic() + LEADERS_SECONDS
+    while True:
+        try:
+            await admin.find_coordinator(names.group("catalogue"))
+        except GroupCoordinatorNotAvailableError:
+            if time.monotonic() > deadline:
+                raise
+            await asyncio.sleep(POLL_SECONDS)
+        else:
+            return
 
 
 async def _knows_leaders(client: AIOKafkaClient, node_id: int, wanted: tuple[str, ...]) -> bool:

@@ -14,6 +14,7 @@ from rich.table import Table
 
 from gavel.cli import options
 from gavel.settings import load
+from gavel.telemetry import configure_logging
 from gavel.wiring import database_engine, read_side
 from projections import rebuild as engine
 from projections.queries.progress import ProjectionStatus, projection_status
@@ -48,7 +49,9 @@ def list_(*, data: Path | None) -> None:
 def rebuild(*, name: str, data: Path | None) -> None:
     """Builds a projection anew from the first event on, while traffic goes on."""
     addresses = read_side(load(data=data))
-    console = Console()
+    # Workers that replay at the same time fence each other off: part of the work, and no news.
+    configure_logging("warning", process="rebuild")
+    console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"))
     with Progress(*columns, TimeRemainingColumn(), console=console) as progress:
         bar = progress.add_task(f"Rebuilding {name}", total=None, rate="")
