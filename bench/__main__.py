@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Awaitable, Callable, Sequence
+import sys
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from time import monotonic
 
 import rich_click as click
+import uvloop
 from rich.console import Console
 
 from bench import auctions, hour, impressions, machine, projections, report
 from bench.installation import Installation, installed
+from bench.process import ProcessFailed
 from bench.size import FULL, SMOKE, Size
 
 MEASUREMENTS: dict[str, Callable[[Installation, Size], Awaitable[report.Section]]] = {
@@ -20,6 +23,7 @@ MEASUREMENTS: dict[str, Callable[[Installation, Size], Awaitable[report.Section]
     "projections": projections.measure,
 }
 LONGEST_SECONDS = 45 * 60
+WIDTH = 200
 
 
 @click.group(invoke_without_command=True)
@@ -29,18 +33,34 @@ LONGEST_SECONDS = 45 * 60
 def main(context: click.Context, only: Sequence[str], smoke: bool) -> None:
     """Measure Gavel beside its peers in one run; without options the results go to bench/RESULTS.md."""
     if context.invoked_subcommand is None:
-        asyncio.run(_bounded(_ratios(only or list(MEASUREMENTS), SMOKE if smoke else FULL, keep=not (only or smoke))))
+        size = SMOKE if smoke else FULL
+        _run(_ratios(only or list(MEASUREMENTS), size, keep=not (only or smoke)))
 
 
 @main.command("hour")
 @click.option("--smoke", is_flag=True, help="A hundredth of it, to see that it runs; writes nothing.")
-def condensed_hour(*, smoke: bool) -> None:
-    """Send the condensed hour through the whole product and recount it from the topics."""
-    asyncio.run(_bounded(hour.run(SMOKE if smoke else FULL, Console(), keep=not smoke)))
+@click.option("--rate", type=click.IntRange(min=1), help="Auctions a second; what this machine holds.")
+def condensed_hour(*, smoke: bool, rate: int | None) -> None:
+    """Send the condensed hour through the whole product, recount it from the topics, write bench/HOUR.md."""
+    size = SMOKE if smoke else FULL
+    _run(hour.run(size, _console(), rate=rate or size.hour_rate, keep=not smoke))
+
+
+def _run(measurement: Coroutine[None, None, None]) -> None:
+    """Says in a few lines what stood in the way, without a traceback."""
+    try:
+        uvloop.run(_bounded(measurement))
+    except (ProcessFailed, hour.CountsDiffer) as failure:
+        raise click.ClickException(str(failure)) from failure
+
+
+def _console() -> Console:
+    """As wide as the terminal; where there is none, as wide as the tables."""
+    return Console() if sys.stdout.isatty() else Console(width=WIDTH)
 
 
 async def _ratios(names: Sequence[str], size: Size, *, keep: bool) -> None:
-    console = Console()
+    console = _console()
     console.print(f"On {machine.describe()}")
     started = monotonic()
     sections = []
@@ -54,9 +74,9 @@ async def _ratios(names: Sequence[str], size: Size, *, keep: bool) -> None:
         console.print(f"\nWritten to {path.relative_to(path.parents[1])}")
 
 
-async def _bounded(run: Awaitable[None]) -> None:
+async def _bounded(measurement: Coroutine[None, None, None]) -> None:
     """The run within its bound; a polite end of this process ends all that it has started."""
-    running = asyncio.ensure_future(run)
+    running = asyncio.create_task(measurement)
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, running.cancel)
     await asyncio.wait_for(running, LONGEST_SECONDS)
 

@@ -74,13 +74,13 @@ class CountsDiffer(RuntimeError):
     """A read model does not say what the topics say."""
 
 
-async def run(size: Size, console: Console, *, keep: bool) -> None:
+async def run(size: Size, console: Console, *, rate: int, keep: bool) -> None:
     """Raises CountsDiffer, or AssertionError with the group of rows that differs."""
-    seconds = size.hour_auctions * SENT_TO_HELD / size.hour_rate
-    console.print(f"On {machine.describe()}:\nabout {seconds:.0f} s of {size.hour_rate} auctions a second")
+    seconds = size.hour_auctions * SENT_TO_HELD / rate
+    console.print(f"On {machine.describe()}:\nabout {seconds:.0f} s of {rate} auctions a second")
     with fresh_folder() as folder:
         async with running_exchange(folder / "data") as exchange:
-            seen = await _simulate(exchange, size.hour_rate, seconds)
+            seen = await _simulate(exchange, rate, seconds)
             drain_seconds = await _drain(exchange)
             counted = await recount(exchange.installation["kafka_url"].removeprefix("kafka://"))
             figures = await _side_by_side(exchange, counted, seen)
@@ -97,7 +97,7 @@ async def run(size: Size, console: Console, *, keep: bool) -> None:
     if different := [name for name, figure in figures.items() if not figure.holds]:
         raise CountsDiffer(f"these differ: {', '.join(different)}")
     if held < size.hour_auctions:
-        raise CountsDiffer(f"only {held:,} of {size.hour_auctions:,} auctions were held")
+        raise CountsDiffer(f"only {held:,} of {size.hour_auctions:,} auctions were held: ask for them at a lower rate")
     console.print("Every figure agrees, and so does the money by publisher, bidder and hour.")
     if keep:
         RESULTS.write_text("\n".join(_page(rows, summary)) + "\n")
