@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Final
 
@@ -20,6 +20,7 @@ from domain.entity import Entity
 from domain.names import Names
 
 RECONNECT_SECONDS: Final = 0.5
+CANCEL_AGAIN_SECONDS: Final = 0.1
 LISTEN_SECONDS: Final = 5.0
 """Past it without an announcement the whole cache is read again: one may have been lost with a connection."""
 
@@ -55,10 +56,10 @@ class CatalogueView:
         self._task = asyncio.create_task(self._keep_current(), name="catalogue view")
 
     async def close(self) -> None:
-        if self._task is not None:
+        while self._task is not None and not self._task.done():
+            # More than once: Python 3.11's `wait_for`, inside the client, forgets a cancellation that meets its result.
             self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
+            await asyncio.wait({self._task}, timeout=CANCEL_AGAIN_SECONDS)
 
     async def _keep_current(self) -> None:
         while True:
@@ -83,17 +84,17 @@ class CatalogueView:
     async def _read_all(self) -> None:
         found = await self._redis.hgetall(self._names.catalogue_entities)
         if found or not self._entities:
-            self._replace({str_if_bytes(field): _entity(value) for field, value in found.items()})
+            self._replace(_understood({str_if_bytes(field): value for field, value in found.items()}))
         # An empty cache beside a known catalogue is a Redis that lost its memory: it is being filled again.
 
     async def _read(self, fields: list[str]) -> None:
         if not fields:
             return
         values = await self._redis.hmget(self._names.catalogue_entities, fields)
-        changed = {field: _entity(value) for field, value in zip(fields, values, strict=True) if value is not None}
+        changed = {field: value for field, value in zip(fields, values, strict=True) if value is not None}
         newer = {
             field: entity
-            for field, entity in changed.items()
+            for field, entity in _understood(changed).items()
             if field not in self._entities or entity.version > self._entities[field].version
         }
         if newer:
@@ -103,8 +104,25 @@ class CatalogueView:
         if entities == self._entities:
             return
         self._entities = entities
-        self._bidders = tuple(
-            RegisteredBidder(entity.id, entity.version, entity.status, _bidder(entity.terms))
-            for entity in sorted(entities.values(), key=lambda entity: entity.id)
-            if entity.kind == "bidder" and entity.status == "active"
-        )
+        self._bidders = tuple(_active_bidders(entities))
+
+
+def _understood(values: Mapping[str, bytes | str]) -> dict[str, Entity]:
+    """The entities that this version knows how to read: one that it does not must not take the others away."""
+    entities = {}
+    for field, value in values.items():
+        try:
+            entities[field] = _entity(value)
+        except msgspec.DecodeError as error:
+            _log.error("an entity of the catalogue cannot be read", field=field, error=str(error))
+    return entities
+
+
+def _active_bidders(entities: Mapping[str, Entity]) -> Iterator[RegisteredBidder]:
+    for entity in sorted(entities.values(), key=lambda entity: entity.id):
+        if entity.kind != "bidder" or entity.status != "active":
+            continue
+        try:
+            yield RegisteredBidder(entity.id, entity.version, entity.status, _bidder(entity.terms))
+        except msgspec.DecodeError as error:
+            _log.error("the terms of a bidder cannot be read", bidder_id=entity.id, error=str(error))
