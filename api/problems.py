@@ -50,6 +50,7 @@ KINDS = {
         Kind("not-found", 404, "There is no such thing", "Neither the route nor the thing it names exists."),
         Kind("method-not-allowed", 405, "The method is not allowed here", "`Allow` lists the methods that are."),
         Kind("not-acceptable", 406, "No acceptable form of the answer", "`detail` lists the media types on offer."),
+        Kind("too-slow", 408, "The request took too long to arrive", "Send it again over a faster connection."),
         Kind("conflict", 409, "It was changed in the meantime", "Read it again, then decide again."),
         Kind("precondition-failed", 412, "The precondition does not hold", "`If-Match` names an older version."),
         Kind("body-too-large", 413, "The body is too large", "`detail` says the limit, which holds decompressed too."),

@@ -5,6 +5,7 @@ Hot routes stay below the framework, which would cost more than the auction itse
 
 from __future__ import annotations
 
+import asyncio
 import zlib
 from collections.abc import Iterable, Mapping
 from http import HTTPStatus
@@ -22,8 +23,15 @@ RawHeaders = Iterable[tuple[bytes, bytes]]
 
 GZIP_WINDOW = 31
 """zlib's number for a gzip member with the largest window."""
+GZIP_MEMBERS_MAX = 8
+"""What follows a member is copied to unpack it: many tiny members would cost the square of their number."""
 GZIP_LEVEL = 1
 WORTH_COMPRESSING_BYTES = 1_024
+BODY_TIMEOUT_S = 10
+DISCARDED_MAX_BYTES = 1024 * 1024
+"""A body that is too large is read (and thrown away) up to here, because a client that is still sending when the
+connection is closed would see a broken connection in place of the answer."""
+CLOSING = {"Connection": "close"}
 
 
 class ClientLeft(Exception):
@@ -33,12 +41,9 @@ class ClientLeft(Exception):
 async def read_body(headers: Headers, receive: Receive, limit_bytes: int) -> bytes:
     """The request's body, decompressed.
 
-    Raises ProblemRaised: 413 as soon as more than `limit_bytes` are announced, received or unpacked; 415 for an
-    encoding other than gzip. Raises InvalidInput for broken gzip and ClientLeft when the client hung up.
+    Raises ProblemRaised: 413 for more than `limit_bytes`, packed or unpacked; 408 for one that comes too slowly;
+    415 for an encoding other than gzip. Raises InvalidInput for broken gzip and ClientLeft when the client hung up.
     """
-    announced = headers.get(b"content-length")
-    if announced is not None and announced.isdigit() and int(announced) > limit_bytes:
-        raise _too_large(limit_bytes)
     encoding = headers.get(b"content-encoding", b"identity").strip().lower()
     if encoding not in {b"identity", b"gzip", b"x-gzip", b""}:
         raise ProblemRaised(
@@ -46,52 +51,60 @@ async def read_body(headers: Headers, receive: Receive, limit_bytes: int) -> byt
             f"Content-Encoding {encoding.decode('latin-1')!r} is not gzip",
             headers={"Accept-Encoding": "gzip"},
         )
-    body = await _receive_all(receive, limit_bytes)
+    announced = headers.get(b"content-length", b"")
+    if announced.isdigit() and int(announced) > max(limit_bytes, DISCARDED_MAX_BYTES):
+        raise _too_large(limit_bytes)
+    try:
+        async with asyncio.timeout(BODY_TIMEOUT_S):
+            body = await _receive_all(receive, limit_bytes)
+    except TimeoutError:
+        raise ProblemRaised("too-slow", f"the body took longer than {BODY_TIMEOUT_S} s", headers=CLOSING) from None
     return gunzip(body, limit_bytes) if encoding.endswith(b"gzip") else body
 
 
 async def _receive_all(receive: Receive, limit_bytes: int) -> bytes:
-    message = await receive()
-    if message["type"] == "http.request" and not message.get("more_body"):
-        body = message.get("body", b"")
-        if len(body) > limit_bytes:
-            raise _too_large(limit_bytes)
-        return body
-    received = bytearray()
-    while message["type"] == "http.request":
-        received += message.get("body", b"")
-        if len(received) > limit_bytes:
-            raise _too_large(limit_bytes)
-        if not message.get("more_body"):
-            return bytes(received)
+    chunks: list[bytes] = []
+    size = 0
+    more = True
+    while more and size <= DISCARDED_MAX_BYTES:
         message = await receive()
-    raise ClientLeft
+        if message["type"] != "http.request":
+            raise ClientLeft
+        chunk = message["body"]
+        size += len(chunk)
+        if size <= limit_bytes:
+            chunks.append(chunk)
+        more = message["more_body"]
+    if size > limit_bytes:
+        raise _too_large(limit_bytes)
+    return b"".join(chunks)
 
 
-def gunzip(compressed: bytes, limit_bytes: int) -> bytes:
-    """Unpacks gzip (of several members too), never more than the limit: a bomb is a ProblemRaised of 413."""
+def gunzip(packed: bytes, limit_bytes: int) -> bytes:
+    """Unpacks gzip (of a few members too), never more than the limit: a bomb is a ProblemRaised of 413."""
     unpacked = b""
-    try:
-        while True:
-            member = zlib.decompressobj(GZIP_WINDOW)
-            unpacked += member.decompress(compressed, limit_bytes + 1 - len(unpacked))
-            if len(unpacked) > limit_bytes:
-                raise _too_large(limit_bytes)
-            if not member.eof:
-                raise InvalidInput([Fault("", "the gzip body is cut off")])
-            if not member.unused_data:
-                return unpacked
-            compressed = member.unused_data
-    except zlib.error as error:
-        raise InvalidInput([Fault("", f"the body is not gzip: {error}")]) from error
+    for _ in range(GZIP_MEMBERS_MAX):
+        member = zlib.decompressobj(GZIP_WINDOW)
+        try:
+            unpacked += member.decompress(packed, limit_bytes + 1 - len(unpacked))
+        except zlib.error as error:
+            raise InvalidInput([Fault("", f"the body is not gzip: {error}")]) from error
+        if len(unpacked) > limit_bytes:
+            raise _too_large(limit_bytes)
+        if not member.eof:
+            raise InvalidInput([Fault("", "the gzip body is cut off")])
+        packed = member.unused_data
+        if not packed:
+            return unpacked
+    raise InvalidInput([Fault("", f"the gzip body has more than {GZIP_MEMBERS_MAX} members")])
 
 
 def accepts_gzip(headers: Headers) -> bool:
     """Whether the client asks for gzip, and does not take it back with `q=0`."""
-    accepted = headers.get(b"accept-encoding")
-    if accepted is None or b"gzip" not in accepted:
+    accepted = headers.get(b"accept-encoding", b"").lower()
+    if b"gzip" not in accepted:
         return False
-    for offer in accepted.lower().split(b","):
+    for offer in accepted.split(b","):
         coding, _, quality = offer.partition(b";")
         if coding.strip() == b"gzip":
             return quality.replace(b" ", b"").rstrip(b"0") not in {b"q=", b"q=0."}
@@ -127,4 +140,4 @@ def not_allowed(method: str, allowed: str) -> ProblemRaised:
 
 
 def _too_large(limit_bytes: int) -> ProblemRaised:
-    return ProblemRaised("body-too-large", f"the limit is {limit_bytes} bytes, decompressed")
+    return ProblemRaised("body-too-large", f"the limit is {limit_bytes} bytes, decompressed", headers=CLOSING)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 MESSAGES_WAITING_MAX = 16
 """A browser that reads slower than that misses figures instead of costing memory."""
 RECONNECT_AFTER_S = 1.0
-POLL_TIMEOUT_S = 5.0
+POLL_TIMEOUT_S = 2.0
 
 _log = structlog.get_logger(__name__)
 
