@@ -26,6 +26,7 @@ from projections.connections import kafka_options
 REQUEST_TIMEOUT_MS = 30_000
 LEADERS_SECONDS = 30.0
 POLL_SECONDS = 0.02
+GROUPS_POLL_SECONDS = 0.2
 REPLICAS_MAX = 3
 BATCH_MAX_BYTES = 8 * 1024 * 1024
 """The events of an auction with many imps and long markups fit."""
@@ -166,7 +167,7 @@ async def _until_groups_are_coordinated(admin: AIOKafkaAdminClient, names: Names
         except GroupCoordinatorNotAvailableError:
             if time.monotonic() > deadline:
                 raise
-            await asyncio.sleep(POLL_SECONDS)
+            await asyncio.sleep(GROUPS_POLL_SECONDS)
         else:
             return
 
