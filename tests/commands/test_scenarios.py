@@ -1,0 +1,225 @@
+"""Every scenario of `tests/scenarios/` on real bidders, a real Redis and a real Kafka."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from redis.asyncio import Redis
+
+from commands.bidder_client import KeepAliveBidderClient
+from commands.catalogue_view import CatalogueView
+from commands.hold_auction import AuctionResult, HoldAuction
+from commands.kafka_log import KafkaLog
+from commands.quota import Quota
+from commands.ranking import RedisRanking
+from commands.redis_pipeline import RedisPipeline
+from domain.bidder import bidder_terms
+from domain.entity import Entity
+from domain.errors import InvalidInput
+from domain.money import cpm_text
+from domain.names import Names
+from domain.tokens import TokenKey
+from gavel.process_clock import SystemClock, fresh_id
+from gavel.topics import ensure_topics
+from tests.commands.auction_scenario import Scenario, differences, listening, read_scenario, scenario_files
+from tests.commands.hostile_bidder import HostileBidder
+
+SHARE_BPS = 8_000
+PARTITIONS = 3
+BASE_URL = "http://gavel.test"
+
+
+@pytest.fixture(scope="module")
+async def topics(kafka_url: str) -> Names:
+    """Topics for all scenarios: an auction's events are found by its key."""
+    names = Names(f"t{fresh_id()[-12:]}")
+    await ensure_topics(kafka_url, names, PARTITIONS)
+    return names
+
+
+@pytest.fixture(scope="module")
+async def log(kafka_url: str, topics: Names) -> AsyncIterator[KafkaLog]:
+    log = KafkaLog(kafka_url, topics.topics)
+    await log.start()
+    yield log
+    await log.close()
+
+
+class Topic:
+    """What stands in the topic of auctions, read with one plain consumer for all scenarios."""
+
+    def __init__(self, consumer: AIOKafkaConsumer, partitions: list[TopicPartition]) -> None:
+        self._consumer = consumer
+        self._partitions = partitions
+        self._events: dict[str, list[dict[str, Any]]] = {}
+
+    async def events_of(self, auction_id: str) -> list[dict[str, Any]]:
+        """The auction's events in their order, up to the end that the topic has now."""
+        ends = await self._consumer.end_offsets(self._partitions)
+        while [each for each, end in ends.items() if await self._consumer.position(each) < end]:
+            for records in (await self._consumer.getmany(timeout_ms=500)).values():
+                for record in records:
+                    event = msgspec.json.decode(record.value, type=dict[str, Any])
+                    self._events.setdefault(record.key.decode(), []).append(event)
+        return self._events.get(auction_id, [])
+
+
+@pytest.fixture(scope="module")
+async def topic(kafka_url: str, topics: Names) -> AsyncIterator[Topic]:
+    async with AIOKafkaConsumer(bootstrap_servers=kafka_url, auto_offset_reset="earliest") as consumer:
+        partitions = [TopicPartition(topics.auctions, number) for number in range(PARTITIONS)]
+        consumer.assign(partitions)
+        yield Topic(consumer, partitions)
+
+
+@pytest.fixture
+async def redis(redis_url: str) -> AsyncIterator[Redis]:
+    async with Redis.from_url(redis_url) as redis:
+        yield redis
+
+
+class Exchange:
+    """One exchange around the bidders of a scenario."""
+
+    def __init__(self, log: KafkaLog, topics: Names, redis: Redis) -> None:
+        # Each scenario has a catalogue of its own.
+        self._names = Names(f"t{fresh_id()[-12:]}")
+        self._redis = redis
+        self._catalogue = CatalogueView(redis, self._names)
+        pipeline = RedisPipeline(redis)
+        self._client = KeepAliveBidderClient(allow_private=True)
+        self._hold = HoldAuction(
+            log=log,
+            names=topics,
+            ranking=RedisRanking(pipeline, self._names),
+            catalogue=self._catalogue,
+            bidder_client=self._client,
+            quota=Quota(pipeline, self._names, is_unlimited=lambda _: False),
+            clock=SystemClock(),
+            ids=fresh_id,
+            base_url=BASE_URL,
+            token_key=TokenKey.of(b"k" * 32),
+            pseudonym_key=b"p" * 32,
+            publisher_share_bps=SHARE_BPS,
+        )
+        self.bidder_names: dict[str, str] = {}
+
+    async def register(self, scenario: Scenario, bidders: dict[str, HostileBidder]) -> None:
+        for name, bidder in scenario.bidders.items():
+            body = {"name": name, "endpoint": bidders[name].url, **bidder.terms}
+            terms = bidder_terms(msgspec.json.encode(body), allow_private=True)
+            entity = Entity("bidder", fresh_id(), 1, "active", msgspec.Raw(msgspec.json.encode(terms)))
+            self.bidder_names[entity.id] = name
+            entry = {f"bidder:{entity.id}": msgspec.json.encode(entity)}
+            await self._redis.hset(self._names.catalogue_entities, mapping=entry)
+        await self._catalogue.start()
+
+    async def hold(self, body: bytes) -> AuctionResult:
+        return await self._hold(body, received_at_monotonic=time.monotonic())
+
+    async def close(self) -> None:
+        await self._catalogue.close()
+        await self._client.close()
+        await self._redis.delete(self._names.catalogue_entities)
+
+
+@pytest.fixture
+async def exchange(log: KafkaLog, topics: Names, redis: Redis) -> AsyncIterator[Exchange]:
+    exchange = Exchange(log, topics, redis)
+    yield exchange
+    await exchange.close()
+
+
+@pytest.mark.parametrize("path", scenario_files(), ids=lambda path: path.stem)
+async def test_scenario(path: Path, exchange: Exchange, topic: Topic) -> None:
+    """The auction goes as its file says, and its events tell it completely and in order."""
+    scenario = read_scenario(path)
+    async with listening(scenario) as bidders:
+        await exchange.register(scenario, bidders)
+        if "faults" in scenario.expected:
+            with pytest.raises(InvalidInput) as refused:
+                await exchange.hold(scenario.body)
+            assert sorted({fault.path for fault in refused.value.faults}) == scenario.expected["faults"]
+            return
+        started = time.monotonic()
+        result = await exchange.hold(scenario.body)
+        took_ms = (time.monotonic() - started) * 1000
+    events = await topic.events_of(result.auction_id)
+    story = _story(events, exchange.bidder_names)
+    story["response"] = msgspec.json.decode(result.body) if result.body else None
+    story["status"] = result.status
+    wrong = differences({name: value for name, value in scenario.expected.items() if name != "within_ms"}, story)
+    assert not wrong, "\n".join(wrong)
+    assert took_ms < scenario.expected.get("within_ms", 2_000)
+    _assert_complete(events, scenario, result, exchange.bidder_names)
+
+
+def _story(events: list[dict[str, Any]], bidder_names: dict[str, str]) -> dict[str, Any]:
+    """The events as somebody would tell them who looks at nothing else."""
+    awards = {each["imp_id"]: each for each in events if each["type"] == "auction_awarded"}
+    outcomes: dict[str, dict[str, Any]] = {}
+    for event in events:
+        if event["type"] not in {"bid_placed", "bid_refused"}:
+            continue
+        price = event.get("price_micros")
+        told = {
+            "status": event.get("outcome"),
+            "code": event.get("code"),
+            "reason": event.get("reason"),
+            "bid_id": event.get("bid_id"),
+            "price": None if price is None else cpm_text(price),
+            "notices": event.get("notices"),
+            "deal_id": event.get("deal_id"),
+            "others": [[each["bid_id"], each["code"]] for each in event.get("other_bids", [])],
+        }
+        if event["type"] == "bid_placed":
+            told["status"] = "won" if awards[event["imp_id"]]["bidder_id"] == event["bidder_id"] else "lost"
+        outcomes.setdefault(event["imp_id"], {})[bidder_names[event["bidder_id"]]] = told
+    return {
+        "outcomes": outcomes,
+        "awards": {imp_id: _award(event, bidder_names) for imp_id, event in awards.items()},
+        "unsold": [event["imp_id"] for event in events if event["type"] == "auction_unsold"],
+        "requested": events[0],
+    }
+
+
+def _award(event: dict[str, Any], bidder_names: dict[str, str]) -> dict[str, Any]:
+    return {
+        "bidder": bidder_names[event["bidder_id"]],
+        "price": cpm_text(event["price_micros"]),
+        "clearing_price": cpm_text(event["clearing_price_micros"]),
+        "revenue": cpm_text(event["revenue_micros"]),
+        "fee": cpm_text(event["fee_micros"]),
+        "auction_type": event["auction_type"],
+        "ranking": [bidder_names[bidder_id] for bidder_id in event["ranking"]],
+        "ranked_by": event["ranked_by"],
+        "currency": event["currency"],
+        "deal_id": event.get("deal_id"),
+    }
+
+
+def _assert_complete(
+    events: list[dict[str, Any]], scenario: Scenario, result: AuctionResult, bidder_names: dict[str, str]
+) -> None:
+    """What holds for every auction, whatever its bidders did."""
+    assert isinstance(scenario.request, dict)
+    imps = [imp["id"] for imp in scenario.request["imp"]]
+    assert events[0]["type"] == "bid_requested"
+    outcomes = [(each["imp_id"], each["bidder_id"]) for each in events if each["type"] in {"bid_placed", "bid_refused"}]
+    assert sorted(outcomes) == sorted((imp, bidder) for imp in imps for bidder in bidder_names), "one outcome each"
+    ends = [each["imp_id"] for each in events if each["type"] in {"auction_awarded", "auction_unsold"}]
+    assert ends == imps, "every imp comes to one end"
+    assert [each["id"] for each in events] == sorted(each["id"] for each in events), "ids sort as the events happened"
+    assert {each["correlation_id"] for each in events} == {each["auction_id"] for each in events} == {result.auction_id}
+    assert {each["causation_id"] for each in events[1:]} <= {events[0]["id"]}
+    assert {each.get("test", False) for each in events} == {scenario.request.get("test") == 1}
+    for event in events:
+        if event["type"] == "auction_awarded":
+            assert event["revenue_micros"] == event["clearing_price_micros"] * SHARE_BPS // 10_000
+            assert event["revenue_micros"] + event["fee_micros"] == event["clearing_price_micros"]
