@@ -248,7 +248,7 @@ class Projector(Generic[Rows]):
             await self._store.stop(f"the rebuild met an event that cannot be applied, {where}: {error}")
             raise FenceLost(f"stopped at {where}")
         self._log.error("event parked", where=where, error=str(error))
-        await self._store.apply(None, batch.moves, [DeadLetter(record, str(error))])
+        await self._store.apply(None, batch.moves, [DeadLetter(record, _printable(error))])
         if record.key is not None:
             self._parked.add((tp, record.key))
         self._advance(batch)
@@ -256,3 +256,8 @@ class Projector(Generic[Rows]):
     def _advance(self, batch: Batch) -> None:
         for tp, move in batch.moves.items():
             self._checkpoints[tp] = Checkpoint(move.next, self._checkpoints[tp].rebuild_until)
+
+
+def _printable(error: Exception) -> str:
+    """An error may quote the event, and an event may hold what no text in a database can."""
+    return str(error).replace("\0", "\ufffd").encode(errors="replace").decode()

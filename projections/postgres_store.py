@@ -23,8 +23,15 @@ Rows_contra = TypeVar("Rows_contra", contravariant=True)
 Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
 Connection: TypeAlias = "PoolConnectionProxy[asyncpg.Record]"
 
-REFUSALS = (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError, asyncpg.ProgramLimitExceededError)
-"""What the database says to rows that it will never take."""
+REFUSALS = (
+    asyncpg.DataError,
+    asyncpg.IntegrityConstraintViolationError,
+    asyncpg.ProgramLimitExceededError,
+    # Of the client, before it sends: a number too large for its column, a text that is no UUID.
+    OverflowError,
+    ValueError,
+)
+"""What is said to rows that the database will never take."""
 AWAY = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
 """Everything else that it says, or does not: it will pass."""
 

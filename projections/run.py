@@ -52,14 +52,14 @@ async def keep_projecting(registration: Registration, servers: Servers, stop: as
             group=servers.names.group(registration.name),
             kafka=servers.kafka | {"client_id": f"{servers.client_id}-{registration.name}"},
         )
-        await _one_life(projector, watch, stop)
+        await one_life(projector, watch, stop)
         if time.monotonic() - started > LONG_LIFE_S:
             backoff.reset()
         if not stop.is_set():
             await backoff.wait(stop)
 
 
-async def _one_life(projector: Projector[Any], watch: Watch, stop: asyncio.Event) -> None:
+async def one_life(projector: Projector[Any], watch: Watch, stop: asyncio.Event) -> None:
     """Until it is stopped, breaks or hangs. One that breaks must not take the other projections with it."""
     running = asyncio.create_task(projector.run(stop))
     hanging = asyncio.create_task(watch.until_it_hangs(projector))

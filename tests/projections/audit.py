@@ -11,6 +11,8 @@ import msgspec
 from tests.projections.conftest import ReadSide
 
 DIMENSIONS = ("publisher_id", "placement_id", "site", "country")
+COUNTS = ("requests", "imps", "bids", "wins", "impressions_gross", "impressions", "clicks_gross", "clicks")
+SUMS = (*COUNTS, "spend_nanos", "revenue_nanos", "fee_nanos")
 
 
 async def logged(read_side: ReadSide) -> list[dict[str, Any]]:
@@ -62,12 +64,9 @@ async def delivery_in(read_side: ReadSide) -> dict[tuple[Any, ...], Counter[str]
     """What `delivery` does say, in the same form."""
     rows = await read_side.fetch("SELECT * FROM delivery")
     keys = (*DIMENSIONS, "device_type", "bidder_id", "currency")
-    sums = (
-        "requests imps bids wins impressions_gross impressions clicks_gross clicks spend_nanos revenue_nanos fee_nanos"
-    ).split()
     return {
         (row["hour"].strftime("%Y-%m-%dT%H"), *(row[key] for key in keys)): +Counter(
-            {name: int(row[name]) for name in sums}
+            {name: int(row[name]) for name in SUMS}
         )
         for row in rows
     }

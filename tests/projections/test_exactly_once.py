@@ -9,6 +9,7 @@ import sys
 import msgspec
 import pytest
 from aiokafka import TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
 
 from projections.batch import Move
 from projections.delivery import Delivery
@@ -144,8 +145,6 @@ async def test_a_graceful_stop_loses_nothing(read_side: ReadSide) -> None:
 
 async def test_lag_tools_see_the_offsets(read_side: ReadSide) -> None:
     """The consumer group's offsets in Kafka follow those in the database."""
-    from aiokafka.admin import AIOKafkaAdminClient
-
     await read_side.log.append_traffic(Traffic(5), 20)
     await read_side.run_to_the_end("delivery")
     admin = AIOKafkaAdminClient(bootstrap_servers=read_side.addresses.kafka_url)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Self
 from uuid import UUID
 
 import msgspec
@@ -210,7 +210,7 @@ class Log:
             bootstrap_servers=kafka_url, acks="all", enable_idempotence=True, compression_type="lz4", linger_ms=5
         )
 
-    async def __aenter__(self) -> Log:
+    async def __aenter__(self) -> Self:
         await self._producer.start()
         return self
 

@@ -1,0 +1,138 @@
+"""The catalogue's table and its cache: the log is the lock, and a Redis that lost its memory heals by itself."""
+
+from __future__ import annotations
+
+import asyncio
+
+import msgspec
+import pytest
+from redis.asyncio import Redis
+
+from domain import catalogue, events
+from domain.events import CatalogueEvent
+from projections.queries.entities import bidder, list_bidders
+from projections.rebuild import rebuild
+from tests.projections.conftest import ReadSide, eventually
+from tests.projections.traffic import START, Traffic
+
+
+def change(bidder_id: str, version: int, name: str) -> CatalogueEvent:
+    return events.BidderChanged(
+        id=Traffic(version).id_at(START),
+        at=START,
+        correlation_id=bidder_id,
+        causation_id="command",
+        aggregate_id=bidder_id,
+        version=version,
+        terms=catalogue.Bidder(name=name, endpoint="http://127.0.0.1:1/bid"),
+    )
+
+
+def paused(bidder_id: str, version: int) -> CatalogueEvent:
+    return events.EntityPaused(
+        id=Traffic(version).id_at(START),
+        at=START,
+        correlation_id=bidder_id,
+        causation_id="command",
+        aggregate_id=bidder_id,
+        version=version,
+    )
+
+
+async def cached(read_side: ReadSide) -> dict[str, tuple[int, str, str]]:
+    """Field to version, status and name."""
+    fields = await read_side.redis.hgetall(read_side.names.catalogue_entities)
+    entities = {name.decode(): msgspec.json.decode(value) for name, value in fields.items()}
+    return {name: (each["version"], each["status"], each["terms"]["name"]) for name, each in entities.items()}
+
+
+async def test_who_comes_second_with_a_version_has_no_effect(read_side: ReadSide) -> None:
+    """Of two changes with the same version the first in the log stands, in the table and in the cache."""
+    await read_side.log.append(
+        [
+            Traffic(1).bidder("b-1", "One"),
+            change("b-1", 2, "First"),
+            change("b-1", 2, "Second"),
+            paused("b-1", 3),
+            change("b-1", 5, "From the future"),
+            paused("b-unknown", 1),
+        ]
+    )
+    await read_side.run_to_the_end("catalogue", "catalogue_cache")
+    assert await cached(read_side) == {"bidder:b-1": (3, "paused", "First")}
+    found = await bidder(read_side.db, "b-1")
+    assert found is not None
+    assert (found.version, found.status, found.terms.name) == (3, "paused", "First")
+    assert await bidder(read_side.db, "b-unknown") is None
+
+
+async def test_changes_arrive_within_a_second(read_side: ReadSide) -> None:
+    """The fields that changed are published when they can be read, soon after the event was logged."""
+    async with read_side.running("catalogue_cache"), read_side.redis.pubsub() as subscription:
+        await subscription.subscribe(read_side.names.catalogue_channel)
+        await read_side.log.append([Traffic(1).bidder("b-1", "One")])
+        await read_side.caught_up("catalogue_cache")
+        async with asyncio.timeout(10):
+            message = None
+            while message is None:
+                message = await subscription.get_message(ignore_subscribe_messages=True, timeout=1)
+        assert msgspec.json.decode(message["data"]) == ["bidder:b-1"]
+        assert await cached(read_side) == {"bidder:b-1": (1, "active", "One")}
+
+
+@pytest.mark.parametrize("lost", ["everything", "entities", "offsets"])
+async def test_a_redis_that_lost_its_memory(read_side: ReadSide, lost: str) -> None:
+    """Flushed or partly evicted while nothing is logged, the cache is filled again without anybody's help."""
+    await read_side.log.append([Traffic(1).bidder("b-1", "One"), Traffic(1).bidder("b-2", "Two")])
+    await read_side.log.append([change("b-1", 2, "Changed")])
+    async with read_side.running("catalogue_cache"):
+        await read_side.caught_up("catalogue_cache")
+        full = await cached(read_side)
+        await forget(read_side.redis, read_side, lost)
+
+        async def healed() -> bool:
+            return await cached(read_side) == full
+
+        assert len(full) == 2
+        await eventually(healed)
+        await read_side.caught_up("catalogue_cache")
+        await read_side.log.append([change("b-2", 2, "Alive")])
+
+        async def goes_on() -> bool:
+            return (await cached(read_side)).get("bidder:b-2") == (2, "active", "Alive")
+
+        await eventually(goes_on)
+
+
+async def forget(redis: Redis, read_side: ReadSide, lost: str) -> None:
+    names = read_side.names
+    if lost == "everything":
+        await redis.flushall()
+    else:
+        await redis.delete(names.catalogue_entities if lost == "entities" else names.catalogue_offsets)
+
+
+async def test_rebuilding_the_cache(read_side: ReadSide) -> None:
+    """What does not follow from the log is gone, what does is there."""
+    await read_side.log.append([Traffic(1).bidder("b-1", "One")])
+    async with read_side.running("catalogue_cache"):
+        await read_side.caught_up("catalogue_cache")
+        await read_side.redis.hset(read_side.names.catalogue_entities, "bidder:ghost", "{}")
+        await rebuild(read_side.addresses, "catalogue_cache")
+    assert await cached(read_side) == {"bidder:b-1": (1, "active", "One")}
+
+
+async def test_bidders_come_in_pages(read_side: ReadSide) -> None:
+    """The pages together are the list."""
+    ids = [f"b-{number}" for number in range(7)]
+    await read_side.log.append([Traffic(1).bidder(each, each) for each in ids])
+    await read_side.run_to_the_end("catalogue")
+    found: list[str] = []
+    cursor = None
+    while True:
+        page = await list_bidders(read_side.db, cursor=cursor, limit=3)
+        found += [each.id for each in page.items]
+        cursor = page.next_cursor
+        if cursor is None:
+            break
+    assert found == ids

@@ -1,0 +1,70 @@
+"""Where projections stand, and waiting until one has seen what one has written."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import NamedTuple
+
+from projections.queries.progress import lag, projection_status, wait_for
+from projections.registry import REGISTRY, topology
+from projections.watermarks import Watermarks
+from tests.projections.conftest import ReadSide
+from tests.projections.traffic import Traffic
+
+
+class At(NamedTuple):
+    topic: str
+    partition: int
+    offset: int
+
+
+async def test_lag_is_what_is_logged_and_not_applied(read_side: ReadSide) -> None:
+    """It counts before a projection ever ran, goes to nothing, and names each partition's position."""
+    await read_side.log.append_traffic(Traffic(1), 30)
+    logged = len(await read_side.log.payloads(read_side.names.auctions))
+    logged += len(await read_side.log.payloads(read_side.names.engagements))
+    assert await lag(read_side.db, read_side.watermarks, "delivery", names=read_side.names) == logged
+    await read_side.run_to_the_end("delivery")
+    assert await lag(read_side.db, read_side.watermarks, "delivery", names=read_side.names) == 0
+
+    statuses = await projection_status(read_side.db, read_side.watermarks, names=read_side.names, redis=read_side.redis)
+    assert [each.name for each in statuses] == [each.name for each in REGISTRY]
+    by_name = {each.name: each for each in statuses}
+    assert (by_name["delivery"].status, by_name["delivery"].lag) == ("running", 0)
+    assert by_name["auction_log"].lag == logged
+    assert sum(each.next_offset for each in by_name["delivery"].partitions) == logged
+    assert all(each.next_offset == each.high_watermark for each in by_name["delivery"].partitions)
+
+
+async def test_kafka_away(read_side: ReadSide) -> None:
+    """Nobody knows the lag then, and the positions are still told."""
+    await read_side.log.append_traffic(Traffic(1), 5)
+    await read_side.run_to_the_end("delivery")
+    async with Watermarks("127.0.0.1:1", client_id="test") as nowhere:
+        assert await lag(read_side.db, nowhere, "delivery", names=read_side.names) is None
+        statuses = await projection_status(read_side.db, nowhere, names=read_side.names, redis=read_side.redis)
+    delivery = next(each for each in statuses if each.name == "delivery")
+    assert delivery.lag is None
+    assert {each.high_watermark for each in delivery.partitions} == {None}
+    assert sum(each.next_offset for each in delivery.partitions) > 0
+
+
+async def test_waiting_for_ones_own_write(read_side: ReadSide) -> None:
+    """The wait ends when the event is applied, and not before; without a projector it gives up in time."""
+    last = await read_side.log.append([Traffic(1).bidder("b-1", "One")])
+    position = At(last.topic, last.partition, 0)
+    assert not await wait_for(read_side.db, "catalogue", position, 0.2)
+    waiting = asyncio.create_task(wait_for(read_side.db, "catalogue", position, 60))
+    async with read_side.running("catalogue"):
+        assert await waiting
+    assert [row["id"] for row in await read_side.fetch("SELECT id FROM entities")] == ["b-1"]
+    assert not await wait_for(read_side.db, "catalogue", At(last.topic, last.partition, 1), 0)
+
+
+def test_the_map_names_everything(read_side: ReadSide) -> None:
+    """Every projection has a group, topics, events and a place where it writes."""
+    for stop in topology(read_side.names):
+        assert stop.group == f"{read_side.names.namespace}.projection.{stop.projection}"
+        assert set(stop.topics) <= set(read_side.names.topics)
+        assert stop.events
+        assert stop.writes

@@ -1,0 +1,111 @@
+"""A rebuild gives the same read model again, while others run and traffic flows."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from domain.errors import NotFound
+from projections.queries.progress import projection_status
+from projections.rebuild import RebuildProgress, RebuildStopped, rebuild
+from projections.registry import registered
+from tests.projections import audit
+from tests.projections.conftest import ReadSide
+from tests.projections.traffic import Traffic
+
+TABLES = {
+    "delivery": ("delivery", "delivery_engagements"),
+    "auction_log": ("auctions", "auction_outcomes", "auction_awards", "auction_engagements"),
+    "catalogue": ("entities",),
+}
+
+
+async def contents(read_side: ReadSide, projection: str) -> dict[str, list[str]]:
+    """Every row of the projection as the text that Postgres makes of it."""
+    return {
+        table: sorted(row[0] for row in await read_side.fetch(f"SELECT each::text FROM {table} AS each"))
+        for table in TABLES[projection]
+    }
+
+
+@pytest.mark.parametrize("projection", TABLES)
+async def test_the_same_rows_again(read_side: ReadSide, projection: str) -> None:
+    """With nobody else running, a rebuild replays by itself and ends with the very same rows."""
+    traffic = Traffic(1)
+    await read_side.log.append([traffic.bidder("b-1", "One")])
+    await read_side.log.append_traffic(traffic, 150)
+    await read_side.run_to_the_end(projection)
+    before = await contents(read_side, projection)
+    seen: list[RebuildProgress] = []
+    last = await rebuild(read_side.addresses, projection, on_progress=seen.append)
+    assert await contents(read_side, projection) == before
+    assert all(before.values())
+    assert last.done == last.total == seen[-1].done == await read_side.applied(projection)
+    assert [each.done for each in seen] == sorted(each.done for each in seen)
+    (status,) = [
+        each
+        for each in await projection_status(
+            read_side.db, read_side.watermarks, names=read_side.names, redis=read_side.redis
+        )
+        if each.name == projection
+    ]
+    assert (status.generation, status.status, status.lag) == (2, "running", 0)
+
+
+async def test_rebuilding_while_traffic_flows(read_side: ReadSide) -> None:
+    """With live workers and new traffic all the time, the counts are exact in the end."""
+    await read_side.log.append_traffic(Traffic(2), 200)
+    done = asyncio.Event()
+
+    async def traffic() -> None:
+        seed = 100
+        while not done.is_set():
+            seed += 1
+            await read_side.log.append_traffic(Traffic(seed), 10)
+
+    async with read_side.running("delivery", "auction_log"):
+        flowing = asyncio.create_task(traffic())
+        for projection in ("delivery", "auction_log", "delivery"):
+            await rebuild(read_side.addresses, projection)
+        done.set()
+        await flowing
+        await read_side.caught_up("delivery", "auction_log")
+    await audit.check(read_side)
+
+
+async def test_what_was_wrong_is_gone(read_side: ReadSide) -> None:
+    """Rows that do not follow from the log do not survive a rebuild."""
+    await read_side.log.append_traffic(Traffic(3), 50)
+    await read_side.run_to_the_end("delivery", "auction_log")
+    await read_side.fetch("UPDATE delivery SET bids = bids + 1, site = site || '.invalid'")
+    await read_side.fetch("DELETE FROM auction_outcomes")
+    for projection in ("delivery", "auction_log"):
+        await rebuild(read_side.addresses, projection)
+    await audit.check(read_side)
+
+
+async def test_an_event_that_cannot_be_applied_stops_a_rebuild(read_side: ReadSide) -> None:
+    """It is not parked, the projection stands still and says why, and a rebuild without it runs again."""
+    topic = read_side.names.auctions
+    await read_side.log.append_bytes(topic, "key", b'{"type":"never_heard_of"}')
+    await read_side.run_to_the_end("delivery")
+    assert len(await read_side.fetch("SELECT FROM dead_letters")) == 1
+    with pytest.raises(RebuildStopped, match="never_heard_of"):
+        await rebuild(read_side.addresses, "delivery")
+    statuses = {
+        each.name: each
+        for each in await projection_status(
+            read_side.db, read_side.watermarks, names=read_side.names, redis=read_side.redis
+        )
+    }
+    assert statuses["delivery"].status == "stopped"
+    assert "never_heard_of" in (statuses["delivery"].reason or "")
+    assert await read_side.fetch("SELECT FROM dead_letters") == []
+
+
+async def test_an_unknown_projection(read_side: ReadSide) -> None:
+    """The refusal names those there are."""
+    with pytest.raises(NotFound, match="auction_log"):
+        await rebuild(read_side.addresses, "nonsense")
+    assert registered("delivery").name == "delivery"
