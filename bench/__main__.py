@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
@@ -48,10 +49,16 @@ def condensed_hour(*, smoke: bool, rate: int | None) -> None:
 
 def _run(measurement: Coroutine[None, None, None]) -> None:
     """Says in a few lines what stood in the way, without a traceback."""
+    # A client that retries while a fresh topic finds its leaders is not news; a failure is raised where it happens.
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     try:
         uvloop.run(_bounded(measurement))
     except (ProcessFailed, hour.CountsDiffer) as failure:
         raise click.ClickException(str(failure)) from failure
+    except asyncio.CancelledError:
+        raise click.ClickException("ended by a signal; nothing was written") from None
+    except TimeoutError:
+        raise click.ClickException(f"not done within {LONGEST_SECONDS // 60} minutes; nothing was written") from None
 
 
 def _console() -> Console:

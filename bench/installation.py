@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-import sys
 import tempfile
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
@@ -22,7 +21,6 @@ from projections.watermarks import Watermarks
 
 PARTITIONS = 6
 WARM_UP_WRITES = 600
-GRANIAN = str(Path(sys.executable).with_name("granian"))
 
 
 class Servers(NamedTuple):
@@ -125,7 +123,6 @@ async def peer_api(
 ) -> AsyncIterator[tuple[Process, int]]:
     """A Litestar peer on the same server as Gavel: one worker, uvloop. Yields its process and port."""
     port = free_port()
-    command = (GRANIAN, "--interface", "asgi", "--no-ws", "--loop", "uvloop", "--workers", "1", "--no-log")
     environment = {
         "KAFKA": installation.urls.kafka_url,
         "REDIS": installation.urls.redis_url,
@@ -133,7 +130,9 @@ async def peer_api(
         "BIDDERS": ",".join(bidders),
     }
     await installation.create_topic(topic)
-    async with running(module, (*command, "--port", str(port), f"{module}:app"), environment=environment) as process:
+    async with running(
+        module, python("-m", "bench.peer_server", module, str(port)), environment=environment
+    ) as process:
         await process.listening(port)
         yield process, port
 
