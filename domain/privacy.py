@@ -33,5 +33,5 @@ def pseudonym(key: bytes, value: str) -> str:
     Keyed BLAKE2b, so destroying the key (1 to 64 bytes) makes every pseudonym under it anonymous.
     """
     assert key, "without a key anybody could try all values"
-    digest = blake2b(value.encode("utf-8", "surrogatepass"), digest_size=PSEUDONYM_BYTES, key=key).digest()
+    digest = blake2b(value.encode(), digest_size=PSEUDONYM_BYTES, key=key).digest()
     return urlsafe_b64encode(digest).rstrip(b"=").decode("ascii")

@@ -37,3 +37,9 @@ def test_texts_cannot_close_what_is_open() -> None:
     assert depth(msgspec.json.decode(body)) == 40
     assert nests_deeper_than(39, body)
     assert not nests_deeper_than(40, body)
+
+
+def test_a_text_may_end_with_a_backslash() -> None:
+    """An escaped backslash does not escape the quote behind it."""
+    assert not nests_deeper_than(1, rb'["\\","[[["]')
+    assert nests_deeper_than(1, rb'["\\",["\""]]')

@@ -136,6 +136,11 @@ def test_consent_of_a_child_s_request_stays() -> None:
     assert received["user"]["consent"] == "CPXxRf"
 
 
+def test_the_publisher_s_tmax_is_replaced() -> None:
+    """A reader that takes the first of two equal keys must not find the publisher's."""
+    assert for_bidders(full_request(tmax=120)).count(b'"tmax"') == 1
+
+
 def test_each_bidder_has_its_own_time() -> None:
     """One template serves bidders of different deadlines, and adds `tmax` where the publisher named none."""
     template = request_for_bidders(parse_request(b'{"id":"r","imp":[{"id":"1","banner":{}}]}'))

@@ -171,6 +171,17 @@ def test_bids_are_bounded(bid: str) -> None:
     assert len(many_seats.bids) + len(many_seats.malformed) == BIDS_PER_RESPONSE_MAX
 
 
+def test_bad_seats_are_bounded() -> None:
+    """Seats that are none are not listed without end either."""
+    seats = ",".join(["5"] * (BIDS_PER_RESPONSE_MAX + 50))
+    assert len(parse_response(f'{{"id":"r","seatbid":[{seats}]}}'.encode()).malformed) == BIDS_PER_RESPONSE_MAX
+
+
+def test_the_currency_of_a_response_is_dollars_unless_stated() -> None:
+    """The specification's default."""
+    assert parse_response(response(GOOD)).response.cur == "USD"
+
+
 def test_prices_survive_their_text() -> None:
     """A price is the decimal that stands in the JSON, not its nearest double."""
     (bid,) = parse_response(response('{"id":"b","impid":"1","price":0.1000000000000000055}')).bids
