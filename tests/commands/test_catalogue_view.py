@@ -1,0 +1,108 @@
+"""The catalogue inside an API process follows the Redis cache within moments, and survives its loss."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator
+
+import msgspec
+import pytest
+from redis.asyncio import Redis
+
+from commands.catalogue_view import CatalogueView
+from domain.catalogue import Bidder, Status
+from domain.entity import Entity
+from domain.names import Names
+from gavel.process_clock import fresh_id
+from tests.commands.eventually import eventually
+
+
+@pytest.fixture
+def names() -> Names:
+    """Keys of its own; no topics are needed here."""
+    return Names(f"t{uuid.uuid4().hex[:12]}")
+
+
+@pytest.fixture
+async def redis(redis_url: str) -> AsyncIterator[Redis]:
+    async with Redis.from_url(redis_url) as redis:
+        yield redis
+
+
+@pytest.fixture
+async def view(redis: Redis, names: Names) -> AsyncIterator[CatalogueView]:
+    view = CatalogueView(redis, names)
+    await view.start()
+    yield view
+    await view.close()
+
+
+async def put(redis: Redis, names: Names, bidder_id: str, version: int, status: Status = "active") -> None:
+    """Writes and announces a bidder as the projection does."""
+    terms = msgspec.Raw(msgspec.json.encode(Bidder(name=f"v{version}", endpoint="https://dsp.example/bid")))
+    field = f"bidder:{bidder_id}"
+    await redis.hset(
+        names.catalogue_entities, field, msgspec.json.encode(Entity("bidder", bidder_id, version, status, terms))
+    )
+    await redis.publish(names.catalogue_channel, msgspec.json.encode([field]))
+
+
+def known(view: CatalogueView) -> dict[str, str]:
+    return {bidder.id: bidder.terms.name for bidder in view.bidders}
+
+
+async def test_changes_arrive(view: CatalogueView, redis: Redis, names: Names) -> None:
+    """A registration, a change and a pause are seen well within a second."""
+    bidder_id = fresh_id()
+    for version, status, expected in (
+        (1, "active", {bidder_id: "v1"}),
+        (2, "active", {bidder_id: "v2"}),
+        (3, "paused", {}),
+    ):
+        await put(redis, names, bidder_id, version, status)
+        await eventually(lambda expected=expected: known(view) == expected, seconds=1.0)
+
+
+async def test_what_was_there_before_is_known_at_the_start(redis: Redis, names: Names) -> None:
+    """A process that starts later has the whole catalogue when `start` returns, in the order of the ids."""
+    ids = [fresh_id() for _ in range(3)]
+    for bidder_id in reversed(ids):
+        await put(redis, names, bidder_id, 1)
+    view = CatalogueView(redis, names)
+    await view.start()
+    assert list(known(view)) == ids
+    await view.close()
+
+
+async def test_an_emptied_cache_does_not_empty_the_view(view: CatalogueView, redis: Redis, names: Names) -> None:
+    """A Redis that lost its memory is being filled again: until then the last known catalogue stays in force."""
+    first, second = fresh_id(), fresh_id()
+    await put(redis, names, first, 1)
+    await eventually(lambda: first in known(view))
+    await redis.delete(names.catalogue_entities)
+    await put(redis, names, second, 1)
+    await eventually(lambda: second in known(view))
+    assert first in known(view)
+
+
+async def test_an_older_announcement_changes_nothing(view: CatalogueView, redis: Redis, names: Names) -> None:
+    """Announcements that come late or twice never set an entity back."""
+    bidder_id = fresh_id()
+    await put(redis, names, bidder_id, 5)
+    await eventually(lambda: known(view) == {bidder_id: "v5"})
+    await put(redis, names, bidder_id, 4)
+    marker = fresh_id()
+    await put(redis, names, marker, 1)
+    await eventually(lambda: marker in known(view))
+    assert known(view)[bidder_id] == "v5"
+
+
+async def test_it_works_without_redis(names: Names) -> None:
+    """With Redis away the process starts, with an empty catalogue."""
+    async with Redis(port=1) as away:
+        view = CatalogueView(away, names)
+        async with asyncio.timeout(5):
+            await view.start()
+        assert list(view.bidders) == []
+        await view.close()

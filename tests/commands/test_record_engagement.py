@@ -1,0 +1,204 @@
+"""Engagements on real Kafka and Redis: every hit is in the log with the verdict that a person would give it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from redis.asyncio import Redis
+
+from commands.kafka_log import KafkaLog
+from commands.quota import Quota
+from commands.record_engagement import RecordEngagement
+from commands.redis_pipeline import RedisPipeline
+from commands.seen import CLAIM_WAIT_SECONDS, SeenInRedis
+from domain.errors import InvalidToken
+from domain.limits import ENGAGEMENTS_PER_IP_MINUTE_MAX
+from domain.names import Names
+from domain.tokens import EngagementClaims, TokenKey, expires_at, sign
+from gavel.process_clock import SystemClock, fresh_id
+from tests.commands.topic_content import read_topic
+
+KEY = TokenKey.of(b"0123456789abcdef")
+BROWSER = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
+ROBOT = "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)"
+OWN = "127.0.0.1"
+VIEWER = "203.0.113.7"
+
+
+class Recorder:
+    """The command beside a plain reader of what it has logged."""
+
+    def __init__(self, kafka_url: str, names: Names, redis: Redis, log: KafkaLog) -> None:
+        self.kafka_url = kafka_url
+        self.names = names
+        self.redis = redis
+        self.log = log
+        self.record = self.another()
+
+    def another(self) -> RecordEngagement:
+        """A second process, as far as this one can tell: it shares nothing but Kafka and Redis."""
+        pipeline = RedisPipeline(self.redis)
+        return RecordEngagement(
+            log=self.log,
+            names=self.names,
+            seen=SeenInRedis(pipeline, self.names),
+            quota=Quota(pipeline, self.names, is_unlimited=OWN.__eq__),
+            clock=SystemClock(),
+            ids=fresh_id,
+            keys=[KEY],
+        )
+
+    async def logged(self) -> list[dict[str, Any]]:
+        return [each.event for each in await read_topic(self.kafka_url, self.names.engagements)]
+
+
+@pytest.fixture
+async def recorder(kafka_url: str, redis_url: str, names: Names) -> AsyncIterator[Recorder]:
+    log = KafkaLog(kafka_url, names.topics)
+    await log.start()
+    async with Redis.from_url(redis_url) as redis:
+        yield Recorder(kafka_url, names, redis, log)
+    await log.close()
+
+
+def token(kind: str = "impression", **changes: Any) -> str:
+    """A token as an award puts it into the markup."""
+    now = datetime.now(UTC)
+    claims = {
+        "kind": kind,
+        "auction_id": fresh_id(),
+        "imp_id": "1",
+        "bidder_id": "b",
+        "bid_id": "x",
+        "price_micros": 2_000_000,
+        "clearing_price_micros": 1_500_000,
+        "revenue_micros": 1_200_000,
+        "currency": "USD",
+        "awarded_at": now,
+        "expires_at": expires_at(now, 3_600),
+        "landing_url": "https://shop.example/" if kind == "click" else None,
+    }
+    return sign(EngagementClaims(**{**claims, **changes}), KEY)
+
+
+async def test_a_second_hit_is_a_duplicate(recorder: Recorder) -> None:
+    """The first hit counts, the second is recorded beside it, on another process too."""
+    pixel = token()
+    verdicts = [await recorder.record.impression(pixel, ip=OWN, user_agent=BROWSER) for _ in range(2)]
+    verdicts.append(await recorder.another().impression(pixel, ip=OWN, user_agent=BROWSER))
+    assert verdicts == ["valid", "duplicate", "duplicate"]
+    logged = await recorder.logged()
+    assert [each["verdict"] for each in logged] == verdicts
+    assert {each["type"] for each in logged} == {"impression_recorded"}
+    assert {(each["clearing_price_micros"], each["revenue_micros"], each["fee_micros"]) for each in logged} == {
+        (1_500_000, 1_200_000, 300_000)
+    }
+
+
+async def test_two_nodes_at_once(recorder: Recorder) -> None:
+    """Of hits that arrive everywhere at the same moment exactly one counts."""
+    pixel = token()
+    nodes = [recorder.another() for _ in range(8)]
+    verdicts = await asyncio.gather(*(node.impression(pixel, ip=OWN, user_agent=BROWSER) for node in nodes))
+    assert Counter(verdicts) == {"valid": 1, "duplicate": 7}
+
+
+async def test_a_claim_whose_process_died_does_not_lose_the_impression(recorder: Recorder) -> None:
+    """A hit that finds a claim without an event waits a moment, and then counts."""
+    auction_id = fresh_id()
+    await recorder.redis.set(recorder.names.engagement_key("impression", auction_id, "1"), "claimed", ex=10)
+    started = asyncio.get_running_loop().time()
+    verdict = await recorder.record.impression(token(auction_id=auction_id), ip=OWN, user_agent=BROWSER)
+    assert verdict == "valid"
+    assert asyncio.get_running_loop().time() - started >= CLAIM_WAIT_SECONDS
+
+
+@pytest.mark.parametrize(
+    ("changes", "user_agent", "verdict"),
+    [
+        ({"expires_at": 1}, BROWSER, "expired"),
+        ({"test": True}, BROWSER, "test"),
+        ({}, ROBOT, "bot"),
+        ({}, "", "bot"),
+    ],
+    ids=["expired", "test", "robot", "no user agent"],
+)
+async def test_what_does_not_count_is_recorded(
+    recorder: Recorder, changes: dict[str, Any], user_agent: str, verdict: str
+) -> None:
+    """Hits that do not count are in the log with the reason, and do not use up the one that does."""
+    auction_id = fresh_id()
+    hit = token(auction_id=auction_id, **changes)
+    assert await recorder.record.impression(hit, ip=OWN, user_agent=user_agent) == verdict
+    assert await recorder.record.impression(token(auction_id=auction_id), ip=OWN, user_agent=BROWSER) == "valid"
+    first, _ = await recorder.logged()
+    assert first["reason"]
+
+
+async def test_too_many_from_one_address(recorder: Recorder) -> None:
+    """Past its share of a minute a viewer's address is limited; one of our own is not."""
+    key = recorder.names.rate_key
+    minute = int(datetime.now(UTC).timestamp()) // 60
+    for near in (minute, minute + 1):
+        await recorder.redis.set(key(VIEWER, near), ENGAGEMENTS_PER_IP_MINUTE_MAX)
+    assert await recorder.record.impression(token(), ip=VIEWER, user_agent=BROWSER) == "rate_limited"
+    assert await recorder.record.impression(token(), ip="203.0.113.8", user_agent=BROWSER) == "valid"
+    assert await recorder.record.impression(token(), ip=OWN, user_agent=BROWSER) == "valid"
+
+
+async def test_a_click_leads_to_the_page_in_its_token(recorder: Recorder) -> None:
+    """A click is recorded and redirected whatever its verdict; impression and click are counted apart."""
+    auction_id = fresh_id()
+    assert await recorder.record.impression(token(auction_id=auction_id), ip=OWN, user_agent=BROWSER) == "valid"
+    click = token("click", auction_id=auction_id, awarded_at=datetime.now(UTC) - timedelta(minutes=5))
+    first = await recorder.record.click(click, ip=OWN, user_agent=BROWSER)
+    second = await recorder.record.click(click, ip=OWN, user_agent=ROBOT)
+    assert (first.verdict, second.verdict) == ("valid", "bot")
+    assert first.landing_url == second.landing_url == "https://shop.example/"
+
+
+async def test_forged_tokens_leave_no_trace(recorder: Recorder) -> None:
+    """Nothing in a forged, cut or misused token is believed: no event, and no redirect."""
+    forged = sign(
+        EngagementClaims(
+            kind="click",
+            auction_id="a",
+            imp_id="1",
+            bidder_id="b",
+            bid_id="x",
+            price_micros=1,
+            clearing_price_micros=1,
+            revenue_micros=1,
+            currency="USD",
+            awarded_at=datetime.now(UTC),
+            expires_at=2**33,
+            landing_url="https://evil.example/",
+        ),
+        TokenKey(KEY.id, b"another key, the same id"),
+    )
+    for bad in (forged, token("click")[:-3], token("impression"), "", "x" * 5_000):
+        with pytest.raises(InvalidToken):
+            await recorder.record.click(bad, ip=OWN, user_agent=BROWSER)
+    for bad in (forged, token()[:-3], token("click")):
+        assert await recorder.record.impression(bad, ip=OWN, user_agent=BROWSER) == "forged"
+    assert await recorder.logged() == []
+
+
+async def test_redis_away_counts_and_leaves_the_judgement_to_postgres(kafka_url: str, names: Names) -> None:
+    """With Redis away nobody is turned away: both hits are logged as valid, for the unique key to judge."""
+    log = KafkaLog(kafka_url, names.topics)
+    await log.start()
+    async with Redis(port=1, socket_timeout=0.05) as away:
+        recorder = Recorder(kafka_url, names, away, log)
+        pixel = token()
+        assert [await recorder.record.impression(pixel, ip=VIEWER, user_agent=BROWSER) for _ in range(2)] == [
+            "valid",
+            "valid",
+        ]
+        assert len(await recorder.logged()) == 2
+    await log.close()
