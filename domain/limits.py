@@ -60,6 +60,8 @@ LOG_ACK_TIMEOUT_MS: Final = 2_000
 LOG_ACK_OVERDUE_MS: Final = 500
 """With an older write still unacknowledged the log counts as away: new writes are refused at once."""
 LOG_LINGER_MS: Final = 1
+LOG_HOLD_MS: Final = 20
+"""How long a request on its way to a broker holds back the next one, so that it can carry more."""
 LOG_BATCH_MAX_BYTES: Final = 900 * 1024
 """Below the 1 MiB that a broker takes by default; no event may be larger."""
 SPOOL_MAX_BYTES: Final = 1024 * 1024 * 1024
@@ -67,7 +69,8 @@ SPOOL_FILE_MAX_BYTES: Final = 8 * 1024 * 1024
 """What a killed process may write a second time at most."""
 
 # -- engagements ---------------------------------------------------------------------------------
-TOKEN_MAX_CHARS: Final = 2_048
+TOKEN_MAX_CHARS: Final = 16 * 1024
+"""The longest ids and addresses that OpenRTB lets in, in characters of four bytes, stay below."""
 IMPRESSION_EXPIRY_SECONDS: Final = 3_600
 CLICK_EXPIRY_SECONDS: Final = 24 * 3_600
 ENGAGEMENTS_PER_IP_MINUTE_MAX: Final = 600
