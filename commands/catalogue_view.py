@@ -40,7 +40,6 @@ class CatalogueView:
         self._entities: dict[str, Entity] = {}
         self._bidders: tuple[RegisteredBidder, ...] = ()
         self._task: asyncio.Task[None] | None = None
-        self._closed = False
 
     def __repr__(self) -> str:
         return f"CatalogueView(entities={len(self._entities)}, bidders={len(self._bidders)})"
@@ -63,7 +62,7 @@ class CatalogueView:
             await asyncio.wait({self._task}, timeout=CANCEL_AGAIN_SECONDS)
 
     async def _keep_current(self) -> None:
-        while not self._closed:
+        while True:
             try:
                 async with self._redis.pubsub(ignore_subscribe_messages=True) as subscription:
                     await subscription.subscribe(self._names.catalogue_channel)
@@ -75,7 +74,7 @@ class CatalogueView:
     async def _follow(self, subscription: PubSub) -> None:
         # Subscribed first and read then: a change in between is announced, so none is missed.
         await self._read_all()
-        while not self._closed:
+        while True:
             message = await subscription.get_message(timeout=LISTEN_SECONDS)
             if message is None:
                 await self._read_all()
