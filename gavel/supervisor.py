@@ -79,9 +79,14 @@ class Supervisor:
         for keeper in self._keepers.values():
             await _cancel(keeper)
         self._keepers.clear()
+        failures: list[BaseException] = []
         while self._started:
-            await asyncio.gather(*(service.stop() for service in self._started[-1]))
+            stops = (service.stop() for service in self._started[-1])
+            results = await asyncio.gather(*stops, return_exceptions=True)
             self._started.pop()
+            failures += [result for result in results if isinstance(result, BaseException)]
+        if failures:
+            raise failures[0]
 
     async def _keep(self, service: Service) -> None:
         pause = FIRST_PAUSE_SECONDS

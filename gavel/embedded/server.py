@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from abc import ABC, abstractmethod
+from contextlib import suppress
 from pathlib import Path
 
 from gavel import child
@@ -96,7 +97,8 @@ class Server(ABC):
         await self._child.stop()
         self._child = None
         self.folder.record.running.pop(self.name, None)
-        self.folder.save()
+        with suppress(CannotRun):  # a full disk must not keep the others from being stopped; a stale entry does no harm
+            self.folder.save()
 
     async def run_to_end(self, program: Program) -> None:
         """Runs a preparing program. Raises CannotRun if it fails."""
