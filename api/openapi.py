@@ -72,18 +72,21 @@ def openapi_config(base_url: str) -> OpenAPIConfig:
     )
 
 
-def complete(schema: dict[str, Any]) -> dict[str, Any]:
-    """The derived document with the raw routes, the problems and the headers of read models."""
-    paths = {path: dict(item) for path, item in schema["paths"].items()} | RAW_PATHS
+def complete(derived: dict[str, Any]) -> dict[str, Any]:
+    """The derived document with the raw routes, the problems and the headers of read models, as plain JSON values."""
+    paths = _plain(derived["paths"] | RAW_PATHS)
+    paths["/v1/bidders"]["post"] |= _plain(REGISTER_BIDDER)
     for path, item in paths.items():
         for method in METHODS & item.keys():
             item[method] = _with_problem(item[method])
         if path.startswith(READ_MODEL_PATHS) and "get" in item:
             item["get"] = _with_freshness(item["get"])
-    paths["/v1/bidders"]["post"] |= REGISTER_BIDDER
-    components = {**schema["components"], "responses": _problem_responses(), "parameters": _parameters()}
-    components["headers"] = _headers()
-    return {**schema, "paths": dict(sorted(paths.items())), "components": components}
+    shared = {"responses": _problem_responses(), "parameters": _parameters(), "headers": _headers()}
+    completed: dict[str, Any] = _plain(derived) | {
+        "paths": dict(sorted(paths.items())),
+        "components": _plain(derived["components"]) | shared,
+    }
+    return completed
 
 
 def _with_problem(operation: dict[str, Any]) -> dict[str, Any]:
@@ -163,12 +166,12 @@ def _as_problem(response: Response[Any]) -> Response[Any]:
 
 class _Json(JsonRenderPlugin):
     def render(self, request: Request[Any, Any, Any], openapi_schema: dict[str, Any]) -> bytes:
-        return super().render(request, complete(_builtins(openapi_schema)))
+        return super().render(request, complete(openapi_schema))
 
 
 class _Yaml(YamlRenderPlugin):
     def render(self, request: Request[Any, Any, Any], openapi_schema: dict[str, Any]) -> bytes:
-        return super().render(request, complete(_builtins(openapi_schema)))
+        return super().render(request, complete(openapi_schema))
 
 
 class _OperationsPage(OpenAPIRenderPlugin):
@@ -182,7 +185,7 @@ class _OperationsPage(OpenAPIRenderPlugin):
         rows = "".join(
             f"<tr><td><code>{method.upper()}</code></td><td><code>{escape(path)}</code></td>"
             f"<td>{escape(str(operation.get('summary', '')))}</td></tr>"
-            for path, item in complete(_builtins(openapi_schema))["paths"].items()
+            for path, item in complete(openapi_schema)["paths"].items()
             for method, operation in item.items()
             if method in METHODS
         )
@@ -195,7 +198,6 @@ class _OperationsPage(OpenAPIRenderPlugin):
         ).encode()
 
 
-def _builtins(schema: dict[str, Any]) -> dict[str, Any]:
-    """Plain JSON values, statuses as text."""
-    converted: dict[str, Any] = msgspec.to_builtins(schema, str_keys=True)
-    return converted
+def _plain(value: Any) -> Any:
+    """As it comes out of JSON: defaults that are tuples would be Python objects in YAML."""
+    return msgspec.json.decode(msgspec.json.encode(value))

@@ -1,0 +1,120 @@
+"""The OpenAPI document: complete, consistent, and loaded from nowhere else."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.api.running_api import RunningApi
+
+METHODS = {"get", "post", "put", "patch", "delete", "head"}
+OPERATIONS = {
+    "post /openrtb2/auction",
+    "get /impression",
+    "get /click",
+    "post /v1/bidders",
+    "get /v1/bidders",
+    "get /v1/bidders/{bidder_id}",
+    "get /v1/auctions",
+    "get /v1/auctions/{auction_id}",
+    "get /v1/reports/delivery",
+    "get /v1/projections",
+    "get /v1/live",
+    "get /livez",
+    "get /readyz",
+    "get /metrics",
+    "get /problems/{name}",
+}
+
+
+@pytest.fixture(scope="module")
+async def document(empty_api: RunningApi) -> dict[str, Any]:
+    """As `/schema` gives it."""
+    async with empty_api.http.get("/schema") as response:
+        assert response.status == 200
+        parsed: dict[str, Any] = await response.json(content_type=None)
+        return parsed
+
+
+def operations(document: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    return {
+        f"{method} {path}": operation
+        for path, item in document["paths"].items()
+        for method, operation in item.items()
+        if method in METHODS
+    }
+
+
+def references(node: Any) -> Iterator[str]:
+    if isinstance(node, dict):
+        if isinstance(reference := node.get("$ref"), str):
+            yield reference
+        for child in node.values():
+            yield from references(child)
+    elif isinstance(node, list):
+        for child in node:
+            yield from references(child)
+
+
+async def test_every_route_is_documented(document: dict[str, Any]) -> None:
+    """The raw routes stand beside those that the framework knows."""
+    assert document["openapi"].startswith("3.1")
+    assert operations(document).keys() == OPERATIONS
+
+
+async def test_every_operation_is_described(document: dict[str, Any]) -> None:
+    """Each has a tag that is declared, a summary, an id of its own, an answer, and says how it fails."""
+    tags = {tag["name"] for tag in document["tags"]}
+    found = operations(document)
+    assert len({operation["operationId"] for operation in found.values()}) == len(found)
+    for name, operation in found.items():
+        assert set(operation["tags"]) <= tags, name
+        assert operation["summary"], name
+        assert operation["description"], name
+        assert any(status.startswith(("2", "3")) for status in operation["responses"]), name
+        assert operation["responses"]["default"] == {"$ref": "#/components/responses/Problem"}, name
+
+
+async def test_every_path_parameter_is_declared(document: dict[str, Any]) -> None:
+    """What stands in braces is a required parameter of the operation."""
+    for name, operation in operations(document).items():
+        declared = {each["name"] for each in operation.get("parameters", []) if each.get("in") == "path"}
+        assert declared == set(re.findall(r"{(\w+)}", name)), name
+
+
+async def test_every_reference_leads_somewhere(document: dict[str, Any]) -> None:
+    """No `$ref` points out of the document or into nothing."""
+    for reference in references(document):
+        node: Any = document
+        assert reference.startswith("#/"), reference
+        for part in reference.removeprefix("#/").split("/"):
+            node = node[part.replace("~1", "/").replace("~0", "~")]
+        assert node, reference
+
+
+async def test_v1_says_that_it_needs_the_key(document: dict[str, Any]) -> None:
+    """And only `/v1` does."""
+    for name, operation in operations(document).items():
+        assert (operation.get("security") == [{"adminKey": []}]) == ("/v1/" in name), name
+
+
+async def test_json_and_yaml_say_the_same(empty_api: RunningApi, document: dict[str, Any]) -> None:
+    """Three addresses, one document."""
+    async with empty_api.http.get("/schema/openapi.json") as response:
+        assert await response.json(content_type=None) == document
+    async with empty_api.http.get("/schema/openapi.yaml") as response:
+        assert yaml.safe_load(await response.text()) == document
+
+
+async def test_the_page_of_operations_lists_them_all(empty_api: RunningApi) -> None:
+    """A plain page, under a policy that lets it load nothing from elsewhere."""
+    async with empty_api.http.get("/schema/operations") as response:
+        page = await response.text()
+    assert "default-src 'none'" in response.headers["Content-Security-Policy"]
+    assert not re.findall(r'(?:src|href)="(?:https?:)?//', page)
+    for name in OPERATIONS:
+        assert name.split()[1] in page
