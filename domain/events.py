@@ -5,11 +5,12 @@ The tag `type` stands first, so that a reader can skip a type without decoding t
 A changed shape is a new version: raise `v`, add an upcaster to `domain/codec.py` and an example of the old
 version to `tests/corpus/`.
 
-| topic              | key          | events                                                                       |
-| ------------------ | ------------ | ---------------------------------------------------------------------------- |
-| `gavel.auctions`   | auction id   | BidRequested, BidPlaced, BidRefused, AuctionAwarded, AuctionUnsold           |
-| `gavel.engagements`| auction id   | ImpressionRecorded, ClickRecorded, NoticeDelivered, NoticeFailed, EngagementVoided |
-| `gavel.catalogue`  | aggregate id | …Registered, …Changed, EntityPaused, EntityResumed, EntityArchived, CurrencyRateSet |
+- `gavel.auctions`, keyed by auction id: BidRequested, BidPlaced, BidRefused, AuctionAwarded, AuctionUnsold.
+- `gavel.engagements`, keyed by auction id: ImpressionRecorded, ClickRecorded, NoticeDelivered, NoticeFailed,
+  EngagementVoided.
+- `gavel.catalogue`, keyed by aggregate id: …Registered, …Changed, EntityPaused, EntityResumed, EntityArchived,
+  CurrencyRateSet.
+- `gavel.feeds.bulk`, `gavel.feeds.changes`, keyed by client and record key: FeedRecord….
 """
 
 from __future__ import annotations
