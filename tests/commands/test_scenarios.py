@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from domain.entity import Entity
 from domain.errors import InvalidInput
 from domain.money import cpm_text
 from domain.names import Names
-from domain.tokens import TokenKey
+from domain.tokens import TokenKey, verify
 from gavel.process_clock import SystemClock, fresh_id
 from gavel.topics import ensure_topics
 from tests.commands.auction_scenario import Scenario, differences, listening, read_scenario, scenario_files
@@ -32,6 +33,11 @@ from tests.commands.hostile_bidder import HostileBidder
 
 SHARE_BPS = 8_000
 PARTITIONS = 3
+TOKEN_KEY = TokenKey.of(b"k" * 32)
+SAME_IN_AWARD_AND_TOKEN = (
+    "auction_id", "imp_id", "bidder_id", "bid_id", "deal_id", "price_micros", "clearing_price_micros",
+    "revenue_micros", "fee_micros", "currency",
+)  # fmt: skip
 BASE_URL = "http://gavel.test"
 
 
@@ -104,7 +110,7 @@ class Exchange:
             clock=SystemClock(),
             ids=fresh_id,
             base_url=BASE_URL,
-            token_key=TokenKey.of(b"k" * 32),
+            token_key=TOKEN_KEY,
             pseudonym_key=b"p" * 32,
             publisher_share_bps=SHARE_BPS,
         )
@@ -154,6 +160,7 @@ async def test_scenario(path: Path, exchange: Exchange, topic: Topic) -> None:
     story = _story(events, exchange.bidder_names)
     story["response"] = msgspec.json.decode(result.body) if result.body else None
     story["status"] = result.status
+    story["landings"] = _check_addresses(story["response"], events)
     wrong = differences({name: value for name, value in scenario.expected.items() if name != "within_ms"}, story)
     assert not wrong, "\n".join(wrong)
     assert took_ms < scenario.expected.get("within_ms", 2_000)
@@ -202,6 +209,29 @@ def _award(event: dict[str, Any], bidder_names: dict[str, str]) -> dict[str, Any
         "currency": event["currency"],
         "deal_id": event.get("deal_id"),
     }
+
+
+def _check_addresses(response: dict[str, Any] | None, events: list[dict[str, Any]]) -> dict[str, str | None]:
+    """By imp, where a click leads; on the way, every token must say what the award says."""
+    awards = {each["imp_id"]: each for each in events if each["type"] == "auction_awarded"}
+    landings: dict[str, str | None] = {}
+    for bid in [bid for seat in (response or {}).get("seatbid", []) for bid in seat["bid"]]:
+        award, addresses = awards[bid["impid"]], bid["ext"]["gavel"]
+        landings[bid["impid"]] = None
+        for kind in ("impression", "click"):
+            if (url := addresses.get(f"{kind}_url")) is None:
+                continue
+            assert url.startswith(f"{BASE_URL}/{kind}?t=")
+            claims = verify(url.partition("?t=")[2], [TOKEN_KEY])
+            assert claims.kind == kind
+            told = {name: getattr(claims, name) for name in SAME_IN_AWARD_AND_TOKEN}
+            assert told == {name: award.get(name) for name in SAME_IN_AWARD_AND_TOKEN}
+            assert msgspec.to_builtins(claims.inventory) == award["inventory"]
+            assert claims.awarded_at == datetime.fromisoformat(award["at"])
+            assert (claims.test, claims.seat) == (award.get("test", False), award.get("seat", ""))
+            landings[bid["impid"]] = claims.landing_url
+    assert landings.keys() == awards.keys(), "every award is answered"
+    return landings
 
 
 def _assert_complete(

@@ -65,12 +65,23 @@ def test_the_worked_example_of_the_specification(
         (candidate("a", "3"), candidate("b", "1"), 501, "1.01", 2),
     ],
     ids=[
-        "alone, the floor", "alone, first price", "alone without a floor, one increment", "never above the bid",
-        "one increment above", "the floor is higher", "a tie", "less than an increment apart",
-        "the deal is first price", "the deal is second price", "the deal's agreed price", "an agreed price that is not stated", "free of charge",
-        "a deal beats a higher open bid and never pays more than it bid", "an exchange's own type",
+        "alone, the floor",
+        "alone, first price",
+        "alone without a floor, one increment",
+        "never above the bid",
+        "one increment above",
+        "the floor is higher",
+        "a tie",
+        "less than an increment apart",
+        "the deal is first price",
+        "the deal is second price",
+        "the deal's agreed price",
+        "an agreed price that is not stated",
+        "free of charge",
+        "a deal beats a higher open bid and never pays more than it bid",
+        "an exchange's own type",
     ],
-)  # fmt: skip
+)
 def test_clearing(winner: Candidate, runner_up: Candidate | None, auction_type: int, price: str, applied: int) -> None:
     """What the winner pays, rule by rule."""
     ranked = rank([each for each in (runner_up, winner) if each is not None])

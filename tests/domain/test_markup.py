@@ -1,0 +1,157 @@
+"""The impression pixel in a bidder's markup: it is there, and nothing is broken."""
+
+from __future__ import annotations
+
+import time
+from html.parser import HTMLParser
+from xml.etree import ElementTree as ET
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from domain.markup import dress
+
+PIXEL = "http://gavel.test/impression?t=abc-_"
+CLICK = "http://gavel.test/click?t=def-_"
+
+
+def dressed(markup: str) -> str:
+    return dress(markup, impression_url=PIXEL, click_url=CLICK)
+
+
+class Page(HTMLParser):
+    """What a browser sees: the images, and what encloses each of them."""
+
+    def __init__(self, markup: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.images: list[tuple[str | None, list[str]]] = []
+        self.scripts = ""
+        self.feed(markup)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag == "img":
+            self.images.append((dict(attrs).get("src"), list(self.open)))
+        else:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag in self.open:
+            self.open.remove(tag)
+
+    def handle_data(self, data: str) -> None:
+        if self.open and self.open[-1] == "script":
+            self.scripts += data
+
+
+@pytest.mark.parametrize(
+    ("markup", "enclosing"),
+    [
+        ("<div>ad</div>", []),
+        ("just text", []),
+        ("<html><body><p>ad</p></body></html>", ["html", "body"]),
+        ("<HTML><BODY>ad</BODY >\n</HTML>\n", ["html", "body"]),
+        ("<body>ad</body>", ["body"]),
+    ],
+)
+def test_html(markup: str, enclosing: list[str]) -> None:
+    """One pixel, inside the body where there is one."""
+    assert Page(dressed(markup)).images == [(PIXEL, enclosing)]
+
+
+def test_a_closing_tag_inside_a_script_is_text() -> None:
+    """A script that writes a whole document stays as it was."""
+    script = 'document.write("<html><body>ad</body></html>");'
+    page = Page(dressed(f"<script>{script}</script>"))
+    assert page.scripts == script
+    assert page.images == [(PIXEL, [])]
+
+
+def test_the_click_macro() -> None:
+    """Replaced wherever it stands; by nothing when there is nowhere to go."""
+    markup = "<a href='${GAVEL_CLICK_URL}'>1</a><a href='${GAVEL_CLICK_URL}'>2</a>"
+    assert dressed(markup).count(f"href='{CLICK}'") == 2
+    assert "href=''" in dress(markup, impression_url=PIXEL, click_url=None)
+
+
+VAST = (
+    '<?xml version="1.0"?><!-- made by hand --><VAST version="4.0"><Ad id="1"><InLine><AdSystem>x</AdSystem>'
+    "<AdTitle><![CDATA[<Impression> in a title]]></AdTitle>{impression}<Creatives/></InLine></Ad></VAST>"
+)
+
+
+@pytest.mark.parametrize("own", ["", "<Impression>http://i.example/</Impression>"], ids=["without", "with"])
+def test_vast_inline(own: str) -> None:
+    """One more impression element of the ad, beside the bidder's own ones."""
+    document = ET.fromstring(dressed(VAST.replace("{impression}", own)))
+    urls = [each.text for each in document.findall("Ad/InLine/Impression")]
+    assert sorted(filter(None, urls)) == sorted([PIXEL] + ["http://i.example/"] * bool(own))
+    assert document.findtext("Ad/InLine/AdTitle") == "<Impression> in a title"
+
+
+def test_vast_wrapper() -> None:
+    """A wrapper counts as well, and a click address in it keeps the document well-formed."""
+    markup = (
+        "<VAST version='3.0'><Ad><Wrapper><VASTAdTagURI>http://v.example/</VASTAdTagURI><VideoClicks><ClickTracking>"
+        "${GAVEL_CLICK_URL}</ClickTracking></VideoClicks></Wrapper></Ad></VAST>"
+    )
+    document = ET.fromstring(dressed(markup))
+    assert document.findtext("Ad/Wrapper/Impression") == PIXEL
+    assert document.findtext("Ad/Wrapper/VideoClicks/ClickTracking") == CLICK
+
+
+@pytest.mark.parametrize(
+    "markup",
+    [
+        "<VAST version='4.0'/>",
+        "<VAST>",
+        "<?xml version='1.0'?><VAST><Error>e</Error></VAST>",
+        '{"native":[]}',
+        "{ ... }",
+    ],
+)
+def test_what_has_no_place_for_it_is_left_as_it_came(markup: str) -> None:
+    """An empty VAST and unreadable native JSON are not touched."""
+    assert dressed(markup) == markup
+
+
+@pytest.mark.parametrize("wrapped", [True, False])
+@pytest.mark.parametrize("own", [[], ["http://i.example/"]], ids=["without", "with"])
+def test_native(wrapped: bool, own: list[str]) -> None:
+    """One more impression tracker, in the object itself or under `native`; all else as it came."""
+    native = {"ver": "1.2", "assets": [{"id": 1, "price": 1.50}], **({"imptrackers": own} if own else {})}
+    markup = msgspec.json.encode({"native": native, "other": 1} if wrapped else native).decode()
+    document = msgspec.json.decode(dressed(markup))
+    expected = native | {"imptrackers": [*own, PIXEL]}
+    assert document == ({"native": expected, "other": 1} if wrapped else expected)
+
+
+@given(st.text(alphabet="<>!-[]{}/\"' aVASTvImpresionbdyhtml?x", max_size=200))
+def test_no_markup_breaks_it(markup: str) -> None:
+    """Whatever comes in, the bidder's own characters stay, in their order."""
+    result = dressed(markup)
+    at = -1
+    if not result.startswith("{"):
+        for character in markup:
+            at = result.index(character, at + 1)
+
+
+@pytest.mark.parametrize(
+    "hostile",
+    [
+        "<!---->" * 40_000,
+        "<VAST>" + "<!--" * 60_000,
+        "<VAST>" + "<![CDATA[" * 28_000,
+        " " * 250_000,
+        "</body " * 36_000,
+    ],
+    ids=["comments", "open comments", "open CDATA", "blanks", "open tags"],
+)
+def test_hostile_markup_costs_little(hostile: str) -> None:
+    """A quarter of a megabyte made to be searched again and again takes milliseconds."""
+    started = time.process_time()
+    dressed(hostile)
+    assert time.process_time() - started < 0.25
