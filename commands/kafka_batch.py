@@ -11,10 +11,11 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Protocol
 
-from aiokafka import AIOKafkaProducer
+from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
 from aiokafka.producer.message_accumulator import BatchBuilder
 
+from commands.kafka_departures import Departures
 from domain.errors import LogUnavailable
 from domain.limits import LOG_ACK_TIMEOUT_MS, LOG_BATCH_MAX_BYTES
 
@@ -103,15 +104,13 @@ class Batch:
 class BatchOwner(Protocol):
     """What a partition needs of its log."""
 
+    departures: Departures[Partition]
+
     async def producer(self) -> AIOKafkaProducer:
         """The one in use, once there is one."""
         ...
 
     def new_batch(self) -> Batch: ...
-
-    def flush_later(self, partition: Partition) -> None:
-        """Calls `partition.flush` after the linger, together with all others'."""
-        ...
 
     def sent(self, batch: Batch, partition: Partition, producer: AIOKafkaProducer) -> None: ...
 
@@ -126,17 +125,19 @@ class Partition:
     """Fills batches for one partition and sends them, one after the other."""
 
     def __init__(self, topic: str, number: int, owner: BatchOwner) -> None:
-        self.topic = topic
-        self.number = number
+        self.place = TopicPartition(topic, number)
         self._owner = owner
         self._pending: deque[Batch] = deque()
         """The last one is being filled."""
-        self._idle: asyncio.Future[None] | None = None
-        """Set while there is nothing to send."""
-        self._flush_asked = False
+        self._leave: asyncio.Future[None] | None = None
+        """Waited for while no batch is on its way."""
+        self._asked = False
 
     def __repr__(self) -> str:
-        return f"Partition({self.topic}-{self.number}, {len(self._pending)} batches pending)"
+        return f"Partition({self}, {len(self._pending)} batches pending)"
+
+    def __str__(self) -> str:
+        return f"{self.place.topic}-{self.place.partition}"
 
     def add(self, key: bytes, payloads: Sequence[bytes]) -> list[tuple[Batch, int]]:
         """Puts the records, in order, into as few batches as they fit; each batch with its last record's index."""
@@ -153,24 +154,26 @@ class Partition:
                 added = batch.add(key, payload)
                 assert added, "an empty batch takes any record that is not too large"
         filled.append((batch, batch.events - 1))
-        if self._idle is not None and not self._flush_asked:
-            self._flush_asked = True
-            self._owner.flush_later(self)
+        if self._leave is not None and not self._asked:
+            self._asked = True
+            self._owner.departures.after_linger(self)
         return filled
 
     def flush(self) -> None:
-        """The linger is over."""
-        self._flush_asked = False
-        if self._idle is not None and not self._idle.done():
-            self._idle.set_result(None)
+        """The next batch may leave."""
+        self._asked = False
+        if self._leave is not None and not self._leave.done():
+            self._leave.set_result(None)
 
     async def run(self) -> None:
         """Sends batches until cancelled."""
         while True:
-            if not self._pending:
-                self._idle = asyncio.get_running_loop().create_future()
-                await self._idle
-                self._idle = None
+            self._leave = asyncio.get_running_loop().create_future()
+            if self._pending:
+                self._asked = True
+                self._owner.departures.at_once(self)
+            await self._leave
+            self._leave = None
             await self._deliver(await self._owner.producer())
 
     async def _deliver(self, producer: AIOKafkaProducer) -> None:
@@ -178,10 +181,10 @@ class Partition:
         batch.builder.close()
         self._owner.sent(batch, self, producer)
         try:
-            delivery = await producer.send_batch(batch.builder, self.topic, partition=self.number)
+            delivery = await producer.send_batch(batch.builder, self.place.topic, partition=self.place.partition)
             metadata = await delivery
         except (KafkaError, AssertionError) as error:  # aiokafka asserts that the partition exists
-            reason = f"{self.topic}-{self.number}: {error!r}"
+            reason = f"{self}: {error!r}"
             batch.refused(reason)
             self._owner.broken(producer, reason)
         else:

@@ -14,10 +14,11 @@ import asyncio
 from collections.abc import Coroutine, Sequence
 from typing import NamedTuple
 
-from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
 from commands.kafka_batch import Batch, Overdue, Partition
+from commands.kafka_departures import Departures
 from commands.kafka_partitioner import partition_of
 from commands.kafka_producer import abandon, new_producer
 from commands.ports import AppendUndecided, Position
@@ -29,7 +30,7 @@ from domain.limits import (
     LOG_ACK_OVERDUE_MS,
     LOG_BATCH_MAX_BYTES,
     LOG_BYTES_IN_FLIGHT_MAX,
-    LOG_LINGER_MS,
+    LOG_HOLD_MS,
 )
 
 START_MAX_SECONDS = 5.0
@@ -43,6 +44,8 @@ class _Sent(NamedTuple):
     at: float
     """Event-loop time."""
     partition: Partition
+    broker: int | None
+    """Who led the partition then."""
     producer: AIOKafkaProducer
 
 
@@ -64,7 +67,7 @@ class KafkaLog:
         self._undecided: set[Batch] = set()
         self._on_their_way: dict[Batch, _Sent] = {}
         """The oldest first."""
-        self._due: list[Partition] = []
+        self.departures = Departures(self._broker_of, self._busy_brokers)
         self._bytes_in_flight = 0
         self._closed = False
         self._tasks: set[asyncio.Task[None]] = set()
@@ -86,8 +89,7 @@ class KafkaLog:
         overdue = self._overdue()
         if not overdue:
             return None
-        partition = overdue[0].partition
-        return f"A write to {partition.topic}-{partition.number} was not acknowledged within {LOG_ACK_OVERDUE_MS} ms."
+        return f"A write to {overdue[0].partition} was not acknowledged within {LOG_ACK_OVERDUE_MS} ms."
 
     async def start(self) -> None:
         """Connects. Returns after a bounded time: with Kafka away it goes on trying, unhealthy until then."""
@@ -117,7 +119,7 @@ class KafkaLog:
         except Overdue:
             decisions = [batch.decision for batch, _ in batches]
             raise AppendUndecided(lambda: _all_written(decisions)) from None
-        return Position(topic, partition.number, base_offset + batches[-1][1] if base_offset >= 0 else -1)
+        return Position(topic, partition.place.partition, base_offset + batches[-1][1] if base_offset >= 0 else -1)
 
     async def close(self) -> int:
         """Waits a bounded time for what is on its way; the number of events that were not acknowledged."""
@@ -150,18 +152,16 @@ class KafkaLog:
         self._undecided.add(batch)
         return batch
 
-    def flush_later(self, partition: Partition) -> None:
-        if not self._due:
-            asyncio.get_running_loop().call_later(LOG_LINGER_MS / 1000, self._flush_due)
-        self._due.append(partition)
-
     def sent(self, batch: Batch, partition: Partition, producer: AIOKafkaProducer) -> None:
-        self._on_their_way[batch] = _Sent(asyncio.get_running_loop().time(), partition, producer)
+        self._on_their_way[batch] = _Sent(
+            asyncio.get_running_loop().time(), partition, self._broker_of(partition), producer
+        )
 
     def decided(self, batch: Batch) -> None:
         self._on_their_way.pop(batch, None)
         self._undecided.discard(batch)
         self._bytes_in_flight -= batch.size_bytes
+        self.departures.answered()
 
     def broken(self, producer: AIOKafkaProducer, reason: str) -> None:
         if self._producer is not producer:
@@ -230,9 +230,9 @@ class KafkaLog:
         overdue = self._overdue()
         if overdue:
             # One broker of several may be away: partitions that another one leads can still be written.
-            leader = self._leader(partition)
-            if any(leader == self._leader(each.partition) for each in overdue):
-                raise LogUnavailable(f"Writes to broker {leader} were not acknowledged within {LOG_ACK_OVERDUE_MS} ms.")
+            broker = self._broker_of(partition)
+            if any(broker == self._broker_of(each.partition) for each in overdue):
+                raise LogUnavailable(f"Writes to broker {broker} were not acknowledged within {LOG_ACK_OVERDUE_MS} ms.")
         return partition
 
     def _overdue(self) -> list[_Sent]:
@@ -245,17 +245,16 @@ class KafkaLog:
             overdue.append(sent)
         return overdue
 
-    def _leader(self, partition: Partition) -> int | None:
-        assert self._producer is not None
-        leader: int | None = self._producer.client.cluster.leader_for_partition(
-            TopicPartition(partition.topic, partition.number)
-        )
-        return leader
+    def _broker_of(self, partition: Partition) -> int | None:
+        """The broker that leads it, as far as is known."""
+        if self._producer is None:
+            return None
+        broker: int | None = self._producer.client.cluster.leader_for_partition(partition.place)
+        return broker
 
-    def _flush_due(self) -> None:
-        due, self._due = self._due, []
-        for partition in due:
-            partition.flush()
+    def _busy_brokers(self) -> set[int | None]:
+        since = asyncio.get_running_loop().time() - LOG_HOLD_MS / 1000
+        return {sent.broker for sent in self._on_their_way.values() if sent.at > since}
 
 
 async def _all_written(decisions: Sequence[asyncio.Future[int]]) -> bool:
