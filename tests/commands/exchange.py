@@ -1,0 +1,73 @@
+"""An exchange for tests: everything that an auction needs, around real servers."""
+
+from __future__ import annotations
+
+import time
+
+import msgspec
+from redis.asyncio import Redis
+
+from commands.bidder_client import KeepAliveBidderClient
+from commands.catalogue_view import CatalogueView
+from commands.hold_auction import AuctionResult, HoldAuction
+from commands.ports import EventLog
+from commands.quota import Quota
+from commands.ranking import RedisRanking
+from commands.redis_pipeline import RedisPipeline
+from domain.bidder import bidder_terms
+from domain.entity import Entity
+from domain.names import Names
+from domain.tokens import TokenKey
+from gavel.process_clock import SystemClock, fresh_id
+from tests.commands.auction_scenario import Scenario
+from tests.commands.hostile_bidder import HostileBidder
+
+SHARE_BPS = 8_000
+BASE_URL = "http://gavel.test"
+TOKEN_KEY = TokenKey.of(b"k" * 32)
+
+
+class Exchange:
+    """One exchange around the bidders of a scenario."""
+
+    def __init__(self, log: EventLog, topics: Names, redis: Redis, *, hot_redis: Redis | None = None) -> None:
+        """The catalogue comes from `redis`; ranking and quotas use `hot_redis`, where that is another one."""
+        self.names = Names(f"t{fresh_id()[-12:]}")
+        self._redis = redis
+        self._catalogue = CatalogueView(redis, self.names)
+        pipeline = RedisPipeline(hot_redis or redis)
+        self._client = KeepAliveBidderClient(allow_private=True)
+        self._hold = HoldAuction(
+            log=log,
+            names=topics,
+            ranking=RedisRanking(pipeline, self.names),
+            catalogue=self._catalogue,
+            bidder_client=self._client,
+            quota=Quota(pipeline, self.names, is_unlimited=lambda _: False),
+            clock=SystemClock(),
+            ids=fresh_id,
+            base_url=BASE_URL,
+            token_key=TOKEN_KEY,
+            pseudonym_key=b"p" * 32,
+            publisher_share_bps=SHARE_BPS,
+        )
+        self.bidder_names: dict[str, str] = {}
+        """By id."""
+
+    async def register(self, scenario: Scenario, bidders: dict[str, HostileBidder]) -> None:
+        for name, bidder in scenario.bidders.items():
+            body = {"name": name, "endpoint": bidders[name].url, **bidder.terms}
+            terms = bidder_terms(msgspec.json.encode(body), allow_private=True)
+            entity = Entity("bidder", fresh_id(), 1, "active", msgspec.Raw(msgspec.json.encode(terms)))
+            self.bidder_names[entity.id] = name
+            entry = {f"bidder:{entity.id}": msgspec.json.encode(entity)}
+            await self._redis.hset(self.names.catalogue_entities, mapping=entry)
+        await self._catalogue.start()
+
+    async def hold(self, body: bytes, *, received_ago_seconds: float = 0) -> AuctionResult:
+        return await self._hold(body, received_at_monotonic=time.monotonic() - received_ago_seconds)
+
+    async def close(self) -> None:
+        await self._catalogue.close()
+        await self._client.close()
+        await self._redis.delete(self.names.catalogue_entities)
