@@ -130,6 +130,9 @@ def properties(node: Node, nodes: Sequence[Node], data: Path) -> Mapping[str, ob
         "min.insync.replicas": max(1, copies - 1),
         "message.max.bytes": RECORD_MAX_BYTES,
         "replica.fetch.max.bytes": RECORD_MAX_BYTES,
+        # A killed broker is taken for alive for so long, and not let in again before: by default nine seconds.
+        "broker.session.timeout.ms": 3_000,
+        "broker.heartbeat.interval.ms": 500,
         "group.initial.rebalance.delay.ms": 0,
         "offsets.topic.num.partitions": 3,
         "offsets.topic.replication.factor": copies,
