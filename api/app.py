@@ -15,6 +15,7 @@ from api.dashboard.page import dashboard
 from api.health import livez, metrics, readyz, reporting_log_health
 from api.live.stream import live_figures
 from api.openapi import openapi_config
+from api.parameters import no_zero_bytes
 from api.problems import explain_problem, render_problem
 from api.read.auctions import list_auctions, show_auction
 from api.read.bidders import list_bidders, show_bidder
@@ -73,6 +74,7 @@ def _v1(services: ApiServices) -> Router:
         ],
         guards=[admin_only(services.admin_key)],
         security=[{"adminKey": []}],
+        before_request=no_zero_bytes,
     )
 
 

@@ -23,6 +23,8 @@ CSV = "text/csv"
 RESERVED = frozenset({"from", "to", "by"})
 """Query parameters that are no filters."""
 RANGE_DEFAULT = timedelta(hours=24)
+EARLIEST_YEAR, LATEST_YEAR = 1970, 9000
+"""Room at both ends for other zones and the default range."""
 
 From = Annotated[
     str | None, QueryParameter(name="from", description="ISO 8601, UTC where it names no zone; by default a day ago.")
@@ -67,6 +69,8 @@ def _instant(name: str, text: str) -> datetime:
         instant = datetime.fromisoformat(text.strip().replace(" ", "+"))
     except ValueError:
         raise InvalidInput([Fault(name, f"{text!r} is not an ISO 8601 time")]) from None
+    if not EARLIEST_YEAR <= instant.year <= LATEST_YEAR:
+        raise InvalidInput([Fault(name, f"{text!r} is not between {EARLIEST_YEAR} and {LATEST_YEAR}")])
     return instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant
 
 

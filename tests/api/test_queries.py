@@ -66,7 +66,7 @@ async def test_the_list_can_be_narrowed(api: RunningApi) -> None:
     assert [auction["id"] for auction in page["items"]] == [second.id]
 
 
-@pytest.mark.parametrize("auction_id", ["nonsense", "01936f2a-5c1e-7cc3-98c4-dc0c0c07398f", "%00", "x" * 300])
+@pytest.mark.parametrize("auction_id", ["nonsense", "01936f2a-5c1e-7cc3-98c4-dc0c0c07398f", "x" * 300])
 async def test_an_unknown_auction(api: RunningApi, auction_id: str) -> None:
     """Whatever is asked for, what is not there is a 404 problem."""
     status, problem, _ = await get(api, f"/v1/auctions/{auction_id}")
