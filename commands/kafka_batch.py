@@ -161,7 +161,6 @@ class Partition:
 
     def flush(self) -> None:
         """The next batch may leave."""
-        self._asked = False
         if self._leave is not None and not self._leave.done():
             self._leave.set_result(None)
 
@@ -169,8 +168,9 @@ class Partition:
         """Sends batches until cancelled."""
         while True:
             self._leave = asyncio.get_running_loop().create_future()
-            if self._pending:
-                self._asked = True
+            # Once for each batch: a second request would let the one after it leave before it is there.
+            self._asked = bool(self._pending)
+            if self._asked:
                 self._owner.departures.at_once(self)
             await self._leave
             self._leave = None
