@@ -17,6 +17,7 @@ from gavel.errors import CannotRun, explained
 READY_SECONDS = 90.0
 POLL_SECONDS = 0.05
 LAST_WORDS_BYTES = 16 * 1024
+LOG_MAX_BYTES = 10 * 1024 * 1024
 COMPLAINTS = (
     ("No space left on device", "the disk is full: free some space, or name a folder on another disk (--data)"),
     ("Address already in use", "its port was taken in the meantime: start again"),
@@ -71,6 +72,7 @@ class Server(ABC):
     async def start(self) -> None:
         with explained(self.home, f"keep the data of {self.name} in"):
             self.home.mkdir(exist_ok=True)
+            self._turn_log()
             await self.prepare()
             self._child = await child.start(self.program())
         try:
@@ -110,6 +112,11 @@ class Server(ABC):
             await preparing.stop()
         if code != 0:
             raise CannotRun(self._last_words(f"could not prepare its data: it {how_it_ended(code)}"))
+
+    def _turn_log(self) -> None:
+        """Keeps one log of a bounded size beside the present one."""
+        if self.log.exists() and self.log.stat().st_size > LOG_MAX_BYTES:
+            self.log.replace(self.log.with_suffix(".log.1"))
 
     async def _until_ready(self, process: Child) -> None:
         deadline = time.monotonic() + READY_SECONDS

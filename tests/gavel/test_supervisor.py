@@ -76,13 +76,32 @@ async def test_a_long_line_does_not_block_a_child(lines: Lines) -> None:
     assert await running.wait() == 0
 
 
+ELSEWHERE = "import sys; sys.platform = 'elsewhere'; from gavel import leash; leash.main(sys.argv[1:])"
+FAMILY = f"""
+import os, subprocess, sys
+sleeper = [sys.executable, "-c", "import os, time; print('pid', os.getpid(), flush=True); time.sleep(600)"]
+subprocess.run([sys.executable, "-c", {ELSEWHERE!r}, str(os.getpid()), "9", "-1", "-1", *sleeper])
+"""
+
+
+async def test_a_leash_holds_where_the_kernel_does_not_help(lines: Lines) -> None:
+    """Elsewhere than on Linux, a watcher beside the child ends it when the parent is gone."""
+    parent = await child.start(python(FAMILY), lines.put_nowait)
+    sleeper = psutil.Process(int((await lines.until("pid")).split()[1]))
+    parent.signal(signal.SIGKILL)
+    _, alive = await asyncio.to_thread(psutil.wait_procs, [sleeper], 10)
+    assert not alive
+    await parent.wait()
+
+
 class Flaky:
     """A service that starts and runs as told, to see how it is kept."""
 
     name = "flaky"
 
-    def __init__(self, lines: Lines) -> None:
+    def __init__(self, lines: Lines, code: str = SLEEPER) -> None:
         self.lines = lines
+        self.code = code
         self.failures = 0
         self.running: Child | None = None
 
@@ -90,7 +109,7 @@ class Flaky:
         if self.failures:
             self.failures -= 1
             raise CannotRun("not yet")
-        self.running = await started(python(SLEEPER), self.lines)
+        self.running = await started(python(self.code, stop_seconds=600), self.lines)
 
     async def ended(self) -> str:
         assert self.running is not None
@@ -137,6 +156,19 @@ async def test_a_service_that_was_taken_down_stays_so(lines: Lines) -> None:
     assert service.running.exit_code is None
     await supervisor.stop()
     assert reports.empty()
+
+
+async def test_a_stop_can_be_hurried(lines: Lines) -> None:
+    """A service that takes its time to end is killed at once when somebody insists."""
+    supervisor = Supervisor(lines.put_nowait)
+    service = Flaky(lines, STUBBORN)
+    await supervisor.start(service)
+    stopping = asyncio.create_task(supervisor.stop())
+    await asyncio.sleep(0)
+    supervisor.kill()
+    await asyncio.wait_for(stopping, 10)
+    assert service.running is not None
+    assert service.running.exit_code == -signal.SIGKILL
 
 
 async def test_a_process_of_gavel_that_cannot_start_says_so(tmp_path: Path) -> None:
