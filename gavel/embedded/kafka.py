@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -108,6 +109,13 @@ class Broker(Server):
             log=self.log,
             stop_seconds=STOP_SECONDS,
         )
+
+
+def new_cluster_id() -> str:
+    """16 random bytes in base64, as Kafka makes them: a leading dash would be taken for an option."""
+    while (cluster_id := secrets.token_urlsafe(16)).startswith("-"):
+        pass
+    return cluster_id
 
 
 def properties(node: Node, nodes: Sequence[Node], data: Path) -> Mapping[str, object]:

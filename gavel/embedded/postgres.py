@@ -9,10 +9,10 @@ from __future__ import annotations
 import importlib.util
 import os
 import re
+import secrets
 import shutil
 import signal
 import subprocess
-import uuid
 from pathlib import Path
 from typing import NamedTuple
 
@@ -152,7 +152,7 @@ class Postgres(Server):
             return Path(self.folder.record.postgres_data)
         place = self.home / "data"
         if self._account and not can_reach(self._account, self.folder.path):
-            place = ROOTLESS_HOME / f"postgres-{uuid.uuid4().hex[:8]}" / "data"
+            place = ROOTLESS_HOME / f"postgres-{secrets.token_hex(4)}" / "data"
             self.folder.record.postgres_data = str(place)
             self.folder.save()
         return place

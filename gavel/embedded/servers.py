@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import base64
-import uuid
 from collections.abc import Callable, Collection
 from pathlib import Path
 from types import TracebackType
@@ -15,7 +13,7 @@ from rich.console import Console
 from gavel.embedded.folder import DataFolder
 from gavel.embedded.jars import JarCache, Stopped, read_lock
 from gavel.embedded.java import choose_java
-from gavel.embedded.kafka import Broker, Node
+from gavel.embedded.kafka import Broker, Node, new_cluster_id
 from gavel.embedded.orphans import end_orphans
 from gavel.embedded.ports import choose_port
 from gavel.embedded.postgres import Postgres
@@ -144,7 +142,7 @@ class EmbeddedServers:
                 f"start it with --brokers {record.brokers}, or name another folder (--data)"
             )
         record.brokers = count
-        record.cluster_id = record.cluster_id or base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        record.cluster_id = record.cluster_id or new_cluster_id()
         nodes = [
             Node(n, self._port(f"kafka-{n}", taken), self._port(f"kafka-{n}-controller", taken))
             for n in range(1, count + 1)
