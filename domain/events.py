@@ -39,7 +39,10 @@ def _first_version() -> int:
     return 1
 
 
-class Inventory(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+# gc=False throughout: values that are made by the million and can never be part of a cycle.
+
+
+class Inventory(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """What was on sale, in the words that reports group by; it travels with every event that is counted.
 
     Carrying it spares every projection a join. Unknown is the empty string, or 0 for the device type.
@@ -55,7 +58,7 @@ class Inventory(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """AdCOM device type."""
 
 
-class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type", tag=_snake_case):
+class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, tag_field="type", tag=_snake_case):
     """What every event has. `id` is a UUIDv7 in text."""
 
     id: str
@@ -73,7 +76,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_f
 # -- gavel.auctions --------------------------------------------------------------------------------
 
 
-class ImpOffered(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class ImpOffered(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """One impression opportunity as it was auctioned."""
 
     imp_id: str
@@ -99,7 +102,7 @@ class BidRequested(Event, frozen=True, kw_only=True):
     test: bool = False
 
 
-class OtherBid(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class OtherBid(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """A further bid of the same bidder for the same imp: only its best one competes."""
 
     bid_id: str
@@ -109,7 +112,7 @@ class OtherBid(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     price_micros: int | None = None
 
 
-class NoticeUrls(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class NoticeUrls(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """Where the bidder wants to hear about its bid, macros unfilled."""
 
     nurl: str | None = None
