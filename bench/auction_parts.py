@@ -166,7 +166,7 @@ async def _ranking(installation: Installation) -> AsyncIterator[Part]:
     ]
     url = installation.urls.redis_url
     async with Redis.from_url(url) as redis, Redis.from_url(url) as plain_redis:
-        pipeline = RedisPipeline(redis)
+        pipeline = RedisPipeline(redis, timeout_s=1.0)
         ranking = RedisRanking(pipeline, NAMES)
 
         async def gavel(_number: int) -> None:

@@ -9,7 +9,6 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Final
 
 import msgspec
-from commands.hold_auction import HoldAuction
 from litestar import Litestar
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
@@ -23,6 +22,7 @@ from api.services import ApiServices
 from commands.bidder_client import KeepAliveBidderClient
 from commands.catalogue_view import CatalogueView
 from commands.change_catalogue import RegisterBidder
+from commands.hold_auction import HoldAuction
 from commands.kafka_log import KafkaLog
 from commands.quota import Quota
 from commands.ranking import RedisRanking
@@ -42,8 +42,8 @@ from projections.run import run_projectors as run_named_projectors
 from projections.servers import Addresses
 from projections.watermarks import Watermarks
 
-REDIS_HOT_SECONDS: Final = 0.05
-"""An auction does not wait longer for a ranking: it ranks by itself."""
+REDIS_HOT_SECONDS: Final = 0.25
+"""An auction waits no longer for a ranking. Much shorter, and a busy machine looks like an outage."""
 REDIS_CALM_SECONDS: Final = 5.0
 DATABASE_CONNECTIONS: Final = 5
 DATABASE_SECONDS: Final = 30.0
@@ -59,9 +59,9 @@ class ApiProcess:
         names = Names(settings.namespace)
         clock = SystemClock()
         addresses = ClientAddresses(settings.trusted_proxies)
-        self._hot_redis = Redis.from_url(redis_url, socket_timeout=REDIS_HOT_SECONDS, retry=NO_RETRY)
+        self._hot_redis = Redis.from_url(redis_url, socket_timeout=None, retry=NO_RETRY)
         self._calm_redis = Redis.from_url(redis_url, socket_timeout=REDIS_CALM_SECONDS, retry=NO_RETRY)
-        self._pipeline = RedisPipeline(self._hot_redis)
+        self._pipeline = RedisPipeline(self._hot_redis, timeout_s=REDIS_HOT_SECONDS)
         self._bidders = KeepAliveBidderClient(allow_private=settings.allow_private_endpoints)
         self._catalogue = CatalogueView(self._calm_redis, names)
         self._log = KafkaLog(kafka_url, names.topics, client_id="gavel-api")

@@ -35,7 +35,7 @@ class Exchange:
         self.names = Names(f"t{fresh_id()[-12:]}")
         self._redis = redis
         self._catalogue = CatalogueView(redis, self.names)
-        pipeline = RedisPipeline(hot_redis or redis)
+        pipeline = RedisPipeline(hot_redis or redis, timeout_s=1.0)
         self._client = KeepAliveBidderClient(allow_private=True)
         self._hold = HoldAuction(
             log=log,

@@ -13,6 +13,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from commands.kafka_log import EVENT_MAX_BYTES, KafkaLog
 from commands.ports import AppendUndecided, Position
 from domain.errors import InvalidInput, LogUnavailable, Overloaded
+from domain.limits import LOG_HOLD_MS
 from domain.names import Names
 from tests.commands.conftest import OwnBroker
 from tests.commands.eventually import eventually
@@ -66,6 +67,21 @@ async def test_many_appends_at_once(log: KafkaLog, kafka_url: str, names: Names)
         assert [record.event["id"] for record in records] == [event.id for event in events]
         assert [record.offset for record in records] == list(range(position.offset - 3, position.offset + 1))
         assert {record.partition for record in records} == {position.partition}
+
+
+async def test_appends_come_at_any_moment(log: KafkaLog, kafka_url: str, names: Names) -> None:
+    """One in every turn of the event loop, also in those in which a batch is leaving; and after each burst a pause."""
+    calls: list[asyncio.Task[Position]] = []
+    for _ in range(20):
+        burst_ends = time.monotonic() + 0.01
+        while time.monotonic() < burst_ends:
+            key = fresh_id()
+            calls.append(asyncio.create_task(log.append(names.auctions, key, auction_events(key, 1))))
+            await asyncio.sleep(0)
+        await asyncio.gather(*calls)
+        await asyncio.sleep(LOG_HOLD_MS / 1000)
+    assert len(await read_topic(kafka_url, names.auctions)) == len(calls)
+    assert log.healthy
 
 
 async def test_one_callers_cancellation_is_nobody_elses(log: KafkaLog, names: Names) -> None:

@@ -60,7 +60,7 @@ async def test_order_in_redis(redis: Redis, names: Names, seed: int) -> None:
     """Several imps at once are ranked by deal, price and arrival; one without bids stays empty."""
     dice = random.Random(seed)
     candidates = {f"imp-{i}": bids(dice, dice.randrange(1, 60)) for i in range(5)} | {"none": []}
-    ranked = await RedisRanking(RedisPipeline(redis), names).rank(f"auction-{seed}", candidates)
+    ranked = await RedisRanking(RedisPipeline(redis, timeout_s=1.0), names).rank(f"auction-{seed}", candidates)
     assert ranked.ranked_by == "redis"
     assert {imp: [each.bid_id for each in order] for imp, order in ranked.by_imp.items()} == {
         imp: expected(each) for imp, each in candidates.items()
@@ -73,7 +73,7 @@ async def test_order_without_redis(names: Names) -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         async with Redis(port=unused.getsockname()[1], retry=Retry(NoBackoff(), 0)) as away:
-            ranked = await RedisRanking(RedisPipeline(away), names).rank("auction", {"imp": candidates})
+            ranked = await RedisRanking(RedisPipeline(away, timeout_s=1.0), names).rank("auction", {"imp": candidates})
     assert ranked.ranked_by == "process"
     assert [each.bid_id for each in ranked.by_imp["imp"]] == expected(candidates)
 
@@ -81,7 +81,7 @@ async def test_order_without_redis(names: Names) -> None:
 async def test_a_ranking_is_left_behind_for_a_while(redis: Redis, names: Names) -> None:
     """The sorted set can be looked at after the auction, and goes away by itself."""
     candidates = bids(random.Random(3), 4)
-    await RedisRanking(RedisPipeline(redis), names).rank("a", {"1": candidates})
+    await RedisRanking(RedisPipeline(redis, timeout_s=1.0), names).rank("a", {"1": candidates})
     key = names.ranking_key("a", "1")
     assert await redis.zcard(key) == 4
     assert 0 < await redis.ttl(key) <= RANKING_EXPIRY_SECONDS

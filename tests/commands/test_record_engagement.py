@@ -42,7 +42,7 @@ class Recorder:
 
     def another(self) -> RecordEngagement:
         """A second process, as far as this one can tell: it shares nothing but Kafka and Redis."""
-        pipeline = RedisPipeline(self.redis)
+        pipeline = RedisPipeline(self.redis, timeout_s=1.0)
         return RecordEngagement(
             log=self.log,
             names=self.names,
@@ -193,7 +193,7 @@ async def test_redis_away_counts_and_leaves_the_judgement_to_postgres(kafka_url:
     """With Redis away nobody is turned away: both hits are logged as valid, for the unique key to judge."""
     log = KafkaLog(kafka_url, names.topics)
     await log.start()
-    async with Redis(port=1, socket_timeout=0.05) as away:
+    async with Redis(port=1) as away:
         recorder = Recorder(kafka_url, names, away, log)
         pixel = token()
         assert [await recorder.record.impression(pixel, ip=VIEWER, user_agent=BROWSER) for _ in range(2)] == [

@@ -26,7 +26,7 @@ def names() -> Names:
 @pytest.fixture
 async def pipeline(redis_url: str) -> AsyncIterator[RedisPipeline]:
     async with Redis.from_url(redis_url) as redis:
-        pipeline = RedisPipeline(redis)
+        pipeline = RedisPipeline(redis, timeout_s=1.0)
         yield pipeline
         await pipeline.close()
 
@@ -63,7 +63,7 @@ async def test_a_redis_that_is_away_is_told_at_once() -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         async with Redis(port=unused.getsockname()[1], retry=Retry(NoBackoff(), 0)) as redis:
-            pipeline = RedisPipeline(redis)
+            pipeline = RedisPipeline(redis, timeout_s=0.05)
             for _ in range(3):
                 with pytest.raises(RedisAway):
                     await pipeline.call("PING")
@@ -74,8 +74,26 @@ async def test_a_silent_redis_costs_no_more_than_the_timeout() -> None:
     silent = await asyncio.start_server(lambda _r, _w: asyncio.sleep(3600), "127.0.0.1", 0)
     async with silent:
         port = silent.sockets[0].getsockname()[1]
-        async with Redis(port=port, socket_timeout=0.05, retry=Retry(NoBackoff(), 0)) as redis:
-            pipeline = RedisPipeline(redis)
+        async with Redis(port=port, retry=Retry(NoBackoff(), 0)) as redis:
+            pipeline = RedisPipeline(redis, timeout_s=0.05)
             async with asyncio.timeout(5):
                 calls = await asyncio.gather(*(pipeline.call("PING") for _ in range(100)), return_exceptions=True)
             assert {type(each) for each in calls} == {RedisAway}
+
+
+async def test_it_comes_back_by_itself(redis_url: str, names: Names) -> None:
+    """After its connection was cut the next call learns it, and later ones are answered over a new one."""
+    async with Redis.from_url(redis_url, retry=Retry(NoBackoff(), 0)) as redis:
+        pipeline = RedisPipeline(redis, timeout_s=1.0)
+        own_id = await pipeline.call("CLIENT", "ID")
+        async with Redis.from_url(redis_url) as operator:
+            await operator.execute_command("CLIENT", "KILL", "ID", own_id)
+        answers = []
+        async with asyncio.timeout(10):
+            while not answers:
+                try:
+                    answers.append(await pipeline.call("CLIENT", "ID"))
+                except RedisAway:
+                    await asyncio.sleep(0.05)
+        assert answers[0] != own_id
+        await pipeline.close()
