@@ -29,8 +29,8 @@ LOCK = Path(__file__).with_name("kafka.lock")
 FOLDER = "kafka-4.3.1"
 DOWNLOADS_AT_ONCE = 8
 ATTEMPTS = 4
-TIMEOUT_SECONDS = 30
-CHUNK_BYTES = 64 * 1024
+TIMEOUT_SECONDS = 15
+CHUNK_BYTES = 16 * 1024
 CHANGED = "something between here and the repository changed it; nothing of it was kept"
 
 
@@ -142,26 +142,43 @@ class JarCache:
     def _download(self, session: requests.Session, jar: Jar, to: Path, advance: Callable[[int], None]) -> str:
         """Returns the sha256 of what came."""
         digest = hashlib.sha256()
+        self._give_up_if_stopped()
         with (
             session.get(f"{self._repository}/{jar.path}", stream=True, timeout=TIMEOUT_SECONDS) as answer,
             to.open("wb") as file,
         ):
             answer.raise_for_status()
             for chunk in answer.iter_content(CHUNK_BYTES):
-                if self._stopped.is_set():
-                    raise Stopped
+                self._give_up_if_stopped()
                 file.write(chunk)
                 digest.update(chunk)
                 advance(len(chunk))
         return digest.hexdigest()
+
+    def _give_up_if_stopped(self) -> None:
+        if self._stopped.is_set():
+            raise Stopped
 
 
 def _size(path: Path) -> int:
     return path.stat().st_size if path.exists() else 0
 
 
+def _reason(error: requests.RequestException) -> str:
+    """In a few words; the exception's own text nests those of four libraries."""
+    if isinstance(error, requests.HTTPError):
+        return f"the repository answers {error.response.status_code}"
+    if isinstance(error, requests.exceptions.SSLError):
+        return "the repository's certificate is not trusted"
+    if isinstance(error, requests.Timeout):
+        return "the repository does not answer in time"
+    if isinstance(error, requests.ConnectionError):
+        return "no connection to the repository"
+    return str(error)
+
+
 def _unreachable(jar: Jar, error: requests.RequestException) -> str:
     return (
-        f"cannot fetch {jar.path} ({error}): check the network, its proxy (HTTPS_PROXY) and certificates "
+        f"cannot fetch {jar.path}: {_reason(error)}; check the network, its proxy (HTTPS_PROXY) and certificates "
         "(REQUESTS_CA_BUNDLE), or set GAVEL_KAFKA_URL to a Kafka of yours"
     )
