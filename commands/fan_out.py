@@ -57,7 +57,7 @@ class FanOut:
     async def __call__(
         self, sale: Sale, template: BidderRequestTemplate, bidders: Sequence[RegisteredBidder], deadline: float
     ) -> list[Asked]:
-        """What became of each bidder, in the order in which they answered.
+        """What became of each of the bidders, at least one, in the order in which they answered.
 
         Comes back by `deadline` (monotonic seconds). Raises nothing for whatever a bidder does.
         """
@@ -66,10 +66,16 @@ class FanOut:
         async def ask(bidder: RegisteredBidder) -> None:
             answered.append(await self._ask(bidder, sale, template, deadline))
 
-        if len(bidders) == 1:
+        # One bidder is asked by this task itself, and no `gather`: both would cost more than a bid's judgement.
+        others = [asyncio.create_task(ask(bidder)) for bidder in bidders[1:]]
+        try:
             await ask(bidders[0])
-        else:
-            await asyncio.gather(*map(ask, bidders))
+            for other in others:
+                await other
+        except BaseException:
+            for other in others:
+                other.cancel()
+            raise
         return answered
 
     async def _ask(
