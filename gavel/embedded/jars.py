@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import os
+import ssl
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import requests
 from jgo.constants import MAVEN_CENTRAL_URL
+from requests.adapters import HTTPAdapter
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -51,6 +53,16 @@ class Jar(NamedTuple):
     def path(self) -> str:
         """Below a Maven repository's address."""
         return f"{self.group.replace('.', '/')}/{self.artifact}/{self.version}/{self.file_name}"
+
+
+class TrustingTheMachine(HTTPAdapter):
+    """Trusts what the machine does, or SSL_CERT_FILE names, besides what requests does.
+
+    A company's proxy signs with an authority that only the machine knows.
+    """
+
+    def init_poolmanager(self, connections: int, maxsize: int, block: bool = False, **options: Any) -> None:
+        super().init_poolmanager(connections, maxsize, block, ssl_context=ssl.create_default_context(), **options)
 
 
 class Stopped(Exception):
@@ -105,6 +117,7 @@ class JarCache:
             Progress(*columns, TimeRemainingColumn(), console=self._console) as progress,
             requests.Session() as session,
         ):
+            session.mount("https://", TrustingTheMachine(pool_maxsize=DOWNLOADS_AT_ONCE))
             bar = progress.add_task("Fetching Apache Kafka 4.3.1", total=sum(jar.size for jar in jars))
             futures = [threads.submit(self._fetch, session, jar, progress, bar) for jar in jars]
             self._wait(futures)
@@ -166,7 +179,7 @@ def _size(path: Path) -> int:
 
 def _reason(error: requests.RequestException) -> str:
     """In a few words; the exception's own text nests those of four libraries."""
-    if isinstance(error, requests.HTTPError):
+    if error.response is not None:
         return f"the repository answers {error.response.status_code}"
     if isinstance(error, requests.exceptions.SSLError):
         return "the repository's certificate is not trusted"
