@@ -92,8 +92,7 @@ def test_clearing(winner: Candidate, runner_up: Candidate | None, auction_type: 
 @st.composite
 def contests(draw: st.DrawFn) -> list[Candidate]:
     """Candidates of one imp, as they come out of the judgement: each at or above its floor."""
-    count = draw(st.integers(1, 12))
-    arrivals = draw(st.permutations(range(count)))
+    arrivals = draw(st.lists(st.sampled_from([0, 1, 2, 9, 10, 11, 99, 100, 4_000]), min_size=1, unique=True))
     micros = st.one_of(st.integers(0, PRICE_MAX_MICROS), st.sampled_from([0, 1, 10_000, 1_000_000]))
     contest = []
     for arrival in arrivals:
