@@ -10,6 +10,7 @@ from domain.errors import UndecodableEvent
 from domain.events import Event
 from projections.batch import Record
 
+BACKSLASH = b"\\"
 NUL_ESCAPE = b"\\u0000"
 _NUL_ESCAPE = re.compile(rb"(?<!\\)((?:\\\\)*)\\u0000")
 _REPLACEMENT = rb"\1\\ufffd"
@@ -27,7 +28,7 @@ def decoded(decoder: Decoder, records: Iterable[Record]) -> list[Event]:
         payload = record.value
         if payload is None:
             raise UndecodableEvent("the record has no payload")
-        if NUL_ESCAPE in payload:
+        if payload.find(BACKSLASH) >= 0 and NUL_ESCAPE in payload:
             payload = _NUL_ESCAPE.sub(_REPLACEMENT, payload)
         event = decode(payload)
         if event is not None:

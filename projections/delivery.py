@@ -9,43 +9,31 @@ the same imp, the first in the log counts net and the others gross only. `delive
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from datetime import date, datetime
-from functools import partial
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from datetime import date
 from typing import Any, NamedTuple
 
 import msgspec
 
 from domain import events
 from domain.events import Engagement, EngagementKind, Event, Inventory
-from projections.auction_day import auction_day
+from projections.auction_day import EPOCH, auction_day
 from projections.day_partitions import DayPartitions
 from projections.delivery_statement import COUNT_AND_JUDGE, INCOMING
 from projections.dimensions import bounded_device_type, bounded_text
 from projections.postgres_store import Connection
 
-SECONDS_PER_HOUR = 3_600
 KINDS = 4
 REQUESTS, IMPS, BIDS, WINS = range(KINDS)
+HOURS_PER_DAY = 24
+EPOCH_DAY = EPOCH.toordinal()
 
+Key = tuple[int, str, str, str, str, int, str, str, str, str]
+"""A row's key: the hour, counted from the epoch, then `tables.DELIVERY_DIMENSIONS`."""
 
-class Key(NamedTuple):
-    """A row's key: the hour, counted from the epoch, then `tables.DELIVERY_DIMENSIONS`."""
-
-    hour: int
-    publisher_id: str
-    placement_id: str
-    site: str
-    country: str
-    device_type: int
-    bidder_id: str
-    campaign_id: str
-    ad_id: str
-    currency: str
-
-
-Carried = tuple[int, Inventory, str, str, str, str]
-"""What a key is made of: the hour, the inventory, then bidder, campaign, ad and currency."""
+Carried = tuple[int, int, Inventory, str, str, str, str]
+"""What events carry of it: day and hour, the inventory, then bidder, campaign, ad and currency."""
 
 
 class Met(NamedTuple):
@@ -93,11 +81,7 @@ class Delivery:
 
     def fold(self, events: Sequence[Event]) -> Rows:
         """Counts by key; engagements as they came."""
-        fold = _Fold()
-        for event in events:
-            if not event.test:  # type: ignore[attr-defined] # all that are taken have it
-                fold.take[type(event)](event)
-        return Rows(list(fold.keys), fold.counts, fold.engagements)
+        return _fold(events)
 
     async def prepare(self, connection: Connection, rows: Rows) -> None:
         await connection.execute(INCOMING)
@@ -114,81 +98,92 @@ class Delivery:
         await connection.execute("TRUNCATE delivery, delivery_engagements")
 
 
-class _Fold:
-    """Gathers a batch. Keys are numbered, so that an event costs one look-up by what it carries anyway."""
+def _fold(batch: Sequence[Event]) -> Rows:
+    by_type: dict[type[Event], list[Any]] = {each: [] for each in Delivery.events}
+    for event in batch:
+        by_type[type(event)].append(event)
+    requests = [each for each in by_type[events.BidRequested] if not each.test]
+    groups = _Groups()
+    groups.count(REQUESTS, [_offered(each, each.imps[0].inventory) for each in requests])
+    groups.count(IMPS, [_offered(each, imp.inventory) for each in requests for imp in each.imps])
+    groups.count(BIDS, [_bought(each) for each in by_type[events.BidPlaced] if not each.test])
+    groups.count(WINS, [_bought(each) for each in by_type[events.AuctionAwarded] if not each.test])
+    met: list[Met] = []
+    kinds: tuple[tuple[EngagementKind, type[Event]], ...] = (
+        ("impression", events.ImpressionRecorded),
+        ("click", events.ClickRecorded),
+    )
+    for kind, event_type in kinds:
+        for each in by_type[event_type]:
+            if not each.test and each.verdict != "test":
+                met.append(_met(len(met), groups.number(_engaged(each)), kind, each))
+    return Rows(list(groups.keys), groups.counts, met)
+
+
+def _offered(event: events.BidRequested, inventory: Inventory) -> Carried:
+    at = event.at
+    return at.toordinal(), at.hour, inventory, "", "", "", event.currency
+
+
+def _bought(event: events.BidPlaced | events.AuctionAwarded) -> Carried:
+    at = event.at
+    return at.toordinal(), at.hour, event.inventory, event.bidder_id, "", "", event.currency
+
+
+def _engaged(event: Engagement) -> Carried:
+    at = event.at
+    buyer = (event.bidder_id, event.campaign_id or "", event.ad_id or "", event.currency)
+    return (at.toordinal(), at.hour, event.inventory, *buyer)
+
+
+def _met(place: int, number: int, kind: EngagementKind, event: Engagement) -> Met:
+    return Met(
+        place,
+        number,
+        auction_day(event.auction_id),
+        event.auction_id,
+        event.id,
+        event.imp_id,
+        kind,
+        event.verdict == "valid",
+        event.clearing_price_micros,
+        event.revenue_micros,
+        event.fee_micros,
+    )
+
+
+class _Groups:
+    """Numbers the keys of a batch, and counts by what events carry: a key is made once per group, not per event."""
 
     def __init__(self) -> None:
         self.keys: dict[Key, int] = {}
         self.counts: list[list[int]] = []
-        self.engagements: list[Met] = []
-        self.take: dict[type[Event], Callable[[Any], None]] = {
-            events.BidRequested: self._request,
-            events.BidPlaced: self._bid,
-            events.AuctionAwarded: self._win,
-            events.ImpressionRecorded: partial(self._engagement, "impression"),
-            events.ClickRecorded: partial(self._engagement, "click"),
-        }
         self._numbers: dict[Carried, int] = {}
+        self._inventories: dict[Inventory, tuple[str, str, str, str, int]] = {}
 
-    def _request(self, event: events.BidRequested) -> None:
-        hour = _hour(event.at)
-        for place, imp in enumerate(event.imps):
-            count = self.counts[self._number((hour, imp.inventory, "", "", "", event.currency))]
-            count[IMPS] += 1
-            if place == 0:
-                count[REQUESTS] += 1
+    def count(self, kind: int, carried: Iterable[Carried]) -> None:
+        for group, count in Counter(carried).items():
+            self.counts[self.number(group)][kind] += count
 
-    def _bid(self, event: events.BidPlaced) -> None:
-        number = self._number((_hour(event.at), event.inventory, event.bidder_id, "", "", event.currency))
-        self.counts[number][BIDS] += 1
-
-    def _win(self, event: events.AuctionAwarded) -> None:
-        number = self._number((_hour(event.at), event.inventory, event.bidder_id, "", "", event.currency))
-        self.counts[number][WINS] += 1
-
-    def _engagement(self, kind: EngagementKind, event: Engagement) -> None:
-        if event.verdict == "test":
-            return
-        buyer = (event.bidder_id, event.campaign_id or "", event.ad_id or "", event.currency)
-        number = self._number((_hour(event.at), event.inventory, *buyer))
-        self.engagements.append(
-            Met(
-                len(self.engagements),
-                number,
-                auction_day(event.auction_id),
-                event.auction_id,
-                event.id,
-                event.imp_id,
-                kind,
-                event.verdict == "valid",
-                event.clearing_price_micros,
-                event.revenue_micros,
-                event.fee_micros,
-            )
-        )
-
-    def _number(self, carried: Carried) -> int:
-        number = self._numbers.get(carried)
+    def number(self, group: Carried) -> int:
+        number = self._numbers.get(group)
         if number is None:
             # Two different texts may be the same once they are bounded.
-            number = self.keys.setdefault(_key(*carried), len(self.keys))
+            number = self.keys.setdefault(self._key(group), len(self.keys))
             if number == len(self.counts):
                 self.counts.append([0] * KINDS)
-            self._numbers[carried] = number
+            self._numbers[group] = number
         return number
 
-
-def _key(hour: int, inventory: Inventory, *texts: str) -> Key:
-    return Key(
-        hour,
-        bounded_text(inventory.publisher_id),
-        bounded_text(inventory.placement_id),
-        bounded_text(inventory.site),
-        bounded_text(inventory.country),
-        bounded_device_type(inventory.device_type),
-        *map(bounded_text, texts),
-    )
-
-
-def _hour(at: datetime) -> int:
-    return int(at.timestamp()) // SECONDS_PER_HOUR
+    def _key(self, group: Carried) -> Key:
+        day, hour, inventory, bidder_id, campaign_id, ad_id, currency = group
+        known = self._inventories.get(inventory)
+        if known is None:
+            known = self._inventories[inventory] = (
+                bounded_text(inventory.publisher_id),
+                bounded_text(inventory.placement_id),
+                bounded_text(inventory.site),
+                bounded_text(inventory.country),
+                bounded_device_type(inventory.device_type),
+            )
+        return ((day - EPOCH_DAY) * HOURS_PER_DAY + hour, *known, bidder_id, campaign_id, ad_id, currency)

@@ -1,8 +1,8 @@
 """The engine: one projection's consumer, from records off the log to rows and offsets in its store.
 
-Each batch is decoded and folded, then applied with a compare-and-set on the offsets it starts from. Whatever goes
-wrong, the answer is the same: drop the batch, read the offsets again, seek there. That makes the effect
-exactly-once against a second worker, a lost reply to a commit, and this process's own death.
+Each batch is decoded and folded, while the one before is written, then applied with a compare-and-set on the offsets
+it starts from. Whatever goes wrong, the answer is the same: drop the batches, read the offsets again, seek there.
+That makes the effect exactly-once against a second worker, a lost reply to a commit, and this process's own death.
 
 A server that is away is waited for. An event that cannot be applied is found by bisecting its batch and parked in
 the same transaction that moves the offset past it, with all later events of its key behind it; while a rebuild
@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -22,6 +22,7 @@ from aiokafka.errors import IllegalStateError, KafkaError, OffsetOutOfRangeError
 
 from domain.codec import Decoder
 from domain.errors import CorruptEvent, Unavailable
+from domain.events import Event
 from projections.assignment import Assignment
 from projections.backoff import Backoff
 from projections.batch import Batch, DeadLetter, Move, Record
@@ -30,6 +31,8 @@ from projections.projection import Projection
 from projections.store import Checkpoint, EventRefused, FenceLost, Store
 
 BATCH_MAX_RECORDS = 10_000
+CHUNK_RECORDS = 500
+"""Decoded in one go; in between, the batch before it is written and the next one fetched."""
 POLL_MS = 500
 """How long a stop has to wait for an idle consumer."""
 PACE_S = 0.03
@@ -45,7 +48,9 @@ ATTEMPTS = 3
 SESSION_TIMEOUT_MS = 10_000
 HEARTBEAT_MS = 3_000
 MAX_POLL_INTERVAL_MS = 300_000
-FETCH_MAX_BYTES_PER_PARTITION = 1024 * 1024
+FETCH_MAX_BYTES = 2 * 1024 * 1024
+"""Of one answer of a broker, compressed: about one full batch, so that the next is on its way while one is decoded."""
+FETCH_MAX_BYTES_PER_PARTITION = 512 * 1024
 
 Rows = TypeVar("Rows")
 log = structlog.stdlib.get_logger(__name__)
@@ -53,6 +58,18 @@ log = structlog.stdlib.get_logger(__name__)
 
 class CannotApply(Exception):
     """The projection has no rows for these events."""
+
+
+class Prepared(NamedTuple, Generic[Rows]):
+    """A batch that is ready to be written, or the reason why it cannot be as a whole."""
+
+    batch: Batch
+    rows: Rows | None
+    waiting: Sequence[DeadLetter]
+    """Records that wait behind a dead letter of their key."""
+    error: CorruptEvent | CannotApply | None
+    parked_keys: int
+    """How many keys had a dead letter then: with another number, it has to be prepared again."""
 
 
 class Projector(Generic[Rows]):
@@ -81,11 +98,16 @@ class Projector(Generic[Rows]):
             heartbeat_interval_ms=HEARTBEAT_MS,
             max_poll_interval_ms=MAX_POLL_INTERVAL_MS,
             max_partition_fetch_bytes=FETCH_MAX_BYTES_PER_PARTITION,
+            fetch_max_bytes=FETCH_MAX_BYTES,
         )
         self._log = log.bind(projection=projection.name)
         self._positioned = -1
         """Version of the assignment whose partitions stand at their checkpoints; -1 for none."""
         self._checkpoints: dict[TopicPartition, Checkpoint] = {}
+        """What the store has."""
+        self._read: dict[TopicPartition, int] = {}
+        """How far the log was read: the batch that is being written ends there."""
+        self._writing: asyncio.Task[None] | None = None
         self._parked: set[tuple[TopicPartition, bytes]] = set()
         self._stopped_reason: str | None = None
         self._control_due = 0.0
@@ -118,10 +140,21 @@ class Projector(Generic[Rows]):
                     self._log.warning("waiting for a server", error=str(away))
                     self._positioned = -1
                     await backoff.wait(stop)
-            await self._report(at_once=True)
+            await self._finish()
         finally:
+            if self._writing is not None:
+                self._writing.cancel()
+                await asyncio.wait({self._writing})
             async with asyncio.timeout(CLOSE_S):
                 await self._consumer.stop()
+
+    async def _finish(self) -> None:
+        """Writes the last batch, if that is possible: if not, whoever comes next reads it again."""
+        try:
+            await self._written()
+            await self._report(at_once=True)
+        except (FenceLost, Unavailable) as error:
+            self._log.info("stopped before the last batch was written", reason=str(error))
 
     async def _step(self) -> None:
         """One batch, or one look at what else there is to do."""
@@ -136,7 +169,9 @@ class Projector(Generic[Rows]):
         started = time.monotonic()
         batch = await self._next_batch()
         if batch is not None and batch.moves:
-            await self._apply(batch)
+            prepared = await self._prepared(batch)
+            await self._written()
+            self._writing = asyncio.create_task(self._apply(prepared))
             await self._report()
         if batch is None or len(batch) < BATCH_MAX_RECORDS:
             await asyncio.sleep(max(0.0, started + PACE_S - time.monotonic()))
@@ -145,6 +180,7 @@ class Projector(Generic[Rows]):
 
     async def _take_position(self) -> None:
         """Sees to it that every partition of ours stands at its checkpoint, also after a reset by somebody else."""
+        await self._written()
         version = self._assignment.version
         ours = self._consumer.assignment()
         reason = (await self._store.state()).stopped_reason
@@ -161,6 +197,7 @@ class Projector(Generic[Rows]):
             for tp, checkpoint in checkpoints.items():
                 self._consumer.seek(tp, checkpoint.next_offset)
             self._checkpoints, self._positioned = checkpoints, version
+            self._read = {tp: checkpoint.next_offset for tp, checkpoint in checkpoints.items()}
         self._control_due = time.monotonic() + CONTROL_S
 
     async def _next_batch(self) -> Batch | None:
@@ -173,12 +210,15 @@ class Projector(Generic[Rows]):
             self._positioned = -1
             return None
         moves = {}
-        for tp, checkpoint in self._checkpoints.items():
+        for tp, read in self._read.items():
             # Not the last record's offset: the log has gaps, where transactions ended or records were compacted.
             position = await self._consumer.position(tp)
-            if position != checkpoint.next_offset:
-                moves[tp] = Move(checkpoint.next_offset, position)
-        return Batch(fetched, moves) if self._assignment.version == version else None
+            if position != read:
+                moves[tp] = Move(read, position)
+        if self._assignment.version != version:
+            return None
+        self._read |= {tp: move.next for tp, move in moves.items()}
+        return Batch(fetched, moves)
 
     async def _report(self, *, at_once: bool = False) -> None:
         """Tells Kafka how far we are, for lag tools only: nothing is lost if it does not hear."""
@@ -193,23 +233,43 @@ class Projector(Generic[Rows]):
 
     # -- batches ----------------------------------------------------------------------------------
 
-    async def _apply(self, batch: Batch) -> None:
-        """Applies or parks every record of the batch. Raises FenceLost or Unavailable with part of it done."""
-        free, blocked = self._held_back(batch)
+    async def _prepared(self, batch: Batch) -> Prepared[Rows]:
+        """Decodes and folds; needs no server."""
+        free, waiting = self._held_back(batch)
         try:
-            rows = self._rows(free)
-            await self._store.apply(rows, batch.moves, blocked)
+            return Prepared(batch, await self._rows(free), waiting, None, len(self._parked))
+        except (CorruptEvent, CannotApply) as error:
+            return Prepared(batch, None, waiting, error, len(self._parked))
+
+    async def _written(self) -> None:
+        """Waits for the batch that is being written. Raises FenceLost or Unavailable if it was not."""
+        writing, self._writing = self._writing, None
+        if writing is not None:
+            await writing
+
+    async def _apply(self, prepared: Prepared[Rows]) -> None:
+        """Applies or parks every record of the batch. Raises FenceLost or Unavailable with part of it done."""
+        if prepared.parked_keys != len(self._parked):
+            prepared = await self._prepared(prepared.batch)
+        batch = prepared.batch
+        try:
+            if prepared.error is not None:
+                raise prepared.error
+            await self._store.apply(prepared.rows, batch.moves, prepared.waiting)
         except (CorruptEvent, CannotApply, EventRefused) as error:
             if len(batch) > 1:
                 for half in batch.halves():
-                    await self._apply(half)
+                    await self._apply(await self._prepared(half))
             else:
                 await self._retry_or_park(batch, error)
         else:
             self._advance(batch)
 
-    def _rows(self, records: Sequence[Record]) -> Rows | None:
-        events = decoded(self._decoder, records)
+    async def _rows(self, records: Sequence[Record]) -> Rows | None:
+        events: list[Event] = []
+        for start in range(0, len(records), CHUNK_RECORDS):
+            events += decoded(self._decoder, records[start : start + CHUNK_RECORDS])
+            await asyncio.sleep(0)
         if not events:
             return None
         try:
@@ -236,7 +296,7 @@ class Projector(Generic[Rows]):
         for _ in range(ATTEMPTS - 1 if isinstance(error, EventRefused) else 0):
             await asyncio.sleep(PACE_S)
             try:
-                await self._store.apply(self._rows([record]), batch.moves)
+                await self._store.apply(await self._rows([record]), batch.moves)
             except EventRefused as again:
                 error = again
             else:
