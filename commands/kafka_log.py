@@ -216,8 +216,16 @@ class KafkaLog:
     def _spawn(self, coroutine: Coroutine[None, None, None]) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(coroutine)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._ended)
         return task
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (defect := task.exception()):
+            # Part of the log stands still: better to refuse all than to lose some.
+            self._closed = True
+            self._fault = f"It stopped by a defect: {defect!r}"
+            asyncio.get_running_loop().call_exception_handler({"message": self._fault, "exception": defect})
 
     # -- the way of an append ----------------------------------------------------------------------
 
