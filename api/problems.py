@@ -57,8 +57,8 @@ KINDS = {
         Kind("unsupported-media-type", 415, "The body's type or encoding is not supported", "Send JSON."),
         Kind("too-many-requests", 429, "Too many requests", "Wait as long as `Retry-After` says."),
         Kind("internal-error", 500, "Gavel made a mistake", "It is in the log of the process that answered."),
-        Kind("unavailable", 503, "A server that is needed is away", "Nothing was changed; `Retry-After` says when."),
-        Kind("overloaded", 503, "Too much work is in flight", "Nothing was changed; `Retry-After` says when."),
+        Kind("unavailable", 503, "A server that is needed is away", "`detail` says which; try again as told."),
+        Kind("overloaded", 503, "Too much work is in flight", "Nothing was changed; try again as told."),
         Kind("not-yet", 503, "The read model has not come that far", "It did not reach `Gavel-Token` in time."),
     )
 }

@@ -60,6 +60,8 @@ async def settings(kafka_url: str, redis_url: str, api_database: str, data_folde
 async def empty_api(settings: Settings) -> AsyncIterator[RunningApi]:
     """The API, and the projections that feed its queries."""
     async with running_projections(settings), running_api(settings) as api:
+        # Brokers take their time over the first write to new topics.
+        await until(lambda: _is_logged(api), seconds=30)
         yield api
 
 
@@ -120,6 +122,11 @@ async def register(api: RunningApi, terms: dict[str, Any]) -> tuple[dict[str, An
     async with api.http.post("/v1/bidders", json=terms, headers=api.authorized) as response:
         assert response.status == 201, await response.text()
         return msgspec.json.decode(await response.read()), response.headers["Gavel-Token"]
+
+
+async def _is_logged(api: RunningApi) -> bool:
+    async with api.http.post("/openrtb2/auction", json=bid_request(test=1)) as response:
+        return response.status < 500
 
 
 async def _both_bid(api: RunningApi) -> bool:

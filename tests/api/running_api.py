@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from granian.server.embed import Server
 from api.app import create_app
 from api.services import ApiServices
 from gavel.embedded.ports import choose_port
-from gavel.settings import Settings
+from gavel.settings import Settings, environment_of
 from gavel.wiring import ApiProcess, read_side
 from projections.registry import RUNNABLE
 from projections.run import run_projectors
@@ -74,6 +75,25 @@ async def running_api(settings: Settings) -> AsyncIterator[RunningApi]:
     finally:
         server.stop()
         await serving
+
+
+@asynccontextmanager
+async def api_process(settings: Settings) -> AsyncIterator[asyncio.subprocess.Process]:
+    """`gavel api` as a process of its own, answering; in the end it is asked to stop, if nobody has."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "gavel", "api", env=environment_of(settings), stderr=asyncio.subprocess.PIPE
+    )
+    try:
+        async with aiohttp.ClientSession(f"http://127.0.0.1:{settings.port}") as http:
+            await until(lambda: _answers(http), seconds=START_SECONDS)
+        yield process
+    finally:
+        if process.returncode is None:
+            process.terminate()
+        assert process.stderr is not None
+        log = await process.stderr.read()
+        await process.wait()
+    assert b"Traceback" not in log, log.decode()
 
 
 @asynccontextmanager

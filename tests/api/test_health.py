@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Any
 
+import aiohttp
 import msgspec
 import pytest
 
 from gavel.settings import Settings
 from tests.api.conftest import Auction, bid_request
-from tests.api.running_api import RunningApi, free_port, running_api
+from tests.api.running_api import RunningApi, api_process, free_port, running_api
 from tests.api.test_engagements import BROWSER, assert_is_pixel
 
 SERVERS = ("kafka", "redis", "postgres")
@@ -132,3 +133,18 @@ async def test_metrics_are_in_prometheus_format(api: RunningApi) -> None:
     assert samples["gavel_auction_seconds_count"] >= samples['gavel_auctions_total{result="awarded"}']
     assert samples["gavel_log_healthy"] == 1
     assert samples["gavel_spool_pending_bytes"] == 0
+
+
+async def test_any_worker_answers_for_all(settings: Settings) -> None:
+    """With several workers behind one port, a scrape counts what all of them did, whichever answers it."""
+    own = msgspec.structs.replace(settings, port=free_port(), workers=2, data=settings.data / "workers")
+    base_url = f"http://127.0.0.1:{own.port}"
+    async with api_process(own):
+        for _ in range(30):
+            # A connection of its own each, because a connection stays with its worker.
+            async with aiohttp.ClientSession(base_url) as http, http.get("/impression?t=nonsense"):
+                pass
+        for _ in range(6):
+            async with aiohttp.ClientSession(base_url) as http, http.get("/metrics") as response:
+                lines = (await response.text()).splitlines()
+            assert 'gavel_engagements_total{kind="impression",verdict="forged"} 30.0' in lines

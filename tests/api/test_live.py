@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import signal
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -15,8 +12,8 @@ import pytest
 from redis.asyncio import Redis
 
 from api.live import stream
-from gavel.settings import Settings, environment_of
-from tests.api.running_api import RunningApi, free_port, until
+from gavel.settings import Settings
+from tests.api.running_api import RunningApi, api_process, free_port, until
 
 SECONDS = 10.0
 STOP_SECONDS = 8.0
@@ -108,25 +105,14 @@ async def test_too_many_browsers(api: RunningApi, monkeypatch: pytest.MonkeyPatc
 async def test_a_watched_process_stops_in_time(settings: Settings) -> None:
     """An open stream does not hold up the end: the process stops in good order, not by being killed."""
     own = msgspec.structs.replace(settings, port=free_port(), data=settings.data / "stopping")
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "gavel", "api", env=environment_of(own), stderr=asyncio.subprocess.PIPE
-    )
-    assert process.stderr is not None
-    reading = asyncio.create_task(process.stderr.read())
-    async with aiohttp.ClientSession(f"http://127.0.0.1:{own.port}") as http:
-        await until(lambda: _is_alive(http), seconds=30)
-        async with http.get("/v1/live", headers={"Authorization": f"Bearer {own.admin_key}"}) as response:
-            await response.content.readline()
-            os.kill(process.pid, signal.SIGTERM)
-            async with asyncio.timeout(STOP_SECONDS):
-                await response.content.read()
-                assert await process.wait() == 0
-    assert b"Traceback" not in (log := await reading), log.decode()
-
-
-async def _is_alive(http: aiohttp.ClientSession) -> bool:
-    try:
-        async with http.get("/livez") as response:
-            return response.status == 200
-    except aiohttp.ClientConnectionError:
-        return False
+    headers = {"Authorization": f"Bearer {own.admin_key}"}
+    async with (
+        api_process(own) as process,
+        aiohttp.ClientSession(f"http://127.0.0.1:{own.port}", headers=headers) as http,
+        http.get("/v1/live") as response,
+        asyncio.timeout(STOP_SECONDS),
+    ):
+        await response.content.readline()
+        process.terminate()
+        await response.content.read()
+        assert await process.wait() == 0
