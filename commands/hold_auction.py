@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 
 from commands.auction_debug import debug_ext
 from commands.fan_out import Asked, FanOut, skipped
-from commands.ports import BidderClient, Catalogue, Clock, EventLog, Ids, Ranked, Ranking, RegisteredBidder
+from commands.ports import BidderClient, Catalogue, Clock, Ids, Ranked, Ranking, RefusingLog, RegisteredBidder
 from commands.quota import Quota
 from commands.robots import is_known_robot
 from domain.answer import AddressBook, Sold, answer, no_bid_answer
@@ -46,7 +46,7 @@ class HoldAuction:
     def __init__(
         self,
         *,
-        log: EventLog,
+        log: RefusingLog,
         names: Names,
         ranking: Ranking,
         catalogue: Catalogue,
@@ -92,6 +92,7 @@ class HoldAuction:
     async def _hold(self, parsed: ParsedRequest, received_at: float) -> AuctionResult:
         sale = on_sale(parsed.request)
         auction_id = self._ids()
+        self._log.check(self._topic, auction_id)
         story = AuctionStory(auction_id, test=sale.is_test, new_id=self._ids)
         tmax_ms = _bounded(sale.request.tmax)
         story.requested(sale, request_for_log(parsed, self._pseudonym_key), at=self._clock.now(), tmax_ms=tmax_ms)

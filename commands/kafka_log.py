@@ -96,6 +96,10 @@ class KafkaLog:
         connecting = self._spawn(self._connect())
         await asyncio.wait({connecting}, timeout=START_MAX_SECONDS)
 
+    def check(self, topic: str, key: str) -> None:
+        """Raises LogUnavailable if an append would be refused at once: nobody need work for it first."""
+        self._partition_for(topic, key.encode())
+
     async def append(self, topic: str, key: str, events: Sequence[Event]) -> Position:
         """Writes events of one key, in order, in one batch where they fit into one; the position of the last one.
 

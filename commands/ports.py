@@ -34,6 +34,14 @@ class EventLog(Protocol):
         ...
 
 
+class RefusingLog(EventLog, Protocol):
+    """A log that can tell beforehand that it would not take an event."""
+
+    def check(self, topic: str, key: str) -> None:
+        """Raises LogUnavailable if an append for this key would be refused at once."""
+        ...
+
+
 class AppendUndecided(LogUnavailable):
     """The log did not acknowledge in time; the events may still be written."""
 

@@ -10,7 +10,7 @@ from redis.asyncio import Redis
 from commands.bidder_client import KeepAliveBidderClient
 from commands.catalogue_view import CatalogueView
 from commands.hold_auction import AuctionResult, HoldAuction
-from commands.ports import EventLog
+from commands.ports import RefusingLog
 from commands.quota import Quota
 from commands.ranking import RedisRanking
 from commands.redis_pipeline import RedisPipeline
@@ -30,7 +30,7 @@ TOKEN_KEY = TokenKey.of(b"k" * 32)
 class Exchange:
     """One exchange around the bidders of a scenario."""
 
-    def __init__(self, log: EventLog, topics: Names, redis: Redis, *, hot_redis: Redis | None = None) -> None:
+    def __init__(self, log: RefusingLog, topics: Names, redis: Redis, *, hot_redis: Redis | None = None) -> None:
         """The catalogue comes from `redis`; ranking and quotas use `hot_redis`, where that is another one."""
         self.names = Names(f"t{fresh_id()[-12:]}")
         self._redis = redis

@@ -121,12 +121,13 @@ async def test_redis_away_ranks_in_the_process(log: KafkaLog, names: Names, redi
 
 
 async def test_what_cannot_be_logged_is_not_answered(names: Names, redis: Redis) -> None:
-    """With Kafka away there is no answer, however well the auction went."""
+    """With Kafka away there is no answer, and no bidder is asked for nothing."""
     away = KafkaLog(f"127.0.0.1:{await closed_port()}", names.topics)
     exchange = Exchange(away, names, redis)
-    async with exchange_with(exchange, alfa={"json": BID}):
+    async with exchange_with(exchange, alfa={"json": BID}) as bidders:
         with pytest.raises(LogUnavailable):
             await exchange.hold(BODY)
+    assert bidders["alfa"].requests == []
 
 
 async def test_past_the_bound_auctions_are_refused_at_once(
