@@ -45,8 +45,9 @@ CLOSE_S = 10.0
 ATTEMPTS = 3
 """For a single event that its store refuses: it may have met a passing conflict."""
 
-SESSION_TIMEOUT_MS = 10_000
-HEARTBEAT_MS = 3_000
+SESSION_TIMEOUT_MS = 6_000
+"""How long the partitions of a killed worker wait for another one; the least that brokers allow by default."""
+HEARTBEAT_MS = 2_000
 MAX_POLL_INTERVAL_MS = 300_000
 FETCH_MAX_BYTES = 2 * 1024 * 1024
 """Of one answer of a broker, compressed: about one full batch, so that the next is on its way while one is decoded."""
@@ -144,7 +145,7 @@ class Projector(Generic[Rows]):
         finally:
             if self._writing is not None:
                 self._writing.cancel()
-                await asyncio.wait({self._writing})
+                await asyncio.gather(self._writing, return_exceptions=True)
             async with asyncio.timeout(CLOSE_S):
                 await self._consumer.stop()
 
