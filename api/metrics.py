@@ -6,11 +6,13 @@ answers for all.
 
 from __future__ import annotations
 
+import os
 from collections import Counter as Counted
 from collections.abc import Iterable
+from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
-from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
 AUCTION_SECONDS = (0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0, 2.5, 5.0)
 AUCTION_RESULTS = ("awarded", "no_bid", "invalid", "unavailable", "overloaded", "failed")
@@ -79,6 +81,19 @@ class Metrics:
         """All processes' figures in Prometheus' text format 0.0.4."""
         if self._multiprocess_dir is None:
             return generate_latest(self._registry)
+        _forget_the_dead(Path(self._multiprocess_dir))
         registry = CollectorRegistry()
         MultiProcessCollector(registry, path=self._multiprocess_dir)  # type: ignore[no-untyped-call] # untyped library
         return generate_latest(registry)
+
+
+def _forget_the_dead(folder: Path) -> None:
+    """What a process says of its present state ends with it; what it has counted stays."""
+    for file in folder.glob("gauge_live*.db"):
+        pid = int(file.stem.rpartition("_")[2])
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            mark_process_dead(pid, str(folder))  # type: ignore[no-untyped-call] # untyped library
+        except PermissionError:
+            continue

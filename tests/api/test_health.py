@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -148,3 +152,18 @@ async def test_any_worker_answers_for_all(settings: Settings) -> None:
             async with aiohttp.ClientSession(base_url) as http, http.get("/metrics") as response:
                 lines = (await response.text()).splitlines()
             assert 'gavel_engagements_total{kind="impression",verdict="forged"} 30.0' in lines
+
+
+def test_a_dead_worker_does_not_speak_of_the_present(tmp_path: Path) -> None:
+    """What it counted stays; that the log was away for it does not."""
+    tell = "from api.metrics import Metrics; import sys; metrics = Metrics(sys.argv[1]); "
+    dead = tell + "metrics.engagement('click', 'valid'); metrics.log_health(healthy=False, spool_pending_bytes=7)"
+    alive = tell + "metrics.log_health(healthy=True, spool_pending_bytes=0); print(metrics.exposition().decode())"
+    environment = {**os.environ, "PROMETHEUS_MULTIPROC_DIR": str(tmp_path)}
+    for code in (dead, alive):
+        told = subprocess.run(
+            [sys.executable, "-c", code, str(tmp_path)], env=environment, capture_output=True, text=True, check=True
+        ).stdout
+    assert 'gavel_engagements_total{kind="click",verdict="valid"} 1.0' in told
+    assert "gavel_log_healthy 1.0" in told
+    assert "gavel_spool_pending_bytes 0.0" in told
