@@ -11,7 +11,7 @@ from aiokafka.helpers import create_ssl_context
 from domain.kafka_url import KafkaUrl
 from domain.limits import LOG_BATCH_MAX_BYTES
 
-REQUEST_TIMEOUT_MS = 10_000
+REQUEST_TIMEOUT_MS = 5_000
 """After this a broker that does not answer is taken for dead, and the batch is sent to the partition's new leader."""
 CLOSE_MAX_SECONDS = 1.0
 CANCEL_STEP_SECONDS = 0.05
