@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
@@ -76,8 +77,11 @@ class Child:
         return code
 
     def signal(self, number: int) -> None:
+        """Does nothing if it has ended."""
         if self.exit_code is None:
-            self._process.send_signal(number)
+            # Not `send_signal`: that one looks first whether it has ended, and takes the exit code away from `wait`.
+            with suppress(ProcessLookupError):
+                os.kill(self.pid, number)
 
     async def stop(self) -> None:
         """Asks it to end, and kills it if it does not within its time."""
