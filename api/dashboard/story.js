@@ -53,6 +53,7 @@ function facts(story) {
     fact("Result", badge(story.status, story.status === "awarded" ? "good" : ""), story.test ? badge("test", "warn") : null),
     fact("Asked at", moment(story.at)),
     fact("For", where),
+    fact("Rules", story.request.at === 1 ? "first price" : "second price"),
     fact("Auction", h("code", {}, story.id)),
   );
 }
