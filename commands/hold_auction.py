@@ -10,7 +10,7 @@ from commands.auction_debug import debug_ext
 from commands.fan_out import Asked, FanOut, skipped
 from commands.ports import BidderClient, Catalogue, Clock, Ids, Ranked, Ranking, RefusingLog, RegisteredBidder
 from commands.quota import Quota
-from commands.robots import is_known_robot
+from commands.robots import compile_list, is_known_robot
 from domain.answer import AddressBook, Sold, answer, no_bid_answer
 from domain.auction import Candidate
 from domain.auction_events import AuctionStory
@@ -71,6 +71,7 @@ class HoldAuction:
         self._pseudonym_key = pseudonym_key
         self._publisher_share_bps = publisher_share_bps
         self._in_flight = 0
+        compile_list()
 
     def __repr__(self) -> str:
         return f"HoldAuction(in_flight={self._in_flight})"

@@ -113,9 +113,12 @@ def _judge_all(answer: ParsedResponse, sale: Sale) -> dict[str, list[_Judged]]:
 
 
 def _outcome(judged: list[_Judged], bidid: str | None, currency: str) -> Outcome:
-    best = judged[0] if len(judged) == 1 else max(judged, key=lambda each: each.standing)
+    best = judged[0]
+    others: tuple[OtherBid, ...] = ()
+    if len(judged) > 1:
+        best = max(judged, key=lambda each: each.standing)
+        others = _others((each for each in judged if each is not best), best)
     verdict = best.verdict
-    others = _others((each for each in judged if each is not best), best)
     if isinstance(verdict, Refusal):
         return Missed("refused", verdict.code, verdict.reason, best.bid, best.bid_id or None, currency, others)
     assert best.bid is not None, "only a bid that could be read is admitted"
