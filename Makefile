@@ -8,7 +8,7 @@ FROM_LOCK := install --require-hashes --only-binary :all:
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types bench clean
+.PHONY: help demo test lint types bench lock clean
 
 help: ## List what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -29,6 +29,13 @@ types: .venv/dev.stamp ## Check types
 
 bench: .venv/dev.stamp ## Measure against peers and limits
 	@$(BIN)/python -m bench $(ARGS)
+
+COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+	--no-emit-index-url --no-emit-find-links
+lock: ## Resolve the requirements anew; needs uv
+	@$(COMPILE) pyproject.toml --output-file requirements/run.lock
+	@$(COMPILE) pyproject.toml --group dev --output-file requirements/dev.lock
+	@printf 'editables\nhatchling\n' | $(COMPILE) - --output-file requirements/build.lock
 
 clean: ## Remove the environment and what tools have left; data stay
 	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
