@@ -7,8 +7,8 @@ import socket
 from ipaddress import ip_address
 from typing import NamedTuple
 
-from commands.address_guard import refusal
 from commands.ports import BidderUnreachable
+from domain.address_guard import refusal
 from domain.limits import HOST_FOUND_SECONDS, HOST_NOT_FOUND_SECONDS, HOSTS_CACHED_MAX
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from ipaddress import IPv4Address, IPv6Address, ip_address
 from urllib.parse import SplitResult, urlsplit
+
+from domain.address_guard import refusal
 
 ENDPOINT_MAX_CHARS = 2_048
 _BLANK_OR_CONTROL = re.compile(r"[\x00-\x20\x7f\\]")
@@ -14,7 +15,7 @@ _NUMERIC_LABEL = re.compile(r"(^|\.)(0x[0-9a-f]*|[0-9]+)\.?$", re.IGNORECASE)
 def endpoint_fault(url: str, *, allow_private: bool) -> str | None:
     """What speaks against calling this URL, as far as its text tells; None if nothing does.
 
-    A name is resolved only when it is called, so the caller checks the address it gets with `address_fault`.
+    A name is resolved only when it is called, so the client checks the address that it gets.
     """
     parts, fault = _split(url)
     if parts is None:
@@ -27,25 +28,11 @@ def endpoint_fault(url: str, *, allow_private: bool) -> str | None:
     if host == "localhost" or host.endswith(".localhost"):
         host = "127.0.0.1"
     try:
-        address = ip_address(host)
+        why = refusal(host, allow_private=allow_private)
     except ValueError:
         # '127.1' and '0x7f000001' are addresses to a resolver.
         return "has a host that is neither a name nor an address" if _NUMERIC_LABEL.search(host) else None
-    return address_fault(address, allow_private=allow_private)
-
-
-def address_fault(address: IPv4Address | IPv6Address, *, allow_private: bool) -> str | None:
-    """What speaks against connecting to this address; None if nothing does.
-
-    Link-local addresses are never allowed: clouds serve their machines' credentials there.
-    """
-    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
-        address = address.ipv4_mapped
-    if address.is_link_local or address.is_multicast or address.is_unspecified:
-        return f"leads to {address}, which is never allowed"
-    if allow_private or address.is_global:
-        return None
-    return f"leads to {address}, a private address; GAVEL_ALLOW_PRIVATE_ENDPOINTS opens those"
+    return None if why is None else f"leads to an address that is not allowed: {why}"
 
 
 def is_landing_page_of(url: str, domains: tuple[str, ...]) -> bool:

@@ -20,7 +20,7 @@ def test_good_endpoints(url: str) -> None:
     "url",
     [
         "http://127.0.0.1:9000/", "http://localhost/", "http://a.localhost/", "http://10.1.2.3/", "http://192.168.1.1/",
-        "http://[::1]/", "http://[fd00::1]/", "http://[::ffff:127.0.0.1]/",
+        "http://[::1]/", "http://[fd00::1]/", "http://[::ffff:127.0.0.1]/", "http://0.0.0.0/", "http://224.0.0.1/",
     ],
 )  # fmt: skip
 def test_private_endpoints_are_opened_by_a_setting(url: str) -> None:
@@ -37,7 +37,7 @@ def test_private_endpoints_are_opened_by_a_setting(url: str) -> None:
         "http://dsp.example:99999/", "http://dsp.example:0/", "http://dsp.example:x/", "http://dsp example/",
         "http://dsp.example/\r\nX: y", "http://dsp.example\\@evil.example/", "http://[::1/", "http://127.1/",
         "http://2130706433/", "http://0x7f000001/", "http://0177.0.0.1/", "http://169.254.169.254/latest/meta-data",
-        "http://[fe80::1]/", "http://[::ffff:169.254.169.254]/", "http://0.0.0.0/", "http://224.0.0.1/",
+        "http://[fe80::1]/", "http://[::ffff:169.254.169.254]/",
         "http://dsp.example/" + "x" * 3_000,
     ],
 )  # fmt: skip

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from commands.address_guard import refusal
+from domain.address_guard import refusal
 
 
 @pytest.mark.parametrize(
