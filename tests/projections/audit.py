@@ -73,10 +73,11 @@ async def delivery_in(read_side: ReadSide) -> dict[tuple[Any, ...], Counter[str]
 
 
 async def check(read_side: ReadSide) -> None:
-    """Both read models hold exactly what was logged."""
+    """Both read models hold exactly what was logged, and nothing was parked."""
     events = await logged(read_side)
     assert await delivery_in(read_side) == delivery_of(events)
     await check_auction_log(read_side, events)
+    assert await read_side.fetch("SELECT * FROM dead_letters") == []
 
 
 async def check_auction_log(read_side: ReadSide, events: Iterable[dict[str, Any]]) -> None:

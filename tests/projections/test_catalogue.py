@@ -6,12 +6,17 @@ import asyncio
 
 import msgspec
 import pytest
+from aiokafka import TopicPartition
 from redis.asyncio import Redis
 
 from domain import catalogue, events
 from domain.events import CatalogueEvent
+from projections.batch import Move
 from projections.queries.entities import bidder, list_bidders
 from projections.rebuild import rebuild
+from projections.registry import registered
+from projections.servers import Servers
+from projections.store import FenceLost
 from tests.projections.conftest import ReadSide, eventually
 from tests.projections.traffic import START, Traffic
 
@@ -110,6 +115,20 @@ async def forget(redis: Redis, read_side: ReadSide, lost: str) -> None:
         await redis.flushall()
     else:
         await redis.delete(names.catalogue_entities if lost == "entities" else names.catalogue_offsets)
+
+
+async def test_a_writer_whose_offset_was_moved_changes_nothing(read_side: ReadSide) -> None:
+    """The script refuses a batch that starts from an offset that is no longer the present one."""
+    registration = registered("catalogue_cache")
+    async with Servers(read_side.addresses, client_id="test") as servers:
+        projection, store = registration.opened(servers.names, servers.pool, servers.redis)
+        partition = TopicPartition(read_side.names.catalogue, 0)
+        await store.begin({partition: 0})
+        await store.apply(projection.fold([Traffic(1).bidder("b-1", "One")]), {partition: Move(0, 5)})
+        with pytest.raises(FenceLost):
+            await store.apply(projection.fold([Traffic(1).bidder("b-2", "Late")]), {partition: Move(0, 5)})
+        assert (await store.checkpoints())[partition].next_offset == 5
+    assert await cached(read_side) == {"bidder:b-1": (1, "active", "One")}
 
 
 async def test_rebuilding_the_cache(read_side: ReadSide) -> None:

@@ -11,6 +11,7 @@ import pytest
 from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
+from domain import events
 from projections.batch import Move
 from projections.delivery import Delivery
 from projections.engine import Projector
@@ -127,11 +128,39 @@ async def test_the_same_events_logged_twice(read_side: ReadSide) -> None:
         for _ in range(2):
             await read_side.log.append(bids)
             await read_side.caught_up("delivery")
-    events = await audit.logged(read_side)
+    logged = await audit.logged(read_side)
     assert (await read_side.fetch("SELECT count(*) FROM delivery_engagements"))[0][0] == len(
-        {event["id"] for event in events if "verdict" in event}
+        {event["id"] for event in logged if "verdict" in event}
     )
-    assert await audit.delivery_in(read_side) == audit.delivery_of(events)
+    assert await audit.delivery_in(read_side) == audit.delivery_of(logged)
+    assert await read_side.fetch("SELECT FROM dead_letters") == []
+
+
+async def test_engagements_are_judged_over_batches(read_side: ReadSide) -> None:
+    """Of valid hits on the same ad the first counts net, the others gross; hits that are not valid do not bar it."""
+    traffic = Traffic(6)
+    award = next(
+        each for each in iter(lambda: traffic.auction(test=False)[-1], None) if isinstance(each, events.AuctionAwarded)
+    )
+    impression, click = events.ImpressionRecorded, events.ClickRecorded
+    batches = [
+        [traffic.engagement(impression, award, "duplicate")],
+        [traffic.engagement(impression, award, "valid"), traffic.engagement(impression, award, "valid")],
+        [traffic.engagement(impression, award, "valid"), traffic.engagement(click, award, "valid")],
+        [traffic.engagement(click, award, "bot"), traffic.engagement(click, award, "valid")],
+    ]
+    async with read_side.running("delivery"):
+        for batch in batches:
+            await read_side.log.append(batch)
+            await read_side.caught_up("delivery")
+    ((*counts, spend),) = await read_side.fetch(
+        "SELECT sum(impressions_gross), sum(impressions), sum(clicks_gross), sum(clicks), sum(spend_nanos) "
+        "FROM delivery"
+    )
+    assert counts == [4, 1, 3, 1]
+    assert spend == award.clearing_price_micros
+    assert await read_side.fetch("SELECT FROM dead_letters") == []
+    assert await audit.delivery_in(read_side) == audit.delivery_of(await audit.logged(read_side))
 
 
 async def test_a_graceful_stop_loses_nothing(read_side: ReadSide) -> None:
