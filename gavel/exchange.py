@@ -88,6 +88,7 @@ class Exchange:
             await self._supervisor.start(projectors, api)
             self._say(f"Gavel is ready: http://{_authority(settings)}/")
             if self._demo:
+                self._say(f"The dashboard, signed in: http://{_authority(settings)}/#key={settings.admin_key}")
                 arguments = ("gavel.simulate.demo", "--data", str(settings.data))
                 await self._supervisor.start(GavelProcess("traffic", arguments, settings, write=self._log))
             await asyncio.Event().wait()

@@ -20,7 +20,10 @@ def configure_logging(level: str, *, process: str) -> None:
         structlog.processors.format_exc_info if not on_terminal else _as_is,
     ]
     renderer: structlog.typing.Processor = (
-        structlog.dev.ConsoleRenderer() if on_terminal else structlog.processors.JSONRenderer()
+        # No local variables: they may hold keys and people's data.
+        structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.RichTracebackFormatter(show_locals=False))
+        if on_terminal
+        else structlog.processors.JSONRenderer()
     )
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
