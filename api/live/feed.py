@@ -72,7 +72,8 @@ class LiveFeed:
         return Listener(self._listeners, self._last, closed=self._closed)
 
     async def _keep_subscribed(self) -> None:
-        while True:
+        # Not for ever, as Python 3.11's `wait_for`, inside the client, forgets a cancellation that meets its result.
+        while not self._closed:
             try:
                 await self._relay()
             except (RedisError, OSError) as error:
@@ -82,7 +83,7 @@ class LiveFeed:
     async def _relay(self) -> None:
         async with self._redis.pubsub() as subscription:
             await subscription.subscribe(self._channel)
-            while True:
+            while not self._closed:
                 message = await subscription.get_message(ignore_subscribe_messages=True, timeout=POLL_TIMEOUT_S)
                 if message is not None:
                     self._publish(message["data"])
