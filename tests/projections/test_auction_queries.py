@@ -92,6 +92,103 @@ class Auction:
         self.add(events.AuctionUnsold, imp_id=imp_id, reason=reason, inventory=self.inventory, held_ms=60.0)
 
 
+DEAR, CHEAP = {"bidder_id": "b-1", "bidder": "Dear"}, {"bidder_id": "b-2", "bidder": "Cheap"}
+IN_TIME = {"currency": "USD", "latency_ms": 10.5}
+IMPS = [
+    {
+        "id": "1",
+        "floor": "0.50",
+        "outcomes": [
+            DEAR
+            | IN_TIME
+            | {
+                "status": "won",
+                "code": 0,
+                "reason": "Won, and pays 1.25 USD.",
+                "price": "2.50",
+                "rank": 1,
+            },
+            CHEAP
+            | IN_TIME
+            | {
+                "status": "lost",
+                "code": 102,
+                "reason": "Lost to a higher bid: Dear bid 2.50 USD.",
+                "price": "1.24",
+                "rank": 2,
+            },
+            {
+                "bidder_id": "b-3",
+                "bidder": "b-3",
+                "status": "timeout",
+                "code": 101,
+                "reason": "It is timeout.",
+                "latency_ms": 250.0,
+            },
+            {
+                "bidder_id": "b-4",
+                "bidder": "b-4",
+                "status": "refused",
+                "code": 100,
+                "reason": "It is refused.",
+                "price": "0.10",
+                "currency": "USD",
+                "other_bids": [{"bid_id": "lower", "code": 100, "reason": "Below the floor.", "price": "0.05"}],
+            },
+        ],
+        "award": {
+            "bidder_id": "b-1",
+            "bid_id": "bid of b-1",
+            "price": "2.50",
+            "clearing_price": "1.25",
+            "currency": "USD",
+        },
+    },
+    {
+        "id": "2",
+        "floor": "0.50",
+        "outcomes": [
+            CHEAP
+            | IN_TIME
+            | {"status": "won", "code": 0, "reason": "Won, and pays 2.00 USD.", "price": "2.00", "rank": 1},
+            IN_TIME
+            | {
+                "bidder_id": "b-3",
+                "bidder": "b-3",
+                "status": "lost",
+                "code": 102,
+                "reason": "Lost to an earlier bid of the same price: Cheap bid 2.00 USD.",
+                "price": "2.00",
+                "rank": 2,
+            },
+            DEAR
+            | IN_TIME
+            | {
+                "status": "lost",
+                "code": 103,
+                "reason": "Lost to a bid for deal d-1: Cheap bid 2.00 USD.",
+                "price": "3.00",
+                "rank": 3,
+            },
+        ],
+        "award": {
+            "bidder_id": "b-2",
+            "bid_id": "bid of b-2",
+            "price": "2.00",
+            "clearing_price": "2.00",
+            "currency": "USD",
+            "deal_id": "d-1",
+        },
+    },
+    {
+        "id": "3",
+        "floor": "0.50",
+        "outcomes": [DEAR | {"status": "no_bid", "code": 2, "reason": "It is no_bid."}],
+    },
+]
+"""What the story of the next test says of its imps."""
+
+
 async def test_the_whole_story(read_side: ReadSide) -> None:
     """Every imp with every bidder's outcome, ranked bids first, in the public contract's words."""
     traffic = Traffic(1)
@@ -127,100 +224,7 @@ async def test_the_whole_story(read_side: ReadSide) -> None:
 
     story = await auction_story(read_side.db, auction.id)
     told = msgspec.json.decode(msgspec.json.encode(story))
-    dear, cheap = {"bidder_id": "b-1", "bidder": "Dear"}, {"bidder_id": "b-2", "bidder": "Cheap"}
-    in_time = {"currency": "USD", "latency_ms": 10.5}
-    assert told["imps"] == [
-        {
-            "id": "1",
-            "floor": "0.50",
-            "outcomes": [
-                dear
-                | in_time
-                | {
-                    "status": "won",
-                    "code": 0,
-                    "reason": "Won, and pays 1.25 USD.",
-                    "price": "2.50",
-                    "rank": 1,
-                },
-                cheap
-                | in_time
-                | {
-                    "status": "lost",
-                    "code": 102,
-                    "reason": "Lost to a higher bid: Dear bid 2.50 USD.",
-                    "price": "1.24",
-                    "rank": 2,
-                },
-                {
-                    "bidder_id": "b-3",
-                    "bidder": "b-3",
-                    "status": "timeout",
-                    "code": 101,
-                    "reason": "It is timeout.",
-                    "latency_ms": 250.0,
-                },
-                {
-                    "bidder_id": "b-4",
-                    "bidder": "b-4",
-                    "status": "refused",
-                    "code": 100,
-                    "reason": "It is refused.",
-                    "price": "0.10",
-                    "currency": "USD",
-                    "other_bids": [{"bid_id": "lower", "code": 100, "reason": "Below the floor.", "price": "0.05"}],
-                },
-            ],
-            "award": {
-                "bidder_id": "b-1",
-                "bid_id": "bid of b-1",
-                "price": "2.50",
-                "clearing_price": "1.25",
-                "currency": "USD",
-            },
-        },
-        {
-            "id": "2",
-            "floor": "0.50",
-            "outcomes": [
-                cheap
-                | in_time
-                | {"status": "won", "code": 0, "reason": "Won, and pays 2.00 USD.", "price": "2.00", "rank": 1},
-                in_time
-                | {
-                    "bidder_id": "b-3",
-                    "bidder": "b-3",
-                    "status": "lost",
-                    "code": 102,
-                    "reason": "Lost to an earlier bid of the same price: Cheap bid 2.00 USD.",
-                    "price": "2.00",
-                    "rank": 2,
-                },
-                dear
-                | in_time
-                | {
-                    "status": "lost",
-                    "code": 103,
-                    "reason": "Lost to a bid for deal d-1: Cheap bid 2.00 USD.",
-                    "price": "3.00",
-                    "rank": 3,
-                },
-            ],
-            "award": {
-                "bidder_id": "b-2",
-                "bid_id": "bid of b-2",
-                "price": "2.00",
-                "clearing_price": "2.00",
-                "currency": "USD",
-                "deal_id": "d-1",
-            },
-        },
-        {
-            "id": "3",
-            "floor": "0.50",
-            "outcomes": [dear | {"status": "no_bid", "code": 2, "reason": "It is no_bid."}],
-        },
-    ]
+    assert told["imps"] == IMPS
     assert (told["id"], told["status"], told["test"], told["at"]) == (
         auction.id,
         "awarded",
