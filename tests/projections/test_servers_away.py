@@ -1,0 +1,62 @@
+"""Servers that are away are waited for, never blamed on an event."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+
+import msgspec
+import pytest
+from structlog.testing import capture_logs
+
+from projections.run import run_projectors
+from tests.projections import audit
+from tests.projections.conftest import ReadSide, eventually
+from tests.projections.traffic import Traffic
+
+NOWHERE = "127.0.0.1:1"
+
+
+@pytest.mark.parametrize(
+    ("away", "complaint"),
+    [
+        ({"kafka_url": NOWHERE}, "the consumer broke and is replaced"),
+        ({"postgres_url": f"postgresql://gavel@{NOWHERE}/gavel"}, "waiting for a server"),
+        ({"redis_url": f"redis://{NOWHERE}/0"}, "waiting for a server"),
+    ],
+)
+async def test_a_server_that_is_not_there(read_side: ReadSide, away: dict[str, str], complaint: str) -> None:
+    """Projectors start without it, say what they wait for, and can be stopped while they do."""
+    await read_side.log.append_traffic(Traffic(1), 5)
+    stop = asyncio.Event()
+    with capture_logs() as logs:
+        running = asyncio.create_task(
+            run_projectors(
+                msgspec.structs.replace(read_side.addresses, **away), ["delivery", "catalogue_cache", "live"], stop
+            )
+        )
+        await eventually(said(logs, complaint))
+        stop.set()
+        async with asyncio.timeout(30):
+            await running
+    assert await read_side.fetch("SELECT FROM dead_letters") == []
+
+
+def said(logs: Sequence[Mapping[str, object]], complaint: str) -> Callable[[], Awaitable[bool]]:
+    async def is_there() -> bool:
+        return any(line["event"] == complaint for line in logs)
+
+    return is_there
+
+
+async def test_a_database_that_is_not_migrated_yet(read_side: ReadSide) -> None:
+    """Tables that are missing are a server's fault, too: once they are there, everything is counted."""
+    await read_side.log.append_traffic(Traffic(2), 20)
+    await read_side.fetch("ALTER TABLE delivery RENAME TO not_yet")
+    with capture_logs() as logs:
+        async with read_side.running("delivery"):
+            await eventually(said(logs, "waiting for a server"))
+            await read_side.fetch("ALTER TABLE not_yet RENAME TO delivery")
+            await read_side.caught_up("delivery")
+    assert await audit.delivery_in(read_side) == audit.delivery_of(await audit.logged(read_side))
+    assert await read_side.fetch("SELECT FROM dead_letters") == []
