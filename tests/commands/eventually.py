@@ -8,7 +8,7 @@ from collections.abc import Callable
 POLL_SECONDS = 0.005
 
 
-async def eventually(condition: Callable[[], object], *, seconds: float = 10.0) -> None:
+async def eventually(condition: Callable[[], object], *, seconds: float = 30.0) -> None:
     """Returns once the condition holds; raises TimeoutError when it does not in time."""
     async with asyncio.timeout(seconds):
         while True:

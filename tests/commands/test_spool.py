@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
 import sys
 from collections import Counter
@@ -14,7 +15,7 @@ import pytest
 from commands.kafka_log import KafkaLog
 from commands.ports import Position
 from commands.spool import SpooledLog
-from commands.spool_file import SpoolFile, encode_record
+from commands.spool_file import SpoolFile, _lock, encode_record
 from domain.errors import LogUnavailable, Overloaded
 from domain.names import Names
 from tests.commands.conftest import OwnBroker
@@ -93,12 +94,22 @@ async def test_what_one_process_spooled_another_drains(
     assert (spool.drained, spool.pending_bytes) == (600, 0)
 
 
-async def test_the_broker_goes_and_comes_back(own_broker: OwnBroker, own_names: Names, tmp_path: Path) -> None:
+@pytest.fixture
+async def shaky_log(own_broker: OwnBroker, own_names: Names) -> AsyncIterator[KafkaLog]:
+    """On the broker that may be suspended."""
+    log = KafkaLog(own_broker.url, [own_names.engagements])
+    await log.start()
+    await eventually(lambda: log.healthy)
+    yield log
+    await log.close()
+
+
+async def test_the_broker_goes_and_comes_back(
+    own_broker: OwnBroker, own_names: Names, shaky_log: KafkaLog, tmp_path: Path
+) -> None:
     """In a living process every accepted event is in the topic exactly once, whatever was undecided in between."""
     topic = own_names.engagements
-    log = KafkaLog(own_broker.url, [topic])
-    await log.start()
-    spool = SpooledLog(log, tmp_path)
+    spool = SpooledLog(shaky_log, tmp_path)
     await spool.start()
     accepted: list[str] = []
     positions: list[Position] = []
@@ -123,7 +134,6 @@ async def test_the_broker_goes_and_comes_back(own_broker: OwnBroker, own_names: 
     await asyncio.gather(*writers)
     await eventually(lambda: spool.pending_bytes == 0)
     await spool.close()
-    await log.close()
     assert {position.offset for position in positions} > {-1, 1}
     logged = Counter(record.event["id"] for record in await read_topic(own_broker.url, topic))
     assert logged == Counter(accepted)
@@ -154,7 +164,14 @@ async def test_a_killed_process_loses_nothing_it_accepted(
 
 
 @pytest.mark.parametrize(
-    "torn", [b"\x01", b"\xff\xff\xff\x7f1234rest", b"\x00" * 64, encode_record("t", "k", [b"x"])[:-1]]
+    "torn",
+    [
+        pytest.param(b"\x01", id="less than a head"),
+        pytest.param(b"\xff\xff\xff\x7f1234rest", id="longer than the file"),
+        pytest.param(b"\x00" * 64, id="zeros"),
+        pytest.param(encode_record("t", "k", [b"x"])[:-1], id="cut"),
+        pytest.param(encode_record("t", "k", [b"x"])[:-1] + b"\0", id="a wrong byte"),
+    ],
 )
 async def test_a_torn_tail_is_cut(log: KafkaLog, kafka_url: str, names: Names, tmp_path: Path, torn: bytes) -> None:
     """Half a record at the end of a file costs nothing but itself."""
@@ -239,3 +256,12 @@ def test_draining_goes_on_where_it_stopped(tmp_path: Path) -> None:
     assert again is not None
     assert again.read() == [third]
     again.delete()
+
+
+def test_a_file_that_was_drained_meanwhile_is_not_taken_over(tmp_path: Path) -> None:
+    """Opened before its owner deleted it and locked after, it belongs to nobody."""
+    file = SpoolFile.create(tmp_path)
+    descriptor = os.open(file.path, os.O_RDWR)
+    file.delete()
+    assert not _lock(descriptor)
+    os.close(descriptor)
