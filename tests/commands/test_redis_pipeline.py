@@ -71,7 +71,12 @@ async def test_a_redis_that_is_away_is_told_at_once() -> None:
 
 async def test_a_silent_redis_costs_no_more_than_the_timeout() -> None:
     """A server that accepts and never answers fails the calls after the client's timeout, and then at once."""
-    silent = await asyncio.start_server(lambda _r, _w: asyncio.sleep(3600), "127.0.0.1", 0)
+
+    async def read_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
+    silent = await asyncio.start_server(read_on, "127.0.0.1", 0)
     async with silent:
         port = silent.sockets[0].getsockname()[1]
         async with Redis(port=port, retry=Retry(NoBackoff(), 0)) as redis:
