@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import logging
+import math
 import sys
+from typing import Final
 
 import structlog
+
+REPEAT_AFTER_SECONDS: Final = 10.0
 
 
 def configure_logging(level: str, *, process: str) -> None:
@@ -33,8 +37,7 @@ def configure_logging(level: str, *, process: str) -> None:
         )
     )
     logging.basicConfig(handlers=[handler], level=minimum, force=True)
-    # aiokafka reports every lost connection of a broker that is away, several times a second.
-    logging.getLogger("aiokafka").setLevel(max(minimum, logging.ERROR))
+    handler.addFilter(Repetitions("aiokafka"))
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         wrapper_class=structlog.make_filtering_bound_logger(minimum),
@@ -42,6 +45,24 @@ def configure_logging(level: str, *, process: str) -> None:
         cache_logger_on_first_use=True,
     )
     structlog.contextvars.bind_contextvars(process=process)
+
+
+class Repetitions(logging.Filter):
+    """Passes each message of a library once in a while: aiokafka reports an absent broker many times a second."""
+
+    def __init__(self, library: str) -> None:
+        super().__init__()
+        self._library = library
+        self._passed_at: dict[str, float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if not record.name.startswith(self._library):
+            return True
+        template = str(record.msg)
+        is_due = record.created - self._passed_at.get(template, -math.inf) >= REPEAT_AFTER_SECONDS
+        if is_due:
+            self._passed_at[template] = record.created
+        return is_due
 
 
 def _as_is(
