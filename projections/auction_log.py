@@ -51,9 +51,9 @@ class AuctionLog:
     def __init__(self) -> None:
         self._partitions = DayPartitions(TABLES)
 
-    def fold(self, events: Sequence[Event]) -> Rows:
+    def fold(self, events: Sequence[Event], onto: Rows | None = None) -> Rows:
         """One row per event."""
-        return _fold(events)
+        return _add(events, Rows({}, set()) if onto is None else onto)
 
     async def prepare(self, connection: Connection, rows: Rows) -> None:
         await self._partitions.ensure(connection, rows.days)
@@ -82,15 +82,14 @@ async def _insert_unknown(connection: Connection, table: str, values: list[tuple
 # -- rows: the day, the auction's id, then what its function gives -----------------------------------
 
 
-def _fold(batch: Sequence[Event]) -> Rows:
-    by_table: dict[str, list[tuple[Any, ...]]] = {}
-    days = set()
+def _add(batch: Sequence[Event], rows: Rows) -> Rows:
+    by_table, days = rows.by_table, rows.days
     for event in batch:
         table, values_of = _ROWS[type(event)]
         day = auction_day(event.auction_id)  # type: ignore[attr-defined] # all that are taken have one
         days.add(day)
         by_table.setdefault(table, []).append((day, event.auction_id, *values_of(event)))  # type: ignore[attr-defined]
-    return Rows(by_table, days)
+    return rows
 
 
 def _request(event: events.BidRequested) -> tuple[Any, ...]:

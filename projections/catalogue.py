@@ -21,8 +21,8 @@ ON CONFLICT (id) DO UPDATE SET kind = excluded.kind, version = excluded.version,
     terms = excluded.terms, updated_at = excluded.updated_at
 """
 
-EventsById = Mapping[str, Sequence[CatalogueEvent]]
-"""Aggregate ids, sorted, and the events of each in order."""
+EventsById = dict[str, list[CatalogueEvent]]
+"""Aggregate ids and the events of each in order."""
 
 
 class Catalogue:
@@ -31,8 +31,8 @@ class Catalogue:
     name = "catalogue"
     events: tuple[type[Event], ...] = CATALOGUE_EVENTS
 
-    def fold(self, events: Sequence[Event]) -> EventsById:
-        return events_by_id(events)
+    def fold(self, events: Sequence[Event], onto: EventsById | None = None) -> EventsById:
+        return events_by_id(events, onto)
 
     async def prepare(self, connection: Connection, rows: EventsById) -> None:
         """Nothing: its table is there."""
@@ -52,19 +52,19 @@ class Catalogue:
         await connection.execute("TRUNCATE entities")
 
 
-def events_by_id(events: Sequence[Event]) -> EventsById:
+def events_by_id(events: Sequence[Event], onto: EventsById | None) -> EventsById:
     """The batch, aggregate by aggregate."""
-    found: dict[str, list[CatalogueEvent]] = {}
+    found: EventsById = {} if onto is None else onto
     for event in events:
         assert isinstance(event, CatalogueEvent), event
         found.setdefault(event.aggregate_id, []).append(event)
-    return dict(sorted(found.items()))
+    return found
 
 
 def last_changes(states: Mapping[str, Entity], batch: EventsById) -> list[tuple[Entity, CatalogueEvent]]:
-    """Each entity that the batch changes, as it ends up, with the last event that had an effect."""
+    """Each entity that the batch changes, as it ends up, with the last event that had an effect; sorted by id."""
     changes = []
-    for aggregate_id, events in batch.items():
+    for aggregate_id, events in sorted(batch.items()):
         state, effective = states.get(aggregate_id), None
         for event in events:
             after = evolve(state, event)

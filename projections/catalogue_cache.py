@@ -42,8 +42,8 @@ class CatalogueCache:
         self.keys = (names.catalogue_entities,)
         self._channel = names.catalogue_channel
 
-    def fold(self, events: Sequence[Event]) -> EventsById:
-        return events_by_id(events)
+    def fold(self, events: Sequence[Event], onto: EventsById | None = None) -> EventsById:
+        return events_by_id(events, onto)
 
     async def arguments(self, redis: Redis, rows: EventsById) -> Sequence[str | bytes]:
         changed = {

@@ -14,8 +14,6 @@ from collections.abc import Iterable, Sequence
 from datetime import date
 from typing import Any, NamedTuple
 
-import msgspec
-
 from domain import events
 from domain.events import Engagement, EngagementKind, Event, Inventory
 from projections.auction_day import EPOCH, auction_day
@@ -54,16 +52,6 @@ class Met(NamedTuple):
     fee: int
 
 
-class Rows(msgspec.Struct, frozen=True):
-    """What a batch adds to the table."""
-
-    keys: list[Key]
-    """All different; a key's number is its place in here. The statement sorts them."""
-    counts: list[list[int]]
-    """Requests, imps, bids and wins of each key."""
-    engagements: list[Met]
-
-
 class Delivery:
     """A `projection.Projection` in Postgres."""
 
@@ -79,17 +67,18 @@ class Delivery:
     def __init__(self) -> None:
         self._partitions = DayPartitions(["delivery_engagements"])
 
-    def fold(self, events: Sequence[Event]) -> Rows:
+    def fold(self, events: Sequence[Event], onto: Rows | None = None) -> Rows:
         """Counts by key; engagements as they came."""
-        return _fold(events)
+        rows = Rows() if onto is None else onto
+        rows.add(events)
+        return rows
 
     async def prepare(self, connection: Connection, rows: Rows) -> None:
         await connection.execute(INCOMING)
         await self._partitions.ensure(connection, {met.day for met in rows.engagements})
 
     async def write(self, connection: Connection, rows: Rows) -> None:
-        folded = [(number, *key, *rows.counts[number]) for number, key in enumerate(rows.keys)]
-        await connection.copy_records_to_table("delivery_folded", records=folded)
+        await connection.copy_records_to_table("delivery_folded", records=rows.folded())
         if rows.engagements:
             await connection.copy_records_to_table("delivery_met", records=rows.engagements)
         await connection.execute(COUNT_AND_JUDGE)
@@ -98,26 +87,66 @@ class Delivery:
         await connection.execute("TRUNCATE delivery, delivery_engagements")
 
 
-def _fold(batch: Sequence[Event]) -> Rows:
-    by_type: dict[type[Event], list[Any]] = {each: [] for each in Delivery.events}
-    for event in batch:
-        by_type[type(event)].append(event)
-    requests = [each for each in by_type[events.BidRequested] if not each.test]
-    groups = _Groups()
-    groups.count(REQUESTS, [_offered(each, each.imps[0].inventory) for each in requests])
-    groups.count(IMPS, [_offered(each, imp.inventory) for each in requests for imp in each.imps])
-    groups.count(BIDS, [_bought(each) for each in by_type[events.BidPlaced] if not each.test])
-    groups.count(WINS, [_bought(each) for each in by_type[events.AuctionAwarded] if not each.test])
-    met: list[Met] = []
-    kinds: tuple[tuple[EngagementKind, type[Event]], ...] = (
-        ("impression", events.ImpressionRecorded),
-        ("click", events.ClickRecorded),
-    )
-    for kind, event_type in kinds:
-        for each in by_type[event_type]:
+class Rows:
+    """What a batch adds: counts by key, and the engagements to be judged.
+
+    Keys are numbered, and made once per group of events that carry the same, not once per event.
+    """
+
+    def __init__(self) -> None:
+        self.engagements: list[Met] = []
+        self._keys: dict[Key, int] = {}
+        self._counts: list[list[int]] = []
+        self._numbers: dict[Carried, int] = {}
+        self._inventories: dict[Inventory, tuple[str, str, str, str, int]] = {}
+
+    def add(self, batch: Sequence[Event]) -> None:
+        by_type: dict[type[Event], list[Any]] = {each: [] for each in Delivery.events}
+        for event in batch:
+            by_type[type(event)].append(event)
+        requests = [each for each in by_type[events.BidRequested] if not each.test]
+        self._count(REQUESTS, [_offered(each, each.imps[0].inventory) for each in requests])
+        self._count(IMPS, [_offered(each, imp.inventory) for each in requests for imp in each.imps])
+        self._count(BIDS, [_bought(each) for each in by_type[events.BidPlaced] if not each.test])
+        self._count(WINS, [_bought(each) for each in by_type[events.AuctionAwarded] if not each.test])
+        self._meet("impression", by_type[events.ImpressionRecorded])
+        self._meet("click", by_type[events.ClickRecorded])
+
+    def folded(self) -> list[tuple[Any, ...]]:
+        """Rows for `delivery_folded`: number, key, counts."""
+        return [(number, *key, *self._counts[number]) for key, number in self._keys.items()]
+
+    def _count(self, kind: int, carried: Iterable[Carried]) -> None:
+        for group, count in Counter(carried).items():
+            self._counts[self._number(group)][kind] += count
+
+    def _meet(self, kind: EngagementKind, engagements: Iterable[Engagement]) -> None:
+        for each in engagements:
             if not each.test and each.verdict != "test":
-                met.append(_met(len(met), groups.number(_engaged(each)), kind, each))
-    return Rows(list(groups.keys), groups.counts, met)
+                self.engagements.append(_met(len(self.engagements), self._number(_engaged(each)), kind, each))
+
+    def _number(self, group: Carried) -> int:
+        number = self._numbers.get(group)
+        if number is None:
+            # Two different texts may be the same once they are bounded.
+            number = self._keys.setdefault(self._key(group), len(self._keys))
+            if number == len(self._counts):
+                self._counts.append([0] * KINDS)
+            self._numbers[group] = number
+        return number
+
+    def _key(self, group: Carried) -> Key:
+        day, hour, inventory, bidder_id, campaign_id, ad_id, currency = group
+        known = self._inventories.get(inventory)
+        if known is None:
+            known = self._inventories[inventory] = (
+                bounded_text(inventory.publisher_id),
+                bounded_text(inventory.placement_id),
+                bounded_text(inventory.site),
+                bounded_text(inventory.country),
+                bounded_device_type(inventory.device_type),
+            )
+        return ((day - EPOCH_DAY) * HOURS_PER_DAY + hour, *known, bidder_id, campaign_id, ad_id, currency)
 
 
 def _offered(event: events.BidRequested, inventory: Inventory) -> Carried:
@@ -150,40 +179,3 @@ def _met(place: int, number: int, kind: EngagementKind, event: Engagement) -> Me
         event.revenue_micros,
         event.fee_micros,
     )
-
-
-class _Groups:
-    """Numbers the keys of a batch, and counts by what events carry: a key is made once per group, not per event."""
-
-    def __init__(self) -> None:
-        self.keys: dict[Key, int] = {}
-        self.counts: list[list[int]] = []
-        self._numbers: dict[Carried, int] = {}
-        self._inventories: dict[Inventory, tuple[str, str, str, str, int]] = {}
-
-    def count(self, kind: int, carried: Iterable[Carried]) -> None:
-        for group, count in Counter(carried).items():
-            self.counts[self.number(group)][kind] += count
-
-    def number(self, group: Carried) -> int:
-        number = self._numbers.get(group)
-        if number is None:
-            # Two different texts may be the same once they are bounded.
-            number = self.keys.setdefault(self._key(group), len(self.keys))
-            if number == len(self.counts):
-                self.counts.append([0] * KINDS)
-            self._numbers[group] = number
-        return number
-
-    def _key(self, group: Carried) -> Key:
-        day, hour, inventory, bidder_id, campaign_id, ad_id, currency = group
-        known = self._inventories.get(inventory)
-        if known is None:
-            known = self._inventories[inventory] = (
-                bounded_text(inventory.publisher_id),
-                bounded_text(inventory.placement_id),
-                bounded_text(inventory.site),
-                bounded_text(inventory.country),
-                bounded_device_type(inventory.device_type),
-            )
-        return ((day - EPOCH_DAY) * HOURS_PER_DAY + hour, *known, bidder_id, campaign_id, ad_id, currency)

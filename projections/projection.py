@@ -7,10 +7,10 @@ from typing import Protocol, TypeVar
 
 from domain.events import Event
 
-Rows_co = TypeVar("Rows_co", covariant=True)
+Rows = TypeVar("Rows")
 
 
-class Projection(Protocol[Rows_co]):
+class Projection(Protocol[Rows]):
     """The part that needs no server; how rows are written is the store's side of it."""
 
     @property
@@ -21,9 +21,10 @@ class Projection(Protocol[Rows_co]):
         """All others of its topics are passed over without being decoded."""
         ...
 
-    def fold(self, events: Sequence[Event]) -> Rows_co:
-        """The rows of a batch, at most one per key, sorted by key. Pure.
+    def fold(self, events: Sequence[Event], onto: Rows | None = None) -> Rows:
+        """What follows from some events of a batch, added to what followed from those before. No I/O, no clock.
 
-        Whatever it raises is taken for the fault of an event, which is then found and parked.
+        A batch is folded in pieces, so that its events are gone before they leave the processor's cache.
+        Whatever this raises is taken for the fault of an event, which is then found and parked.
         """
         ...
