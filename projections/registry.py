@@ -15,6 +15,7 @@ from projections.auction_log import AuctionLog
 from projections.catalogue import Catalogue
 from projections.catalogue_cache import CatalogueCache
 from projections.delivery import Delivery
+from projections.figures import COUNTED
 from projections.postgres_store import Pool, PostgresStore
 from projections.projection import Projection
 from projections.redis_store import RedisStore
@@ -91,7 +92,7 @@ class Stop(msgspec.Struct, frozen=True, kw_only=True):
 
     projection: str
     group: str | None
-    """None where every partition is read by one process."""
+    """None where one process reads every partition."""
     topics: tuple[str, ...]
     events: tuple[str, ...]
     place: Literal["postgres", "redis"]
@@ -100,7 +101,7 @@ class Stop(msgspec.Struct, frozen=True, kw_only=True):
 
 def topology(names: Names) -> Sequence[Stop]:
     """The map that `gavel topology` prints."""
-    return [
+    stops = [
         Stop(
             projection=each.name,
             group=names.group(each.name),
@@ -111,3 +112,12 @@ def topology(names: Names) -> Sequence[Stop]:
         )
         for each in REGISTRY
     ]
+    live = Stop(
+        projection=LIVE,
+        group=None,
+        topics=(names.auctions, names.engagements),
+        events=tuple(event.__name__ for event in COUNTED),
+        place="redis",
+        writes=(names.live_channel,),
+    )
+    return [*stops, live]

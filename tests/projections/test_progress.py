@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 from typing import NamedTuple
 
+from domain.names import Names
 from projections.queries.progress import lag, projection_status, wait_for
-from projections.registry import REGISTRY, topology
+from projections.registry import REGISTRY, RUNNABLE, topology
 from projections.watermarks import Watermarks
 from tests.projections.conftest import ReadSide
 from tests.projections.traffic import Traffic
@@ -61,10 +62,19 @@ async def test_waiting_for_ones_own_write(read_side: ReadSide) -> None:
     assert not await wait_for(read_side.db, "catalogue", At(last.topic, last.partition, 1), 0)
 
 
-def test_the_map_names_everything(read_side: ReadSide) -> None:
-    """Every projection has a group, topics, events and a place where it writes."""
-    for stop in topology(read_side.names):
-        assert stop.group == f"{read_side.names.namespace}.projection.{stop.projection}"
-        assert set(stop.topics) <= set(read_side.names.topics)
+def test_the_map_names_everything() -> None:
+    """Every projection has topics, events and a place where it writes, and its own group if it keeps an offset."""
+    names = Names("shop")
+    stops = {stop.projection: stop for stop in topology(names)}
+    assert list(stops) == list(RUNNABLE)
+    assert {name: stop.group for name, stop in stops.items()} == {
+        "catalogue": "shop.projection.catalogue",
+        "catalogue_cache": "shop.projection.catalogue_cache",
+        "auction_log": "shop.projection.auction_log",
+        "delivery": "shop.projection.delivery",
+        "live": None,
+    }
+    for stop in stops.values():
+        assert set(stop.topics) <= set(names.topics)
         assert stop.events
         assert stop.writes
