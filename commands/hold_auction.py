@@ -103,8 +103,10 @@ class HoldAuction:
         decided_at = self._clock.now()
         held_ms = round((self._clock.monotonic() - received_at) * 1000, 3)
         _tell(story, sale, asked, awards, ranked, at=decided_at, held_ms=held_ms)
+        # Written before it is logged: what cannot be answered must not be in the log as sold.
+        result = self._answer(auction_id, sale, asked, awards, ranked, at=decided_at, held_ms=held_ms)
         await self._log.append(self._topic, auction_id, story.events)
-        return self._answer(auction_id, sale, asked, awards, ranked, at=decided_at, held_ms=held_ms)
+        return result
 
     async def _ask(self, parsed: ParsedRequest, sale: Sale, deadline: float) -> list[Asked]:
         """Every bidder of the catalogue: the skipped ones first, the others in the order of their answers."""

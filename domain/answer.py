@@ -82,12 +82,21 @@ def landing_url(placed: Placed) -> str | None:
     advertisers = placed.bid.bid.adomain or ()
     if not advertisers:
         return None
-    stated = placed.bid.ext_members().get("landing_url") if placed.bid.bid.ext else None
-    if stated is not None:
-        url = msgspec.json.decode(stated)
-        if isinstance(url, str) and len(url.encode()) <= ENDPOINT_MAX_CHARS and is_landing_page_of(url, advertisers):
-            return url
+    url = _stated_landing_url(placed)
+    if url is not None and len(url.encode()) <= ENDPOINT_MAX_CHARS and is_landing_page_of(url, advertisers):
+        return url
     return f"https://{advertisers[0]}/" if is_public_name(advertisers[0]) else None
+
+
+def _stated_landing_url(placed: Placed) -> str | None:
+    """`bid.ext.landing_url`; whatever else stands there, numbers that no decoder takes included, is nothing."""
+    stated = placed.bid.ext_members().get("landing_url") if placed.bid.bid.ext else None
+    if stated is None:
+        return None
+    try:
+        return msgspec.json.decode(stated, type=str)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
 
 
 def _bid(sold: Sold, sale: Sale, auction_id: str, addresses: AddressBook, at: datetime) -> Members | dict[str, Any]:

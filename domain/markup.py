@@ -78,7 +78,7 @@ def _into_native(markup: str, url: str) -> str:
         wrapped = "native" in document
         native = _decode_members(document["native"]) if wrapped else document
         trackers = _decode_array(native["imptrackers"]) if "imptrackers" in native else []
-    except (msgspec.DecodeError, UnicodeError):
+    except (msgspec.DecodeError, UnicodeError, RecursionError):  # it is a bidder's, so it may be anything
         return markup
     native["imptrackers"] = _raw(list(chain(trackers, [_raw(url)])))
     return (_encode(document | {"native": native}) if wrapped else _encode(native)).decode()

@@ -68,8 +68,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 SECRETS = frozenset({"admin_key", "token_key", "pseudonym_key"})
 LISTS = frozenset({"trusted_proxies"})
 HIDDEN = "(hidden)"
-PASSWORD = re.compile(r"(?<=:)[^:/@]+(?=@)")
-"""In an address: between the user's colon and the @."""
+PASSWORD = re.compile(r"(?<=://)(?P<user>[^:?#]*):.*(?=@)|(?P<option>[?&]\w*password=)[^&#]*")
+"""In an address: all from the user's colon to the last @, or an option of that name."""
 DEFAULT_DATA = Path(".gavel")
 FIELD_TYPES: dict[str, Any] = get_type_hints(Settings, include_extras=True)
 
@@ -105,7 +105,7 @@ def shown(settings: Settings) -> dict[str, Any]:
     """The settings for people's eyes: keys and passwords are hidden."""
     values = msgspec.to_builtins(settings, enc_hook=str)
     hidden = {name: HIDDEN for name in SECRETS if values[name] is not None}
-    urls = {name: PASSWORD.sub(HIDDEN, url) for name, url in values.items() if name.endswith("_url") and url}
+    urls = {name: PASSWORD.sub(_without_password, url) for name, url in values.items() if name.endswith("_url") and url}
     return {**values, **urls, **hidden}
 
 
@@ -120,6 +120,10 @@ def share_metrics(folder: Path) -> None:
 def metrics_folder() -> str | None:
     """Where worker processes share their metrics, if they do; the variable is prometheus-client's own."""
     return os.environ.get(METRICS_VARIABLE)
+
+
+def _without_password(found: re.Match[str]) -> str:
+    return f"{found['option']}{HIDDEN}" if found["option"] else f"{found['user']}:{HIDDEN}"
 
 
 def variable(name: str) -> str:

@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from domain.openrtb.context import Data
 from domain.openrtb.fields import Ext
 from domain.openrtb.parse import Members, ParsedRequest
-from domain.openrtb.person import Device, Eid, Geo, User
+from domain.openrtb.person import BrandVersion, Device, Eid, Geo, User, UserAgent
 from domain.openrtb.request import BidRequest
 from domain.privacy import pseudonym, truncate_ip
 
@@ -110,7 +110,14 @@ def _without_ids(request: BidRequest) -> Members:
     device, user = request.device, request.user
     if device is not None:
         members["device"] = _raw(
-            replace(device, geo=_country_and_region(device.geo), **_cut_addresses(device), **_NO_DEVICE_IDS, ext=UNSET)
+            replace(
+                device,
+                geo=_country_and_region(device.geo),
+                sua=_plain_agent(device.sua),
+                **_cut_addresses(device),
+                **_NO_DEVICE_IDS,
+                ext=UNSET,
+            )
         )
     if user is not None:
         members["user"] = _raw(User(geo=_country_and_region(user.geo), consent=_consent_of(user)))
@@ -123,6 +130,19 @@ def _country_and_region(geo: Geo | None) -> Geo | None:
     return Geo(country=geo.country, region=geo.region, regionfips104=geo.regionfips104, utcoffset=geo.utcoffset)
 
 
+def _plain_agent(sua: UserAgent | None) -> UserAgent | None:
+    """The client hints of the specification only: an `ext` could hold anything about a person."""
+    if sua is None:
+        return None
+    browsers = None if sua.browsers is None else tuple(_plain_brand(each) for each in sua.browsers)
+    platform = None if sua.platform is None else _plain_brand(sua.platform)
+    return replace(sua, browsers=browsers, platform=platform, ext=UNSET)
+
+
+def _plain_brand(brand: BrandVersion) -> BrandVersion:
+    return BrandVersion(brand=brand.brand, version=brand.version)
+
+
 # -- for the log: the same person is recognised, and nobody learns who it is ------------------------
 
 
@@ -131,7 +151,10 @@ def _with_pseudonyms(request: BidRequest, key: bytes) -> Members:
     device, user = request.device, request.user
     if device is not None:
         ids = {name: _pseudonym(key, getattr(device, name)) for name in _DEVICE_IDS}
-        members["device"] = _raw(replace(device, geo=_coarse(device.geo), **_cut_addresses(device), **ids, ext=UNSET))
+        sua = _plain_agent(device.sua)
+        members["device"] = _raw(
+            replace(device, geo=_coarse(device.geo), sua=sua, **_cut_addresses(device), **ids, ext=UNSET)
+        )
     if user is not None:
         members["user"] = _raw(
             User(

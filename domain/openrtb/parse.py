@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from decimal import InvalidOperation
 from typing import Any
 
@@ -75,6 +76,8 @@ _decode_identifier = _decoder(Identifier)
 _decode_members = msgspec.json.Decoder(Members).decode
 _decode_members_or_null = msgspec.json.Decoder(Members | None).decode
 _decode_anything = msgspec.json.Decoder().decode
+_ENORMOUS = re.compile(rb"[0-9][eE]\+?[0-9]{3}|[0-9]{300}")
+"""What a number outside of a double's range looks like; harmless inside a text, where it costs a second look."""
 _NOT_DECODABLE = (msgspec.DecodeError, UnicodeDecodeError, InvalidOperation)
 _OBJECT_OR_NULL_START = (b"{", b"n")
 
@@ -120,7 +123,7 @@ def parse_response(body: bytes) -> ParsedResponse:
     bids: list[ParsedBid] = []
     malformed: list[MalformedBid] = []
     if response.seatbid:
-        suspicious = ESCAPED_NUL in body or not _is_utf8(body)
+        suspicious = ESCAPED_NUL in body or _ENORMOUS.search(body) is not None or not _is_utf8(body)
         for index, seat in enumerate(response.seatbid):
             _read_seat(seat, f"seatbid[{index}]", bids, malformed, suspicious=suspicious)
     return ParsedResponse(response, tuple(bids), tuple(malformed))
@@ -159,7 +162,16 @@ def _hidden_fault(bid: Bid, raw: msgspec.Raw, *, suspicious: bool) -> Fault | No
     """The first thing wrong with the bid that its types do not show."""
     if isinstance(bid.ext, msgspec.Raw) and bytes(memoryview(bid.ext)[:1]) not in _OBJECT_OR_NULL_START:
         return Fault("ext", "Expected `object`")
-    return first_text_fault(bytes(raw)) if suspicious else None
+    return (first_text_fault(bytes(raw)) or _number_fault(raw)) if suspicious else None
+
+
+def _number_fault(raw: msgspec.Raw) -> Fault | None:
+    """A number that no decoder takes, in a field that nobody here reads: the publisher's decoder would stumble."""
+    try:
+        msgspec.json.decode(raw)
+    except _NOT_DECODABLE as error:
+        return decoder_fault(error, ROOT)
+    return None
 
 
 def _malformed(fault: Fault, raw: msgspec.Raw | None = None) -> MalformedBid:

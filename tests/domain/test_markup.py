@@ -147,8 +147,10 @@ def test_no_markup_breaks_it(markup: str) -> None:
         "<VAST>" + "<![CDATA[" * 28_000,
         " " * 250_000,
         "</body " * 36_000,
+        '{"a":' + "[" * 250_000,
+        '{"native":{"imptrackers":' + "[" * 250_000,
     ],
-    ids=["comments", "open comments", "open CDATA", "blanks", "open tags"],
+    ids=["comments", "open comments", "open CDATA", "blanks", "open tags", "open arrays", "open native arrays"],
 )
 def test_hostile_markup_costs_little(hostile: str) -> None:
     """A quarter of a megabyte made to be searched again and again takes milliseconds."""

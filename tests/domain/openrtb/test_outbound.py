@@ -19,6 +19,9 @@ IDS = {
     "user.ext": "id-in-user-ext",
     "device.ext": "id-in-device-ext",
     "geo.ext": "id-in-geo-ext",
+    "sua.ext": "id-in-hints-ext",
+    "sua.browser.ext": "id-in-browser-ext",
+    "sua.platform.ext": "id-in-platform-ext",
     "unknown": "id-in-an-unknown-field",
     **{
         f"device.{name}": f"{name}-value"
@@ -43,6 +46,11 @@ def full_request(**changes: Any) -> dict[str, Any]:
             "ipv6": "2001:db8:abcd:12::77",
             "ua": "Mozilla/5.0",
             "devicetype": 2,
+            "sua": {
+                "browsers": [{"brand": "Firefox", "version": ["140"], "ext": {"x": IDS["sua.browser.ext"]}}],
+                "platform": {"brand": "Linux", "ext": {"x": IDS["sua.platform.ext"]}},
+                "ext": {"x": IDS["sua.ext"]},
+            },
             "geo": geo,
             "zz": IDS["unknown"],
             "ext": {"idfv": IDS["device.ext"]},
