@@ -128,15 +128,14 @@ class ApiProcess:
             await self._catalogue.start()
             stack.push_async_callback(self._catalogue.close)
             stack.push_async_callback(self._pipeline.close)
-            # What start-up made lives as long as the process: the collector need not look at it during auctions.
-            gc.collect()
-            gc.freeze()
+            _spare_the_collector()
             yield
 
 
 async def run_projectors(settings: Settings, projections: Sequence[str]) -> None:
     """Runs these projections, or all, until it is cancelled. Raises NotFound for an unknown name."""
     configure_logging(settings.log_level, process="projector")
+    _spare_the_collector()
     stop = asyncio.Event()
     work = asyncio.create_task(run_named_projectors(read_side(settings), projections or RUNNABLE, stop))
     try:
@@ -144,6 +143,12 @@ async def run_projectors(settings: Settings, projections: Sequence[str]) -> None
     finally:
         stop.set()
         await work
+
+
+def _spare_the_collector() -> None:
+    """What start-up made lives as long as the process: the collector need not look at it again and again."""
+    gc.collect()
+    gc.freeze()
 
 
 def read_side(settings: Settings) -> Addresses:
