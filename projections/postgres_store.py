@@ -158,10 +158,12 @@ async def connected(pool: Pool) -> AsyncIterator[Connection]:
     """A connection inside which the database's errors are raised as EventRefused or as Unavailable."""
     try:
         async with pool.acquire() as connection:
-            yield connection
-    except REFUSALS as error:
-        raise EventRefused(f"{type(error).__name__}: {error}") from error
-    except AWAY as error:
+            try:
+                yield connection
+            except REFUSALS as error:
+                raise EventRefused(f"{type(error).__name__}: {error}") from error
+    except (*AWAY, ValueError) as error:
+        # A ValueError that comes here is of connecting, such as a certificate that is missing: no event's fault.
         raise Unavailable(f"Postgres: {error!r}") from error
 
 

@@ -45,6 +45,16 @@ end
 """
 """Ends with `at` on the first argument of the projection's own part."""
 
+NOTE_DATA = """
+for key = 3, #KEYS do
+  if redis.call('EXISTS', KEYS[key]) == 1 then redis.call('HSET', KEYS[1], 'has_data', 1) end
+end
+return 1
+"""
+"""After the projection's own part, which may have had nothing to write. Before the first write nothing can be lost:
+offsets stand alone then, at the beginning of the log or behind its first dead letter.
+"""
+
 RESET = """
 -- KEYS: offsets, parked keys, the projection's own. ARGV: partition, start and target of each.
 local generation = redis.call('HGET', KEYS[1], 'generation') or 1
@@ -60,14 +70,13 @@ return 1
 CHECKPOINTS = """
 -- KEYS: offsets, parked keys, the projection's own. Offsets whose data was evicted mean nothing and are dropped.
 local fields = redis.call('HGETALL', KEYS[1])
-local lost = true
+local lost = redis.call('HEXISTS', KEYS[1], 'has_data') == 1
 for key = 3, #KEYS do lost = lost and redis.call('EXISTS', KEYS[key]) == 0 end
 if not lost then return fields end
+redis.call('HDEL', KEYS[1], 'has_data')
+redis.call('DEL', KEYS[2])
 for at = 1, #fields, 2 do
-  if tonumber(fields[at]) and tonumber(fields[at + 1]) > 0 then
-    redis.call('HDEL', KEYS[1], fields[at])
-    redis.call('DEL', KEYS[2])
-  end
+  if tonumber(fields[at]) then redis.call('HDEL', KEYS[1], fields[at]) end
 end
 return redis.call('HGETALL', KEYS[1])
 """
@@ -98,7 +107,7 @@ class RedisStore(Generic[Rows]):
         self._pool = pool
         self._projection = projection
         self._keys = [projection.offsets_key, projection.parked_key, *projection.keys]
-        self._apply = redis.register_script(f"{MOVE_OFFSETS}\n{projection.script}\nreturn 1")
+        self._apply = redis.register_script(f"{MOVE_OFFSETS}\n{projection.script}\n{NOTE_DATA}")
         self._read = redis.register_script(CHECKPOINTS)
         self._move_only = redis.register_script(f"{MOVE_OFFSETS}\nreturn 1")
         self._reset = redis.register_script(RESET)

@@ -11,13 +11,14 @@ from redis.asyncio import Redis
 
 from domain import catalogue, events
 from domain.events import CatalogueEvent
-from projections.batch import Move
+from projections.batch import DeadLetter, Move
 from projections.queries.entities import bidder, list_bidders
 from projections.rebuild import rebuild
 from projections.registry import registered
 from projections.servers import Servers
 from projections.store import FenceLost
 from tests.projections.conftest import ReadSide, eventually
+from tests.projections.test_batch import Stored
 from tests.projections.traffic import START, Traffic
 
 
@@ -129,6 +130,34 @@ async def test_a_writer_whose_offset_was_moved_changes_nothing(read_side: ReadSi
             await store.apply(projection.fold([Traffic(1).bidder("b-2", "Late")]), {partition: Move(0, 5)})
         assert (await store.checkpoints())[partition].next_offset == 5
     assert await cached(read_side) == {"bidder:b-1": (1, "active", "One")}
+
+
+async def test_an_offset_without_an_entity_stands(read_side: ReadSide) -> None:
+    """A log that begins late, or with a dead letter, leaves an empty cache: only what was there can be lost."""
+    async with Servers(read_side.addresses, client_id="test") as servers:
+        projection, store = registered("catalogue_cache").opened(servers.names, servers.pool, servers.redis)
+        partition = TopicPartition(read_side.names.catalogue, 0)
+
+        async def at() -> int | None:
+            found = (await store.checkpoints()).get(partition)
+            return None if found is None else found.next_offset
+
+        await store.begin({partition: 7})
+        assert await at() == 7
+        letter = DeadLetter(Stored(partition.topic, 0, 7, b"b-1", b"{"), "bad")
+        await store.apply(None, {partition: Move(7, 8)}, [letter])
+        assert await at() == 8
+        assert await store.parked_keys([partition]) == {(partition, b"b-1")}
+        # A pause of nobody has no effect, thus writes no data.
+        await store.apply(projection.fold([paused("b-unknown", 1)]), {partition: Move(8, 9)})
+        assert await at() == 9
+        await store.apply(projection.fold([Traffic(1).bidder("b-2", "Two")]), {partition: Move(9, 10)})
+        assert await at() == 10
+        await read_side.redis.delete(read_side.names.catalogue_entities)
+        assert await at() is None
+        assert await store.parked_keys([partition]) == set()
+        await store.begin({partition: 7})
+        assert await at() == 7
 
 
 async def test_rebuilding_the_cache(read_side: ReadSide) -> None:

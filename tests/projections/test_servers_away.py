@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from pathlib import Path
 
 import msgspec
 import pytest
 from structlog.testing import capture_logs
 
+from domain.errors import Unavailable
+from projections.registry import registered
 from projections.run import run_projectors
+from projections.servers import Servers
 from tests.projections import audit
 from tests.projections.conftest import ReadSide, eventually
 from tests.projections.traffic import Traffic
@@ -47,6 +51,18 @@ def said(logs: Sequence[Mapping[str, object]], complaint: str) -> Callable[[], A
         return any(line["event"] == complaint for line in logs)
 
     return is_there
+
+
+async def test_a_connection_that_cannot_be_made_is_no_events_fault(
+    read_side: ReadSide, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A certificate that is missing where the projector runs is waited for: the client calls it a ValueError."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    url = f"postgresql://gavel@{NOWHERE}/gavel?sslmode=verify-full"
+    async with Servers(msgspec.structs.replace(read_side.addresses, postgres_url=url), client_id="test") as servers:
+        _, store = registered("delivery").opened(servers.names, servers.pool, servers.redis)
+        with pytest.raises(Unavailable, match="root certificate"):
+            await store.apply(None, {})
 
 
 async def test_a_database_that_is_not_migrated_yet(read_side: ReadSide) -> None:
