@@ -17,6 +17,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
+import structlog
+
 from commands.ports import AppendUndecided, EventLog, Position
 from commands.spool_file import SUFFIX, Placed, SpoolFile, Unreadable, decode_record, encode_record
 from domain.codec import decode, encode
@@ -28,6 +30,8 @@ RETRY_SECONDS = 0.5
 SCAN_SECONDS = 5.0
 DRAIN_APPENDS_MAX = 256
 """On their way to the log at the same time."""
+
+_log = structlog.get_logger(__name__)
 
 Decision = Callable[[], Awaitable[bool]]
 Result = TypeVar("Result")
@@ -45,6 +49,8 @@ class _Spooled(NamedTuple):
     file: SpoolFile
     decisions: dict[int, Decision]
     """By the record's start: it may be in the log already."""
+    brought: set[int]
+    """Starts of records that are in the log, those behind the mark included."""
 
 
 class SpooledLog:
@@ -59,9 +65,9 @@ class SpooledLog:
         self.pending_bytes = 0
         """On the disk, or on their way to it."""
         self.files_set_aside = 0
-        """With a record that this version cannot read; kept beside the others, never deleted."""
+        """Damaged, or with a record that cannot be brought to this log; kept beside the others, never deleted."""
         self.fault: str | None = None
-        """What the disk said when it last failed."""
+        """What the disk said when it last failed, or the last defect that stopped a write or the draining."""
         self._inner = inner
         self._folder = folder
         self._max_bytes = max_bytes
@@ -128,8 +134,8 @@ class SpooledLog:
             try:
                 async with self._switch:
                     await self._commit(together)
-            except OSError as error:
-                self.fault = str(error)
+            except Exception as error:  # noqa: BLE001 - a defect too: whoever waits has to learn of it
+                self._note(error)
                 self.pending_bytes -= sum(len(each.record) for each in together)
                 for each in together:
                     if not each.accepted.done():
@@ -146,12 +152,12 @@ class SpooledLog:
 
     async def _commit(self, together: Iterable[_Waiting]) -> None:
         if self._current is None:
-            self._current = _Spooled(await self._off_loop(SpoolFile.create, self._folder), {})
-        file, decisions = self._current
+            self._current = _Spooled(await self._off_loop(SpoolFile.create, self._folder), {}, set())
+        file, decisions, _ = self._current
         start = file.size_bytes
         try:
             await self._off_loop(file.append, b"".join(each.record for each in together))
-        except OSError:
+        except Exception:
             self._seal()  # what stands behind a torn record could not be read
             raise
         for each in together:
@@ -173,8 +179,8 @@ class SpooledLog:
             try:
                 await self._take_over()
                 await self._drain_all()
-            except OSError as error:
-                self.fault = str(error)
+            except Exception as error:  # noqa: BLE001 - a defect too: nothing else would drain
+                self._note(error)
                 await asyncio.sleep(RETRY_SECONDS)
                 continue
             self._something_spooled.clear()
@@ -197,7 +203,7 @@ class SpooledLog:
     async def _drain_file(self, spooled: _Spooled) -> None:
         file = spooled.file
         try:
-            placed = await self._off_loop(file.read)
+            placed, whole = await self._off_loop(file.read)
         except Unreadable:
             await self._set_aside(file)
             return
@@ -205,9 +211,14 @@ class SpooledLog:
         # The first one finds out whether the log is there; the others need not all ask.
         windows = [placed[:1], *(placed[i : i + DRAIN_APPENDS_MAX] for i in range(1, len(placed), DRAIN_APPENDS_MAX))]
         for window in filter(None, windows):
-            understood &= all(await asyncio.gather(*(self._bring(each, spooled.decisions) for each in window)))
-            await self._off_loop(file.mark_drained, window[-1].end)
-        if understood:
+            outcomes = await asyncio.gather(*(self._bring(each, spooled) for each in window), return_exceptions=True)
+            for outcome in outcomes:
+                if isinstance(outcome, BaseException):
+                    raise outcome  # now that none of the others is still on its way
+            understood &= all(outcomes)
+            if understood:  # the mark stays before what is not understood: the next process must not miss it
+                await self._off_loop(file.mark_drained, window[-1].end)
+        if whole and understood:
             await self._off_loop(file.delete)
         else:
             await self._set_aside(file)
@@ -216,19 +227,23 @@ class SpooledLog:
         await self._off_loop(file.set_aside)
         self.files_set_aside += 1
 
-    async def _bring(self, placed: Placed, decisions: dict[int, Decision]) -> bool:
+    async def _bring(self, placed: Placed, spooled: _Spooled) -> bool:
         """Brings one record to the log, however long that takes; False if it cannot be understood."""
+        if placed.start in spooled.brought:
+            return True
         try:
             topic, key, payloads = decode_record(placed.body)
-            decision = decisions.pop(placed.start, None)
+            decision = spooled.decisions.pop(placed.start, None)
             if decision is None or not await decision():
                 await self._append_until_acknowledged(topic, key, [decode(payload) for payload in payloads])
         except (Unreadable, CorruptEvent, InvalidInput):
             return False
+        spooled.brought.add(placed.start)
         self.drained += len(payloads)
         return True
 
     async def _append_until_acknowledged(self, topic: str, key: str, events: Sequence[Event]) -> None:
+        """Raises Unreadable for a topic that the log does not have."""
         while True:
             try:
                 await self._inner.append(topic, key, events)
@@ -237,6 +252,10 @@ class SpooledLog:
                     return
             except (LogUnavailable, Overloaded):
                 await asyncio.sleep(RETRY_SECONDS)
+            except KeyError as error:
+                if error.args != (topic,):
+                    raise
+                raise Unreadable(f"The log has no topic {topic!r}.") from error
             else:
                 return
 
@@ -251,13 +270,20 @@ class SpooledLog:
         for path in sorted(self._folder.glob(f"*{SUFFIX}")):
             file = SpoolFile.take_over(path)
             if file is not None:
-                self._sealed.append(_Spooled(file, {}))
+                self._sealed.append(_Spooled(file, {}, set()))
                 adopted_bytes += file.record_bytes
         return adopted_bytes
 
     def _release_all(self) -> None:
         while self._sealed:
             self._sealed.popleft().file.release()
+
+    def _note(self, error: Exception) -> None:
+        if isinstance(error, OSError):
+            self.fault = str(error)
+        else:
+            self.fault = f"A defect: {error!r}"
+            _log.error("the spool met a defect", exc_info=error)
 
     async def _off_loop(self, call: Callable[..., Result], *arguments: object) -> Result:
         return await asyncio.get_running_loop().run_in_executor(self._thread, call, *arguments)

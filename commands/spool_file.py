@@ -3,19 +3,20 @@
     head      magic, then how far it was drained, as an offset (u64)
     record    length (u32), CRC-32 (u32), MessagePack of [topic, key, [event JSON, …]]
 
-All numbers are little-endian. A crash in mid-write leaves a record whose length or checksum is wrong: it was never
-accepted, and it and what follows are cut off. The lock ends with its process, so another one sees which files were
-left behind.
+All numbers are little-endian. A crash in mid-write leaves a record whose length or checksum is wrong at the end of
+the file: it was never accepted, and is cut off. Anywhere else such a record is damage. The lock ends with its
+process, so another one sees which files were left behind.
 """
 
 from __future__ import annotations
 
 import fcntl
 import os
+import re
 import struct
 import time
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from io import FileIO
 from pathlib import Path
 from typing import NamedTuple
@@ -25,6 +26,8 @@ import msgspec
 MAGIC = b"GAVELSP1"
 FILE_HEAD = struct.Struct("<8sQ")
 RECORD_HEAD = struct.Struct("<II")
+BODY_START = re.compile(rb"[\x90-\x9f]")
+"""A short array of MessagePack."""
 SUFFIX = ".spool"
 SET_ASIDE_SUFFIX = ".unreadable"
 
@@ -43,6 +46,14 @@ class Placed(NamedTuple):
     start: int
     end: int
     body: bytes
+
+
+class Content(NamedTuple):
+    """What is left to drain."""
+
+    records: list[Placed]
+    whole: bool
+    """Nothing that was accepted stands behind the last of them."""
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -69,8 +80,10 @@ class Unreadable(Exception):
 class SpoolFile:
     """One open and locked file. Its methods block: call them off the event loop."""
 
-    def __init__(self, path: Path, descriptor: int, size_bytes: int) -> None:
+    def __init__(self, path: Path, descriptor: int, size_bytes: int, *, left_behind: bool) -> None:
         self.path = path
+        self.left_behind = left_behind
+        """By another process, which may have died in mid-write."""
         self.size_bytes = size_bytes
         """Up to here it is known to be whole, or for a file left behind: its length."""
         self._file = FileIO(descriptor, "r+")
@@ -97,7 +110,7 @@ class SpoolFile:
                 path.unlink(missing_ok=True)
                 os.close(descriptor)
                 raise
-            return cls(path, descriptor, FILE_HEAD.size)
+            return cls(path, descriptor, FILE_HEAD.size, left_behind=False)
 
     @classmethod
     def take_over(cls, path: Path) -> SpoolFile | None:
@@ -109,7 +122,7 @@ class SpoolFile:
         if not _lock(descriptor):
             os.close(descriptor)
             return None
-        return cls(path, descriptor, os.fstat(descriptor).st_size)
+        return cls(path, descriptor, os.fstat(descriptor).st_size, left_behind=True)
 
     @property
     def record_bytes(self) -> int:
@@ -123,15 +136,21 @@ class SpoolFile:
         os.fdatasync(self._file.fileno())
         self.size_bytes += len(records)
 
-    def read(self) -> list[Placed]:
+    def read(self) -> Content:
         """Whole records that were not drained, oldest first; raises Unreadable for a file of another kind."""
         content = os.pread(self._file.fileno(), self.size_bytes, 0)
         if len(content) <= FILE_HEAD.size:
-            return []
+            return Content([], whole=True)
         magic, drained = FILE_HEAD.unpack_from(content)
         if magic != MAGIC:
             raise Unreadable(f"{self.path} does not start with {MAGIC!r}")
-        return list(_records(content, max(drained, FILE_HEAD.size)))
+        end = max(drained, FILE_HEAD.size)
+        records = []
+        while (placed := _record_at(content, end)) is not None:
+            records.append(placed)
+            end = placed.end
+        torn_tail = self.left_behind and not _record_follows(content, end)
+        return Content(records, whole=end == self.size_bytes or torn_tail)
 
     def mark_drained(self, end: int) -> None:
         """Records before this offset need not be read again. Not synced: losing the mark repeats, it loses nothing."""
@@ -151,15 +170,21 @@ class SpoolFile:
         self._file.close()
 
 
-def _records(content: bytes, start: int) -> Iterator[Placed]:
-    while start + RECORD_HEAD.size <= len(content):
-        length, checksum = RECORD_HEAD.unpack_from(content, start)
-        body_start = start + RECORD_HEAD.size
-        body = content[body_start : body_start + length]
-        if len(body) < length or length == 0 or zlib.crc32(body) != checksum:
-            return
-        yield Placed(start, body_start + length, body)
-        start = body_start + length
+def _record_at(content: bytes, start: int) -> Placed | None:
+    body_start = start + RECORD_HEAD.size
+    if body_start > len(content):
+        return None
+    length, checksum = RECORD_HEAD.unpack_from(content, start)
+    if not 0 < length <= len(content) - body_start:
+        return None
+    body = content[body_start : body_start + length]
+    return Placed(start, body_start + length, body) if zlib.crc32(body) == checksum else None
+
+
+def _record_follows(content: bytes, start: int) -> bool:
+    """A whole record begins somewhere behind `start`, which is not the start of one."""
+    bodies = BODY_START.finditer(content, start + RECORD_HEAD.size)
+    return any(_record_at(content, body.start() - RECORD_HEAD.size) is not None for body in bodies)
 
 
 def _lock(descriptor: int) -> bool:

@@ -11,11 +11,13 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from commands.kafka_log import KafkaLog
 from commands.ports import Position
 from commands.spool import SpooledLog
 from commands.spool_file import SpoolFile, _lock, encode_record
+from domain.codec import encode
 from domain.errors import LogUnavailable, Overloaded
 from domain.names import Names
 from tests.commands.conftest import OwnBroker
@@ -44,6 +46,13 @@ def write_behind_the_last_record(folder: Path, content: bytes) -> str:
     with newest.open("ab") as file:
         file.write(content)
     return newest.stem
+
+
+def flip(path: Path, offset: int) -> None:
+    """Changes one byte."""
+    content = bytearray(path.read_bytes())
+    content[offset] ^= 0xFF
+    path.write_bytes(content)
 
 
 async def spool_away(folder: Path, topic: str, count: int) -> list[str]:
@@ -197,6 +206,108 @@ async def test_what_cannot_be_read_is_kept(log: KafkaLog, kafka_url: str, names:
     assert [record.event["id"] for record in await read_topic(kafka_url, topic)] == ids
 
 
+async def test_what_cannot_be_read_outlives_a_failed_rename(
+    log: KafkaLog, names: Names, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Good records behind it do not hide it from the next process, nor are they sent again at each attempt."""
+    topic = names.engagements
+    await spool_away(tmp_path, topic, 1)
+    newer = write_behind_the_last_record(tmp_path, encode_record(topic, "k", [b'{"type":"from_the_future"}']))
+    for _ in range(300):
+        write_behind_the_last_record(tmp_path, encode_record(topic, "k", [encode(*auction_events("k", 1))]))
+    attempts = 0
+
+    def fail(_: SpoolFile) -> None:
+        nonlocal attempts
+        attempts += 1
+        raise OSError("no renaming today")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(SpoolFile, "set_aside", fail)
+        spool = SpooledLog(log, tmp_path)
+        await spool.start()
+        await eventually(lambda: attempts == 2)
+        await spool.close()
+    assert (spool.drained, spool.fault) == (302, "no renaming today")
+    spool = await drain(log, tmp_path)
+    assert spool.files_set_aside == 1
+    assert names_in(tmp_path) == [f"{newer}.unreadable"]
+
+
+async def test_a_topic_the_log_does_not_have(log: KafkaLog, kafka_url: str, names: Names, tmp_path: Path) -> None:
+    """Events of another namespace are set aside, and draining goes on with what comes after them."""
+    await spool_away(tmp_path, "another.engagements", 1)
+    [foreign] = names_in(tmp_path)
+    ids = await spool_away(tmp_path, names.engagements, 1)
+    spool = await drain(log, tmp_path)
+    assert (spool.files_set_aside, spool.fault) == (1, None)
+    assert names_in(tmp_path) == [Path(foreign).with_suffix(".unreadable").name]
+    assert [record.event["id"] for record in await read_topic(kafka_url, names.engagements)] == ids
+
+
+async def test_draining_outlives_a_defect(
+    log: KafkaLog, names: Names, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is logged and shown as a fault, and the next attempt drains all."""
+    await spool_away(tmp_path, names.engagements, 3)
+    spool = SpooledLog(log, tmp_path)
+    with monkeypatch.context() as patch, capture_logs() as logs:
+        patch.delattr(SpoolFile, "read")
+        await spool.start()
+        await eventually(lambda: spool.fault, seconds=5)
+    assert "AttributeError" in (spool.fault or "")
+    assert {(entry["log_level"], entry["event"]) for entry in logs} == {("error", "the spool met a defect")}
+    await eventually(lambda: spool.drained == 6)
+    await spool.close()
+
+
+async def test_a_defect_on_the_way_to_the_disk_is_told(
+    names: Names, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The caller gets an answer, and later events are accepted."""
+    topic = names.engagements
+    spool = SpooledLog(KafkaLog("127.0.0.1:1", [topic]), tmp_path)
+    await spool.start()
+    with monkeypatch.context() as patch, capture_logs() as logs:
+        patch.delattr(SpoolFile, "create")
+        with pytest.raises(LogUnavailable, match="create"):
+            async with asyncio.timeout(5):
+                await spool.append(topic, "a", auction_events("a", 1))
+    assert [entry["event"] for entry in logs] == ["the spool met a defect"]
+    assert (spool.spooled, spool.pending_bytes) == (0, 0)
+    await spool.append(topic, "a", auction_events("a", 1))
+    assert spool.spooled == 1
+    await spool.close()
+
+
+@pytest.mark.parametrize("part", ["length", "body"])
+async def test_damage_before_a_good_record_is_kept(log: KafkaLog, names: Names, tmp_path: Path, part: str) -> None:
+    """What stands behind a damaged record was accepted: the file is set aside, not deleted."""
+    await spool_away(tmp_path, names.engagements, 1)
+    [path] = tmp_path.iterdir()  # noqa: ASYNC240
+    second = path.stat().st_size
+    for key in "bcd":
+        write_behind_the_last_record(tmp_path, encode_record(names.engagements, key, [encode(*auction_events(key, 1))]))
+    flip(path, second + {"length": 2, "body": 30}[part])
+    spool = await drain(log, tmp_path)
+    assert (spool.drained, spool.files_set_aside) == (2, 1)
+    assert names_in(tmp_path) == [f"{path.stem}.unreadable"]
+
+
+def test_only_a_file_left_behind_may_end_in_a_torn_record(tmp_path: Path) -> None:
+    """What this process wrote and synced itself was accepted to the last byte."""
+    file = SpoolFile.create(tmp_path)
+    file.append(encode_record("t", "a", [b"{}"]) + encode_record("t", "b", [b"{}"]))
+    first, _ = file.read().records
+    flip(file.path, file.size_bytes - 1)
+    assert file.read() == ([first], False)
+    file.release()
+    again = SpoolFile.take_over(file.path)
+    assert again is not None
+    assert again.read() == ([first], True)
+    again.delete()
+
+
 async def test_the_files_of_a_living_process_are_left_alone(
     log: KafkaLog, kafka_url: str, names: Names, tmp_path: Path
 ) -> None:
@@ -249,12 +360,12 @@ def test_draining_goes_on_where_it_stopped(tmp_path: Path) -> None:
     """Records before the mark are not read again by the next owner of the file."""
     file = SpoolFile.create(tmp_path)
     file.append(b"".join(encode_record("t", str(number), [b"{}"]) for number in range(3)))
-    _, second, third = file.read()
+    _, second, third = file.read().records
     file.mark_drained(second.end)
     file.release()
     again = SpoolFile.take_over(file.path)
     assert again is not None
-    assert again.read() == [third]
+    assert again.read().records == [third]
     again.delete()
 
 
