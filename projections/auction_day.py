@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from functools import lru_cache
 
 EPOCH = date(1970, 1, 1)
@@ -26,8 +26,3 @@ def auction_day(auction_id: str) -> date:
     if day > DAY_MAX:
         raise ValueError(f"{auction_id!r} lies past the end of the calendar")
     return _date_of(day)
-
-
-def midnight(day: date) -> datetime:
-    """The day's first instant, UTC."""
-    return datetime(day.year, day.month, day.day, tzinfo=UTC)
