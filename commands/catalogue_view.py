@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
 import structlog
@@ -14,9 +14,10 @@ from redis.asyncio.client import PubSub
 from redis.exceptions import RedisError
 from redis.utils import str_if_bytes
 
-from commands.ports import RegisteredBidder
-from domain.catalogue import Bidder
-from domain.entity import Entity
+from domain.catalogue import Bidder, CurrencyRate, Deal, Placement, Publisher, Terms
+from domain.currency import Rates
+from domain.entity import Entity, EntityKind
+from domain.market import Market, RegisteredBidder, RegisteredPlacement
 from domain.names import Names
 
 RECONNECT_SECONDS: Final = 0.5
@@ -25,7 +26,6 @@ LISTEN_SECONDS: Final = 5.0
 """Past it without an announcement the whole cache is read again: one may have been lost with a connection."""
 
 _entity = msgspec.json.Decoder(Entity).decode
-_bidder = msgspec.json.Decoder(Bidder).decode
 _fields = msgspec.json.Decoder(list[str]).decode
 
 _log = structlog.get_logger(__name__)
@@ -38,16 +38,15 @@ class CatalogueView:
         self._redis = redis
         self._names = names
         self._entities: dict[str, Entity] = {}
-        self._bidders: tuple[RegisteredBidder, ...] = ()
+        self._market = Market()
         self._task: asyncio.Task[None] | None = None
 
     def __repr__(self) -> str:
-        return f"CatalogueView(entities={len(self._entities)}, bidders={len(self._bidders)})"
+        return f"CatalogueView(entities={len(self._entities)}, bidders={len(self._market.bidders)})"
 
     @property
-    def bidders(self) -> Sequence[RegisteredBidder]:
-        """Active bidders, oldest first: their ids are UUIDv7."""
-        return self._bidders
+    def market(self) -> Market:
+        return self._market
 
     async def start(self) -> None:
         """Reads the cache once, if Redis answers, and stays current from then on."""
@@ -104,7 +103,7 @@ class CatalogueView:
         if entities == self._entities:
             return
         self._entities = entities
-        self._bidders = tuple(_active_bidders(entities))
+        self._market = _market_of(entities)
 
 
 def _understood(values: Mapping[str, bytes | str]) -> dict[str, Entity]:
@@ -118,11 +117,33 @@ def _understood(values: Mapping[str, bytes | str]) -> dict[str, Entity]:
     return entities
 
 
-def _active_bidders(entities: Mapping[str, Entity]) -> Iterator[RegisteredBidder]:
+def _market_of(entities: Mapping[str, Entity]) -> Market:
+    """What auctions trade on; bidders oldest first, because their ids are UUIDv7."""
+    return Market(
+        bidders=tuple(
+            RegisteredBidder(entity.id, entity.version, entity.status, terms)
+            for entity, terms in _of_kind(entities, "bidder", Bidder)
+            if entity.status == "active"
+        ),
+        placements={
+            entity.id: RegisteredPlacement(entity.id, entity.status, terms)
+            for entity, terms in _of_kind(entities, "placement", Placement)
+        },
+        publishers={entity.id: terms for entity, terms in _of_kind(entities, "publisher", Publisher)},
+        deals={entity.id: terms for entity, terms in _of_kind(entities, "deal", Deal) if entity.status == "active"},
+        rates=Rates(terms for _, terms in _of_kind(entities, "currency_rate", CurrencyRate)),
+    )
+
+
+_Kind = TypeVar("_Kind", bound=Terms)
+
+
+def _of_kind(entities: Mapping[str, Entity], kind: EntityKind, terms: type[_Kind]) -> Iterator[tuple[Entity, _Kind]]:
+    """The entities of a kind that are not archived, with their terms, by id."""
     for entity in sorted(entities.values(), key=lambda entity: entity.id):
-        if entity.kind != "bidder" or entity.status != "active":
+        if entity.kind != kind or entity.status == "archived":
             continue
         try:
-            yield RegisteredBidder(entity.id, entity.version, entity.status, _bidder(entity.terms))
+            yield entity, msgspec.json.decode(entity.terms, type=terms)
         except msgspec.DecodeError as error:
-            _log.error("the terms of a bidder cannot be read", bidder_id=entity.id, error=str(error))
+            _log.error("the terms of an entity cannot be read", kind=kind, entity_id=entity.id, error=str(error))

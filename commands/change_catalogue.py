@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from commands.ports import Clock, EventLog, Ids, Position, RegisteredBidder
+from commands.ports import Clock, EventLog, Ids, Position
 from domain.bidder import register_bidder
+from domain.market import RegisteredBidder
 from domain.names import Names
 
 

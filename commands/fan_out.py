@@ -13,12 +13,12 @@ from commands.ports import (
     BidderFailed,
     BidderTimeout,
     Clock,
-    RegisteredBidder,
 )
 from commands.quota import Quota
 from domain.eligibility import NO_TIME, OVER_QUOTA, Skip
 from domain.errors import InvalidInput
 from domain.limits import BIDDER_TIME_MIN_MS
+from domain.market import RegisteredBidder
 from domain.openrtb.codes import NonBidStatus
 from domain.openrtb.outbound import BidderRequestTemplate
 from domain.openrtb.parse import parse_response

@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 
 from commands.auction_debug import debug_ext
 from commands.fan_out import Asked, FanOut, skipped
-from commands.ports import BidderClient, Catalogue, Clock, Ids, Ranked, Ranking, RefusingLog, RegisteredBidder
+from commands.ports import BidderClient, Catalogue, Clock, Ids, Ranked, Ranking, RefusingLog
 from commands.quota import Quota
 from commands.robots import compile_list, is_known_robot
 from domain.answer import AddressBook, Sold, answer, no_bid_answer
@@ -19,9 +19,11 @@ from domain.eligibility import reason_to_skip
 from domain.errors import Overloaded
 from domain.events import OutcomeStatus
 from domain.limits import ANSWER_RESERVE_MS, AUCTIONS_IN_FLIGHT_MAX, TMAX_DEFAULT_MS, TMAX_MAX_MS, TMAX_MIN_MS
+from domain.market import RegisteredBidder
 from domain.names import Names
 from domain.openrtb.codes import NoBidReason
-from domain.openrtb.outbound import request_for_bidders, request_for_log
+from domain.openrtb.minimised import request_for_log
+from domain.openrtb.outbound import request_for_bidders
 from domain.openrtb.parse import ParsedRequest, parse_request
 from domain.outcomes import Outcome, Placed
 from domain.sale import Sale, on_sale
@@ -114,7 +116,7 @@ class HoldAuction:
         is_robot = user_agent is not None and is_known_robot(user_agent)
         eligible: list[RegisteredBidder] = []
         asked: list[Asked] = []
-        for bidder in self._catalogue.bidders:
+        for bidder in self._catalogue.market.bidders:
             skip = reason_to_skip(bidder.terms, sale, is_robot=is_robot)
             if skip is None:
                 eligible.append(bidder)

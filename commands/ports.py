@@ -6,12 +6,10 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple, Protocol
 
-import msgspec
-
 from domain.auction import Candidate
-from domain.catalogue import Bidder, Status
 from domain.errors import GavelError, LogUnavailable
 from domain.events import EngagementKind, Event, RankedBy
+from domain.market import Market
 
 
 class Position(NamedTuple):
@@ -67,22 +65,11 @@ class Ids(Protocol):
         ...
 
 
-class RegisteredBidder(msgspec.Struct, frozen=True):
-    """A bidder as auctions see it."""
-
-    id: str
-    version: int
-    status: Status
-    terms: Bidder
-
-
 class Catalogue(Protocol):
-    """The newest state of the catalogue that this process knows; replaced whole, never mutated."""
+    """The newest state of the catalogue that this process knows."""
 
     @property
-    def bidders(self) -> Sequence[RegisteredBidder]:
-        """Active bidders in a fixed order."""
-        ...
+    def market(self) -> Market: ...
 
 
 class Ranked(NamedTuple):

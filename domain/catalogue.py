@@ -14,24 +14,56 @@ Status = Literal["active", "paused", "archived"]
 AuctionKind = Literal["first_price", "second_price"]
 MediaType = Literal["banner", "video", "audio", "native"]
 Pacing = Literal["even", "asap"]
+RequiredField = Literal["crid", "adomain", "cat"]
 
 
 class Terms(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What the owner of an entity states about it."""
 
 
+class FloorRule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A floor for some of the traffic; what is not stated is a wildcard. The most exact rule that fits counts."""
+
+    floor_micros: int
+    """In `currency`."""
+    currency: str = "USD"
+    country: str | None = None
+    """ISO 3166-1 alpha-3."""
+    device_type: int | None = None
+    """AdCOM device type."""
+    size: tuple[int, int] | None = None
+    """Of the ad, in pixels."""
+    media_type: MediaType | None = None
+
+
 class Publisher(Terms, frozen=True, kw_only=True):
     name: str
     domain: str
     share_bps: int
+    """What it gets of every clearing price."""
+    floor_rules: tuple[FloorRule, ...] = ()
+    """For its placements without a rule of their own that fits."""
 
 
 class Placement(Terms, frozen=True, kw_only=True):
+    """An ad space, named by `imp.tagid`. `badv`, `bcat`, `battr` and `bapp` are those of OpenRTB."""
+
     publisher_id: str
     name: str
     sizes: tuple[tuple[int, int], ...]
     floor_micros: int = 0
+    """In `currency`."""
     auction: AuctionKind = "second_price"
+    currency: str = "USD"
+    floor_rules: tuple[FloorRule, ...] = ()
+    badv: tuple[str, ...] = ()
+    bcat: tuple[str, ...] = ()
+    cattax: int = 1
+    """The taxonomy of `bcat`."""
+    battr: tuple[int, ...] = ()
+    bapp: tuple[str, ...] = ()
+    required_bid_fields: tuple[RequiredField, ...] = ()
+    """What every bid must state, beyond what the specification requires."""
 
 
 class Bidder(Terms, frozen=True, kw_only=True):
@@ -45,13 +77,38 @@ class Bidder(Terms, frozen=True, kw_only=True):
     qps_limit: int | None = None
     timeout_ms: int | None = None
     currency: str = "USD"
+    """What it prefers to bid in: told to it beside the auction's own."""
+    sizes: tuple[tuple[int, int], ...] = ()
+    """Of banners; other media have none."""
+    device_types: tuple[int, ...] = ()
+    placement_ids: tuple[str, ...] = ()
+    price_adjustment_bps: int = 10_000
+    """What of its price competes, for a bidder whose prices carry a margin that is not paid."""
+    accepts_gzip: bool = False
+    """It takes compressed requests."""
 
 
 class Deal(Terms, frozen=True, kw_only=True):
+    """A deal between publishers and buyers; its id is what bids name in `dealid`."""
+
     bidder_ids: tuple[str, ...]
     placement_ids: tuple[str, ...] = ()
+    """Absent: all."""
     floor_micros: int = 0
+    """In `currency`; for a fixed price the agreed one."""
     auction: AuctionKind | Literal["fixed_price"] = "second_price"
+    currency: str = "USD"
+    wseat: tuple[str, ...] = ()
+    wadomain: tuple[str, ...] = ()
+
+
+class CurrencyRate(Terms, frozen=True, kw_only=True):
+    """One unit of `base` is `rate` units of `quote`."""
+
+    base: str
+    quote: str
+    rate: str
+    """Decimal text."""
 
 
 class Advertiser(Terms, frozen=True, kw_only=True):

@@ -2,10 +2,12 @@
 
 Events are immutable facts in the past tense, one tagged Struct each, JSON on the wire.
 The tag `type` stands first, so that a reader can skip a type without decoding the rest.
-A changed shape is a new version: raise `v`, add an upcaster to `domain/codec.py` and an example of the old
-version to `tests/corpus/`.
+A field may be added to a version when it has a default that says of older events what is true of them; every other
+change of a shape is a new version: raise `v`, add an upcaster to `domain/codec.py` and an example of the old version
+to `tests/corpus/`.
 
-- `gavel.auctions`, keyed by auction id: BidRequested, BidPlaced, BidRefused, AuctionAwarded, AuctionUnsold.
+- `gavel.auctions`, keyed by auction id: BidRequested, BidPlaced, BidRefused, AuctionAwarded, AuctionUnsold,
+  BidderAnsweredLate.
 - `gavel.engagements`, keyed by auction id: ImpressionRecorded, ClickRecorded, NoticeDelivered, NoticeFailed,
   EngagementVoided.
 - `gavel.catalogue`, keyed by aggregate id: …Registered, …Changed, EntityPaused, EntityResumed, EntityArchived,
@@ -76,6 +78,31 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fa
 # -- gavel.auctions --------------------------------------------------------------------------------
 
 
+class StatedPrice(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """A price or floor as somebody stated it, where the auction's own figure is another one."""
+
+    price_micros: int
+    """In `currency`."""
+    currency: str
+    rate: str = "1"
+    """Units of the auction's currency for one of `currency`, decimal text: exactly what was multiplied by."""
+    adjustment_bps: int = 10_000
+    """What the bidder's price adjustment leaves of its price."""
+
+
+class DealOffered(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """A deal that could be bid under."""
+
+    deal_id: str
+    floor_micros: int | None = 0
+    """In the auction's currency; None where there was no rate into it, so that no bid could meet it."""
+    at: int | None = None
+    """The deal's own auction type."""
+    is_registered: bool = False
+    """It stands in the catalogue; else the request alone names it."""
+    stated_floor: StatedPrice | None = None
+
+
 class ImpOffered(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """One impression opportunity as it was auctioned."""
 
@@ -84,6 +111,13 @@ class ImpOffered(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, 
     """In the auction's currency."""
     inventory: Inventory
     media_types: tuple[catalogue.MediaType, ...] = ()
+    stated_floor: StatedPrice | None = None
+    """The floor as stated, where that is in another currency."""
+    deals: tuple[DealOffered, ...] = ()
+    is_private: bool = False
+    """Only bids under one of the deals were admitted."""
+    share_bps: int | None = None
+    """The publisher's share of the clearing price."""
 
 
 class BidRequested(Event, frozen=True, kw_only=True):
@@ -100,6 +134,10 @@ class BidRequested(Event, frozen=True, kw_only=True):
     request: msgspec.Raw
     """The bid request with personal data minimised; unknown fields kept."""
     test: bool = False
+    robot: bool = False
+    """A known robot fetched the page: nobody was asked, and no report counts it."""
+    restricted_by: tuple[str, ...] = ()
+    """Why neither bidders nor the log got ids and precise place: coppa, lmt, dnt, gdpr, us_privacy."""
 
 
 class OtherBid(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -113,11 +151,18 @@ class OtherBid(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc
 
 
 class NoticeUrls(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """Where the bidder wants to hear about its bid, macros unfilled."""
+    """Where the bidder wants to hear about its bid, macros unfilled, and what only its answer says of them."""
 
     nurl: str | None = None
+    """Absent as well where the markup is fetched from it: then the caller calls it."""
     burl: str | None = None
     lurl: str | None = None
+    response_bid_id: str | None = None
+    """`BidResponse.bidid`."""
+    ad_id: str | None = None
+    """`Bid.adid`."""
+    multiplier: float | None = None
+    """`Imp.qty.multiplier`."""
 
 
 class BidPlaced(Event, frozen=True, kw_only=True):
@@ -139,6 +184,15 @@ class BidPlaced(Event, frozen=True, kw_only=True):
     height: int | None = None
     notices: NoticeUrls | None = None
     other_bids: tuple[OtherBid, ...] = ()
+    floor_micros: int | None = None
+    """The floor that applied to it: its deal's, or the imp's for its media type and size. None: the imp's."""
+    deal_at: int | None = None
+    """The auction type of its deal, where that has its own."""
+    group: int | None = None
+    """The bidder's bids of one auction with the same number win or lose as a whole (`SeatBid.group` 1)."""
+    stated: StatedPrice | None = None
+    """The price as the bidder stated it, where it is in another currency or adjusted."""
+    media_type: catalogue.MediaType | None = None
     test: bool = False
 
 
@@ -185,6 +239,10 @@ class AuctionAwarded(Event, frozen=True, kw_only=True):
     """From the request's arrival to this decision."""
     seat: str = ""
     deal_id: str | None = None
+    min_to_win_micros: int | None = None
+    """What the winner would have had to reach: the next bid's price, or its own floor."""
+    withdrawn: tuple[str, ...] = ()
+    """Ids of the bidders whose bid stepped back because its group could not win as a whole."""
     test: bool = False
 
 
@@ -196,6 +254,31 @@ class AuctionUnsold(Event, frozen=True, kw_only=True):
     reason: str
     inventory: Inventory
     held_ms: float
+    withdrawn: tuple[str, ...] = ()
+    """As of an award."""
+    test: bool = False
+
+
+class LateBid(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """A bid that came too late to be looked at any closer."""
+
+    bid_id: str
+    imp_id: str
+    price_micros: int
+    currency: str
+
+
+class BidderAnsweredLate(Event, frozen=True, kw_only=True):
+    """A bidder that is logged as timed out did answer, after the auction's decision. It changes nothing."""
+
+    auction_id: str
+    bidder_id: str
+    latency_ms: float
+    """From the call to the whole answer."""
+    http_status: int
+    bids: tuple[LateBid, ...] = ()
+    reason: str = ""
+    """What is wrong with the answer, where something is."""
     test: bool = False
 
 
@@ -226,8 +309,19 @@ class Engagement(Event, frozen=True, kw_only=True):
     test: bool = False
 
 
+class Viewer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """What a billing notice says of who saw the ad (OpenRTB 2.6, section 7.8)."""
+
+    ip: str = ""
+    """Cut to its network."""
+    user_agent: str = ""
+
+
 class ImpressionRecorded(Engagement, frozen=True, kw_only=True):
     """The pixel in the markup was fetched."""
+
+    viewer: Viewer | None = None
+    """Only where the bidder asked for a billing notice."""
 
 
 class ClickRecorded(Engagement, frozen=True, kw_only=True):

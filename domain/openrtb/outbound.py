@@ -1,29 +1,14 @@
-"""The copies of a bid request that leave: one for the bidders, one for the log.
+"""The copies of a bid request that go to the bidders: all that the publisher said, unknown fields included.
 
-Where the law or the person asks for it (COPPA, LMT, DNT, GDPR without consent), bidders get neither ids nor a
-precise place. The log never does. In both cases `device` and `user` are written from the specification's fields
-alone, because an unknown field or an `ext` in there may hold an id; all other unknown fields stay.
+Where nobody may learn who the person is, `minimised` has taken ids and precise place out.
 """
 
 from __future__ import annotations
 
-from typing import Any
-
 import msgspec
-from msgspec import UNSET
-from msgspec.structs import replace
 
-from domain.openrtb.context import Data
-from domain.openrtb.fields import Ext
-from domain.openrtb.parse import Members, ParsedRequest
-from domain.openrtb.person import BrandVersion, Device, Eid, Geo, User, UserAgent
-from domain.openrtb.request import BidRequest
-from domain.privacy import pseudonym, truncate_ip
-
-GEO_DECIMALS = 1
-"""About 11 km."""
-_DEVICE_IDS = ("ifa", "didsha1", "didmd5", "dpidsha1", "dpidmd5", "macsha1", "macmd5")
-_NO_DEVICE_IDS: dict[str, Any] = dict.fromkeys(_DEVICE_IDS)
+from domain.openrtb.minimised import restrictions_of, without_ids
+from domain.openrtb.parse import ParsedRequest
 
 _encode = msgspec.json.Encoder().encode
 
@@ -42,169 +27,7 @@ class BidderRequestTemplate(msgspec.Struct, frozen=True):
 def request_for_bidders(parsed: ParsedRequest) -> BidderRequestTemplate:
     """The publisher's request, unknown fields included; without ids and precise place where it is restricted."""
     members = parsed.members.copy()
-    if is_restricted(parsed.request):
-        members |= _without_ids(parsed.request)
+    if restrictions_of(parsed.request):
+        members |= without_ids(parsed.request)
     members.pop("tmax", None)
     return BidderRequestTemplate(_encode(members)[:-1] + b',"tmax":')
-
-
-def request_for_log(parsed: ParsedRequest, pseudonym_key: bytes) -> msgspec.Raw:
-    """The publisher's request for keeping: no full address, no id but a pseudonym, no place but a coarse one.
-
-    A restricted request leaves not even pseudonyms.
-    """
-    request = parsed.request
-    if request.device is None and request.user is None:
-        return msgspec.Raw(_encode(parsed.members))
-    personal = _without_ids(request) if is_restricted(request) else _with_pseudonyms(request, pseudonym_key)
-    return msgspec.Raw(_encode(parsed.members | personal))
-
-
-def is_restricted(request: BidRequest) -> bool:
-    """Whether nobody may learn who the person is: COPPA, LMT, DNT, or GDPR without a consent string.
-
-    `regs.ext.gdpr` and `user.ext.consent`, where OpenRTB 2.5 had them, count too.
-    """
-    device, regs = request.device, request.regs
-    if device is not None and (device.lmt == 1 or device.dnt == 1):
-        return True
-    if regs is None:
-        return False
-    if regs.coppa == 1:
-        return True
-    return (regs.gdpr == 1 or _read_ext(regs.ext).gdpr in (1, "1", True)) and not _consent_of(request.user)
-
-
-class _ExtOf25(msgspec.Struct):
-    """What OpenRTB 2.5 carried in an `ext`."""
-
-    gdpr: Any = None
-    consent: Any = None
-
-
-_decode_ext = msgspec.json.Decoder(_ExtOf25).decode
-_NO_EXT = _ExtOf25()
-
-
-def _read_ext(ext: Ext) -> _ExtOf25:
-    if not isinstance(ext, msgspec.Raw):
-        return _NO_EXT
-    try:
-        return _decode_ext(ext)
-    except msgspec.ValidationError:  # not an object
-        return _NO_EXT
-
-
-def _consent_of(user: User | None) -> str | None:
-    if user is None:
-        return None
-    consent = user.consent or _read_ext(user.ext).consent
-    return consent if isinstance(consent, str) and consent.strip() else None
-
-
-# -- restricted: nothing that tells one person from another ----------------------------------------
-
-
-def _without_ids(request: BidRequest) -> Members:
-    members: Members = {}
-    device, user = request.device, request.user
-    if device is not None:
-        members["device"] = _raw(
-            replace(
-                device,
-                geo=_country_and_region(device.geo),
-                sua=_plain_agent(device.sua),
-                **_cut_addresses(device),
-                **_NO_DEVICE_IDS,
-                ext=UNSET,
-            )
-        )
-    if user is not None:
-        members["user"] = _raw(User(geo=_country_and_region(user.geo), consent=_consent_of(user)))
-    return members
-
-
-def _country_and_region(geo: Geo | None) -> Geo | None:
-    if geo is None:
-        return None
-    return Geo(country=geo.country, region=geo.region, regionfips104=geo.regionfips104, utcoffset=geo.utcoffset)
-
-
-def _plain_agent(sua: UserAgent | None) -> UserAgent | None:
-    """The client hints of the specification only: an `ext` could hold anything about a person."""
-    if sua is None:
-        return None
-    browsers = None if sua.browsers is None else tuple(_plain_brand(each) for each in sua.browsers)
-    platform = None if sua.platform is None else _plain_brand(sua.platform)
-    return replace(sua, browsers=browsers, platform=platform, ext=UNSET)
-
-
-def _plain_brand(brand: BrandVersion) -> BrandVersion:
-    return BrandVersion(brand=brand.brand, version=brand.version)
-
-
-# -- for the log: the same person is recognised, and nobody learns who it is ------------------------
-
-
-def _with_pseudonyms(request: BidRequest, key: bytes) -> Members:
-    members: Members = {}
-    device, user = request.device, request.user
-    if device is not None:
-        ids = {name: _pseudonym(key, getattr(device, name)) for name in _DEVICE_IDS}
-        sua = _plain_agent(device.sua)
-        members["device"] = _raw(
-            replace(device, geo=_coarse(device.geo), sua=sua, **_cut_addresses(device), **ids, ext=UNSET)
-        )
-    if user is not None:
-        members["user"] = _raw(
-            User(
-                id=_pseudonym(key, user.id),
-                buyeruid=_pseudonym(key, user.buyeruid),
-                keywords=user.keywords,
-                kwarray=user.kwarray,
-                geo=_coarse(user.geo),
-                data=None if user.data is None else tuple(_without_ext(data) for data in user.data),
-                consent=_consent_of(user),
-                eids=None if user.eids is None else tuple(_with_pseudonymous_uids(eid, key) for eid in user.eids),
-            )
-        )
-    return members
-
-
-def _pseudonym(key: bytes, value: str | None) -> str | None:
-    return pseudonym(key, value) if value else None
-
-
-def _with_pseudonymous_uids(eid: Eid, key: bytes) -> Eid:
-    uids = tuple(replace(uid, id=_pseudonym(key, uid.id), ext=UNSET) for uid in eid.uids or ())
-    return replace(eid, uids=uids, ext=UNSET)
-
-
-def _without_ext(data: Data) -> Data:
-    segments = tuple(replace(segment, ext=UNSET) for segment in data.segment or ())
-    return replace(data, segment=segments, ext=UNSET)
-
-
-def _coarse(geo: Geo | None) -> Geo | None:
-    if geo is None:
-        return None
-    return replace(
-        geo,
-        lat=None if geo.lat is None else round(geo.lat, GEO_DECIMALS),
-        lon=None if geo.lon is None else round(geo.lon, GEO_DECIMALS),
-        accuracy=None,
-        lastfix=None,
-        zip=None,
-        ext=UNSET,
-    )
-
-
-def _cut_addresses(device: Device) -> dict[str, str | None]:
-    return {
-        "ip": truncate_ip(device.ip) or None if device.ip else None,
-        "ipv6": truncate_ip(device.ipv6) or None if device.ipv6 else None,
-    }
-
-
-def _raw(value: Device | User) -> msgspec.Raw:
-    return msgspec.Raw(_encode(value))

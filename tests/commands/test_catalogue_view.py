@@ -49,7 +49,7 @@ async def put(redis: Redis, names: Names, bidder_id: str, version: int, status: 
 
 
 def known(view: CatalogueView) -> dict[str, str]:
-    return {bidder.id: bidder.terms.name for bidder in view.bidders}
+    return {bidder.id: bidder.terms.name for bidder in view.market.bidders}
 
 
 async def test_changes_arrive(view: CatalogueView, redis: Redis, names: Names) -> None:
@@ -104,5 +104,5 @@ async def test_it_works_without_redis(names: Names) -> None:
         view = CatalogueView(away, names)
         async with asyncio.timeout(5):
             await view.start()
-        assert list(view.bidders) == []
+        assert list(view.market.bidders) == []
         await view.close()

@@ -7,7 +7,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from domain.openrtb.outbound import is_restricted, request_for_bidders, request_for_log
+from domain.openrtb.minimised import request_for_log, restrictions_of
+from domain.openrtb.outbound import request_for_bidders
 from domain.openrtb.parse import parse_request
 
 KEY = b"a key of these tests"
@@ -112,7 +113,7 @@ def with_changes(changes: dict[str, Any]) -> dict[str, Any]:
 def test_bidders_get_all_where_nothing_forbids_it(what: str) -> None:
     """Ids, unknown fields and extensions reach the bidder; only the time that is left is another."""
     content = with_changes(NO_RESTRICTIONS[what])
-    assert not is_restricted(parse_request(body(content)).request)
+    assert not restrictions_of(parse_request(body(content)).request)
     assert msgspec.json.decode(for_bidders(content)) == content | {"tmax": 80}
 
 

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 
 from domain.errors import InvalidInput
 from domain.openrtb.faults import request_faults
+from domain.openrtb.minimised import request_for_log
 from domain.openrtb.offer import auction_type_of, currency_of, floor_micros, inventory_of, media_types_of
-from domain.openrtb.outbound import request_for_bidders, request_for_log
+from domain.openrtb.outbound import request_for_bidders
 from domain.openrtb.parse import ParsedRequest, parse_request, parse_response
 from tests.domain.openrtb.test_examples import REQUESTS, RESPONSES
 from tests.domain.openrtb.test_examples import example as example_body
