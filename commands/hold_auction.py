@@ -14,7 +14,7 @@ from commands.robots import compile_list, is_known_robot
 from domain.answer import AddressBook, Sold, answer, no_bid_answer
 from domain.auction import Candidate
 from domain.auction_events import AuctionStory
-from domain.award import Award, awards_of
+from domain.award import Award, Decision, decide
 from domain.eligibility import reason_to_skip
 from domain.errors import Overloaded
 from domain.events import OutcomeStatus
@@ -101,12 +101,13 @@ class HoldAuction:
         story.requested(sale, request_for_log(parsed, self._pseudonym_key), at=self._clock.now(), tmax_ms=tmax_ms)
         asked = await self._ask(parsed, sale, received_at + (tmax_ms - ANSWER_RESERVE_MS) / 1000)
         ranked = await self._rank(auction_id, asked)
-        awards = awards_of(sale, ranked.by_imp, self._publisher_share_bps)
+        shares = dict.fromkeys(sale.imps, self._publisher_share_bps)
+        decision = decide(ranked.by_imp, sale.auction_type, shares)
         decided_at = self._clock.now()
         held_ms = round((self._clock.monotonic() - received_at) * 1000, 3)
-        _tell(story, sale, asked, awards, ranked, at=decided_at, held_ms=held_ms)
+        _tell(story, sale, asked, decision, ranked, at=decided_at, held_ms=held_ms)
         # Written before it is logged: what cannot be answered must not be in the log as sold.
-        result = self._answer(auction_id, sale, asked, awards, ranked, at=decided_at, held_ms=held_ms)
+        result = self._answer(auction_id, sale, asked, decision.awards, ranked, at=decided_at, held_ms=held_ms)
         await self._log.append(self._topic, auction_id, story.events)
         return result
 
@@ -195,7 +196,7 @@ def _tell(
     story: AuctionStory,
     sale: Sale,
     asked: Sequence[Asked],
-    awards: Mapping[str, Award],
+    decision: Decision,
     ranked: Ranked,
     *,
     at: datetime,
@@ -205,9 +206,9 @@ def _tell(
     for each in asked:
         story.bidder(each.bidder.id, each.outcomes, sale, at=at, latency_ms=each.latency_ms)
     for imp_id, for_sale in sale.imps.items():
-        award = awards.get(imp_id)
+        award, withdrawn = decision.awards.get(imp_id), decision.withdrawn.get(imp_id, ())
         if award is not None:
-            story.awarded(award, sale, at=at, held_ms=held_ms, ranked_by=ranked.ranked_by)
+            story.awarded(award, sale, withdrawn=withdrawn, at=at, held_ms=held_ms, ranked_by=ranked.ranked_by)
         else:
             reason = "No bidder had a valid bid." if asked else "No bidder is registered."
-            story.unsold(for_sale, reason, at=at, held_ms=held_ms)
+            story.unsold(for_sale, reason, withdrawn=withdrawn, at=at, held_ms=held_ms)

@@ -122,11 +122,11 @@ def _engagement_urls(
     sold: Sold, sale: Sale, auction_id: str, addresses: AddressBook, at: datetime
 ) -> tuple[str, str | None]:
     award = sold.award
-    winner, inventory = award.winner, award.for_sale.inventory
+    winner, inventory = award.winner, sale.imps[award.imp_id].inventory
     claims = EngagementClaims(
         kind="impression",
         auction_id=auction_id,
-        imp_id=award.for_sale.imp.id,
+        imp_id=award.imp_id,
         bidder_id=winner.bidder_id,
         bid_id=winner.bid_id,
         price_micros=winner.price_micros,
@@ -156,10 +156,10 @@ def _engagement_urls(
 def _macros(sold: Sold, sale: Sale) -> Macros:
     """What the winner's macros stand for. When the impression takes place is not known yet."""
     award, bid = sold.award, sold.placed.bid.bid
-    quantity = award.for_sale.imp.qty
+    quantity = sale.imps[award.imp_id].imp.qty
     return Macros(
         request_id=sale.request.id,
-        imp_id=award.for_sale.imp.id,
+        imp_id=award.imp_id,
         response_bid_id=sold.placed.response_bid_id,
         seat_id=award.winner.seat,
         ad_id=bid.adid,

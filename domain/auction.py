@@ -36,6 +36,8 @@ class Candidate(msgspec.Struct, frozen=True):
     """The deal's own auction type, where it has one."""
     arrival: int
     """Place in the order in which the bids came in, from 0; no two candidates of an imp share one."""
+    group: int | None = None
+    """Bids of one bidder with the same number win or lose as a whole."""
 
 
 class Clearing(msgspec.Struct, frozen=True):

@@ -52,12 +52,22 @@ class AuctionStory:
             else:
                 self.events.append(_refused(outcome, latency_ms, head))
 
-    def awarded(self, award: Award, sale: Sale, *, at: datetime, held_ms: float, ranked_by: RankedBy) -> None:
+    def awarded(
+        self,
+        award: Award,
+        sale: Sale,
+        *,
+        withdrawn: tuple[str, ...],
+        at: datetime,
+        held_ms: float,
+        ranked_by: RankedBy,
+    ) -> None:
         """An imp was sold."""
         winner = award.winner
+        for_sale = sale.imps[award.imp_id]
         self.events.append(
             AuctionAwarded(
-                imp_id=award.for_sale.imp.id,
+                imp_id=award.imp_id,
                 bidder_id=winner.bidder_id,
                 bid_id=winner.bid_id,
                 seat=winner.seat,
@@ -69,18 +79,27 @@ class AuctionStory:
                 currency=sale.currency,
                 auction_type=award.clearing.auction_type,
                 ranking=tuple(candidate.bidder_id for candidate in award.ranking),
+                withdrawn=withdrawn,
                 ranked_by=ranked_by,
-                inventory=award.for_sale.inventory,
+                inventory=for_sale.inventory,
                 held_ms=held_ms,
+                min_to_win_micros=award.clearing.min_to_win_micros,
                 **self._head(at),
             )
         )
 
-    def unsold(self, for_sale: ImpOnSale, reason: str, *, at: datetime, held_ms: float) -> None:
+    def unsold(
+        self, for_sale: ImpOnSale, reason: str, *, withdrawn: tuple[str, ...], at: datetime, held_ms: float
+    ) -> None:
         """Nobody got the imp."""
         self.events.append(
             AuctionUnsold(
-                imp_id=for_sale.imp.id, reason=reason, inventory=for_sale.inventory, held_ms=held_ms, **self._head(at)
+                imp_id=for_sale.imp.id,
+                reason=reason,
+                inventory=for_sale.inventory,
+                held_ms=held_ms,
+                withdrawn=withdrawn,
+                **self._head(at),
             )
         )
 
