@@ -23,12 +23,15 @@ from gavel.process_clock import fresh_id
 from gavel.topics import ensure_topics
 from tests.commands.auction_scenario import Scenario, differences, listening, read_scenario, scenario_files
 from tests.commands.exchange import BASE_URL, SHARE_BPS, TOKEN_KEY, Exchange
+from tests.commands.hostile_bidder import HostileBidder
+from tests.schemas.openrtb import schema_faults
 
 PARTITIONS = 3
 SAME_IN_AWARD_AND_TOKEN = (
     "auction_id", "imp_id", "bidder_id", "bid_id", "deal_id", "price_micros", "clearing_price_micros",
     "revenue_micros", "fee_micros", "currency",
 )  # fmt: skip
+REQUEST_HEADERS = {b"content-type: application/json", b"accept-encoding: gzip", b"x-openrtb-version: 2.6"}
 
 
 @pytest.fixture(scope="module")
@@ -107,9 +110,22 @@ async def test_scenario(path: Path, exchange: Exchange, topic: Topic) -> None:
     story["status"] = result.status
     story["landings"] = _check_addresses(story["response"], events)
     wrong = differences({name: value for name, value in scenario.expected.items() if name != "within_ms"}, story)
+    wrong += _wrongly_sent(bidders, story["response"])
     assert not wrong, "\n".join(wrong)
     assert took_ms < scenario.expected.get("within_ms", 2_000)
     _assert_complete(events, scenario, result, exchange.bidder_names)
+
+
+def _wrongly_sent(bidders: dict[str, HostileBidder], response: dict[str, Any] | None) -> list[str]:
+    """Where something that the exchange sent is not as OpenRTB 2.6 has it."""
+    wrong = [] if response is None else schema_faults("bid_response", response)
+    for name, bidder in bidders.items():
+        for head, body in bidder.requests:
+            lines = {line.lower() for line in head.split(b"\r\n")}
+            absent = REQUEST_HEADERS - lines
+            wrong += [f"to {name}: no {line.decode()}" for line in absent]
+            wrong += [f"to {name}: {fault}" for fault in schema_faults("bid_request", msgspec.json.decode(body))]
+    return wrong
 
 
 def _story(events: list[dict[str, Any]], bidder_names: dict[str, str]) -> dict[str, Any]:
