@@ -1,6 +1,7 @@
 """All tables of the read side: the metadata that queries and migrations share.
 
-Everything in here can be dropped and rebuilt from the log, the operator's dead letters included.
+Everything in here can be dropped and rebuilt from the log, the operator's dead letters included; except the outbox
+of notices, which says what was sent already.
 Texts that come from outside are stored as `text`, JSON too: as the log has it, byte for byte, and with nothing
 in it that a JSON type could refuse. Cast it (`request::json`) to look inside.
 Tables that grow with traffic are partitioned by the UTC day of the auction; see `projections/day_partitions.py`.
@@ -255,6 +256,42 @@ delivery_engagements = Table(
         unique=True,
         postgresql_where=text("counted"),
     ),
+    postgresql_partition_by=BY_DAY,
+)
+
+# -- notices --------------------------------------------------------------------------------------
+
+notice_sources = Table(
+    "notice_sources",
+    metadata,
+    *_auction_key(),
+    # Events as JSON: of auctions from which a notice can still follow.
+    _given("events", ARRAY(Text)),
+    postgresql_partition_by=BY_DAY,
+)
+
+notices = Table(
+    "notices",
+    metadata,
+    *_auction_key(),
+    # The event that tells of the bid, and the bid's place in it: 0, or 1 and more for its `other_bids`.
+    Column("outcome_id", Uuid, primary_key=True),
+    Column("place", SmallInteger, primary_key=True, autoincrement=False),
+    Column("kind", Text, primary_key=True),
+    _given("imp_id", Text),
+    _given("bidder_id", Text),
+    _given("bid_id", Text),
+    # Whom a call of `url` would reach: name and port.
+    _given("host", Text),
+    _given("url", Text),
+    Column("viewer_ip", Text),
+    Column("viewer_agent", Text),
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    # When it is tried next; absent once it came to an end.
+    Column("due_at", DateTime(timezone=True)),
+    Column("ended_at", DateTime(timezone=True)),
+    Column("delivered", Boolean),
+    Index("notices_due", "host", "due_at", postgresql_where=text("due_at IS NOT NULL")),
     postgresql_partition_by=BY_DAY,
 )
 
