@@ -7,7 +7,9 @@ from base64 import b64encode
 
 import msgspec
 
+from domain.events import StatedPrice
 from domain.money import cpm_text
+from domain.told_price import charged, to_be_bid
 
 CLICK_URL = "${GAVEL_CLICK_URL}"
 """Gavel's own macro: the address that records a click and leads to the landing page."""
@@ -27,10 +29,14 @@ class Macros(msgspec.Struct, frozen=True, kw_only=True):
     ad_id: str | None = None
     """`Bid.adid`."""
     currency: str | None = None
+    """The auction's, which all prices are in; the texts are in the bid's own."""
     bid_price_micros: int | None = None
+    """The price that competed."""
     clearing_price_micros: int | None = None
     """Left out for a loser: it never learns the price."""
     min_to_win_micros: int | None = None
+    stated: StatedPrice | None = None
+    """The bid's price as stated, where that is in another currency or adjusted."""
     loss_code: int | None = None
     """0 for a bid that won."""
     multiplier: float | None = None
@@ -45,11 +51,11 @@ class Macros(msgspec.Struct, frozen=True, kw_only=True):
             "IMP_ID": self.imp_id,
             "SEAT_ID": self.seat_id or "",
             "AD_ID": self.ad_id or "",
-            "PRICE": _price(self.clearing_price_micros),
-            "CURRENCY": self.currency or "",
+            "PRICE": _price(self._price_micros()),
+            "CURRENCY": (self.currency if self.stated is None else self.stated.currency) or "",
             "MBR": self._market_bid_ratio(),
             "LOSS": _number(self.loss_code),
-            "MIN_TO_WIN": _price(self.min_to_win_micros),
+            "MIN_TO_WIN": _price(self._min_to_win_micros()),
             "MULTIPLIER": _number(self.multiplier),
             "IMP_TS": _number(self.imp_timestamp_ms),
             # Gavel gives no discounts.
@@ -57,10 +63,18 @@ class Macros(msgspec.Struct, frozen=True, kw_only=True):
             "DISCOUNT_CPM": "",
         }
 
+    def _price_micros(self) -> int | None:
+        if self.clearing_price_micros is None or self.bid_price_micros is None:
+            return self.clearing_price_micros
+        return charged(self.clearing_price_micros, self.bid_price_micros, self.stated)
+
+    def _min_to_win_micros(self) -> int | None:
+        return None if self.min_to_win_micros is None else to_be_bid(self.min_to_win_micros, self.stated)
+
     def _market_bid_ratio(self) -> str:
-        if not self.bid_price_micros or self.clearing_price_micros is None:
-            return ""
-        return _number(round(self.clearing_price_micros / self.bid_price_micros, _RATIO_DIGITS))
+        bid = self.bid_price_micros if self.stated is None else self.stated.price_micros
+        price = self._price_micros()
+        return "" if not bid or price is None else _number(round(price / bid, _RATIO_DIGITS))
 
 
 def fill(text: str, macros: Macros) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from domain.events import StatedPrice
 from domain.macros import Macros, fill
 
 
@@ -71,3 +72,34 @@ def test_a_price_of_nothing() -> None:
     """A free deal has a price, and no ratio of it to its bid."""
     free = macros(bid_price_micros=0, clearing_price_micros=0)
     assert fill("${AUCTION_PRICE}|${AUCTION_MBR}", free) == "0.00|"
+
+
+IN_EUROS = StatedPrice(price_micros=1_000_000, currency="EUR", rate="1.25")
+"""A bid of 1.00 EUR, which competes with 1.25 USD."""
+
+
+@pytest.mark.parametrize(
+    ("stated", "competes", "clears", "min_to_win", "filled"),
+    [
+        (IN_EUROS, 1_250_000, 1_000_000, 900_000, "0.80 EUR 0.8 0.72"),
+        (IN_EUROS, 1_250_000, 1_250_000, 1_300_000, "1.00 EUR 1 1.04"),
+        # 1.00 USD over 0.909090909091 EUR is 0.90909 EUR; back again it would be 0.999998 USD.
+        (
+            StatedPrice(price_micros=1_000_000, currency="USD", rate="0.909090909091"),
+            909_090, 909_090, 500_000, "1.00 USD 1 0.549999",
+        ),
+        # Of every 1.00 that it bids, 0.90 compete: it pays 0.81, and would have had to bid 1.00.
+        (StatedPrice(price_micros=2_000_000, currency="USD", adjustment_bps=9_000), 1_800_000, 810_000, 900_000,
+         "0.81 USD 0.405 1.00"),
+        (StatedPrice(price_micros=2_000_000, currency="USD", adjustment_bps=9_000), 1_800_000, 1_800_000, 900_000,
+         "1.80 USD 0.9 1.00"),
+        (StatedPrice(price_micros=2_000_000, currency="USD", adjustment_bps=0), 0, 0, 900_000, "0.00 USD 0 "),
+    ],
+)  # fmt: skip
+def test_prices_are_told_in_the_bids_own_currency(
+    stated: StatedPrice, competes: int, clears: int, min_to_win: int, filled: str
+) -> None:
+    """The price and its ratio are of what the bidder stated; so is what it would have had to bid."""
+    told = macros(bid_price_micros=competes, clearing_price_micros=clears, min_to_win_micros=min_to_win, stated=stated)
+    text = "${AUCTION_PRICE} ${AUCTION_CURRENCY} ${AUCTION_MBR} ${AUCTION_MIN_TO_WIN}"
+    assert fill(text, told) == filled
