@@ -1,16 +1,21 @@
 """One auction as a JSON file tells it: a request, bidders that answer it over HTTP, and what must come of it.
 
 `request`: the bid request, or text that is not JSON.
+`catalogue`: what is registered beside the bidders, see `scenario_catalogue`.
 `bidders`: by name, `{"terms": {...}, "answer": {...}}`; the terms are those of `POST /v1/bidders` without name and
-endpoint, the answers are listed in `answer_of`.
-`expected`: `status`; `outcomes` by imp and bidder; `awards` by imp; `unsold`, a list of imps; `response`; `faults`.
-Whatever is named is compared, what is not named may be anything; `{"$contains": [...]}` and `{"$lacks": [...]}` look
-into a text. In awards and rankings a bidder is named by its name.
+endpoint, and a `status` where it is not active; the answers are listed in `answer_of`.
+`expected`: `status`; `outcomes` by imp and bidder; `awards` by imp; `unsold`, the reasons by imp; `requests`, what
+each bidder was sent, null where it was not called; `response`; `lifetimes` and `landings` of the addresses in it, by
+imp; `late`, the late answers by bidder; `requested`, the first event; `within_ms`; or, of a request that is refused,
+`faults`.
+Whatever is named is compared, what is not named may be anything, and what is null must be absent;
+`{"$contains": [...]}` and `{"$lacks": [...]}` look into a text. Everywhere a bidder is named by its name.
 """
 
 from __future__ import annotations
 
 import asyncio
+import gzip
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -19,6 +24,7 @@ from typing import Any
 import msgspec
 
 from tests.commands.hostile_bidder import Answer, HostileBidder, hostile_bidder, ok, says
+from tests.commands.scenario_catalogue import ScenarioCatalogue
 
 FOLDER = Path(__file__).parents[1] / "scenarios"
 
@@ -32,6 +38,7 @@ class Scenario(msgspec.Struct, forbid_unknown_fields=True):
     request: dict[str, Any] | str
     expected: dict[str, Any]
     bidders: dict[str, ScenarioBidder] = {}
+    catalogue: ScenarioCatalogue = msgspec.field(default_factory=ScenarioCatalogue)
 
     @property
     def body(self) -> bytes:
@@ -59,6 +66,12 @@ async def listening(scenario: Scenario) -> AsyncIterator[dict[str, HostileBidder
                 bidders[name].port = await closed_port()
                 bidders[name].url = f"http://127.0.0.1:{bidders[name].port}/bid"
         yield bidders
+
+
+def decoded(head: bytes, body: bytes) -> dict[str, Any]:
+    """A request that a bidder got, compressed or not."""
+    plain = gzip.decompress(body) if b"\r\ncontent-encoding: gzip\r\n" in head.lower() else body
+    return msgspec.json.decode(plain, type=dict[str, Any])
 
 
 async def closed_port() -> int:

@@ -14,13 +14,12 @@ from commands.ports import RefusingLog
 from commands.quota import Quota
 from commands.ranking import RedisRanking
 from commands.redis_pipeline import RedisPipeline
-from domain.bidder import bidder_terms
-from domain.entity import Entity
 from domain.names import Names
 from domain.tokens import TokenKey
 from gavel.process_clock import SystemClock, fresh_id
 from tests.commands.auction_scenario import Scenario
 from tests.commands.hostile_bidder import HostileBidder
+from tests.commands.scenario_catalogue import entities_of, entity_of
 
 SHARE_BPS = 8_000
 BASE_URL = "http://gavel.test"
@@ -52,16 +51,19 @@ class Exchange:
             publisher_share_bps=SHARE_BPS,
         )
         self.bidder_names: dict[str, str] = {}
-        """By id."""
+        """By id; those that take part in auctions."""
 
     async def register(self, scenario: Scenario, bidders: dict[str, HostileBidder]) -> None:
-        for name, bidder in scenario.bidders.items():
-            body = {"name": name, "endpoint": bidders[name].url, **bidder.terms}
-            terms = bidder_terms(msgspec.json.encode(body), allow_private=True)
-            entity = Entity("bidder", fresh_id(), 1, "active", msgspec.Raw(msgspec.json.encode(terms)))
-            self.bidder_names[entity.id] = name
-            entry = {f"bidder:{entity.id}": msgspec.json.encode(entity)}
-            await self._redis.hset(self.names.catalogue_entities, mapping=entry)
+        ids = {name: fresh_id() for name in scenario.bidders}
+        entities = [
+            entity_of("bidder", ids[name], {"name": name, "endpoint": bidders[name].url, **bidder.terms})
+            for name, bidder in scenario.bidders.items()
+        ]
+        self.bidder_names = {each.id: name for each, name in zip(entities, ids, strict=True) if each.status == "active"}
+        entities += entities_of(scenario.catalogue, ids)
+        mapping = {f"{each.kind}:{each.id}": msgspec.json.encode(each) for each in entities}
+        if mapping:
+            await self._redis.hset(self.names.catalogue_entities, mapping=mapping)
         await self._catalogue.start()
 
     async def hold(self, body: bytes, *, received_ago_seconds: float = 0) -> AuctionResult:

@@ -16,12 +16,19 @@ from redis.asyncio import Redis
 from commands.hold_auction import AuctionResult
 from commands.kafka_log import KafkaLog
 from domain.errors import InvalidInput
-from domain.money import cpm_text
 from domain.names import Names
 from domain.tokens import verify
 from gavel.process_clock import fresh_id
 from gavel.topics import ensure_topics
-from tests.commands.auction_scenario import Scenario, differences, listening, read_scenario, scenario_files
+from tests.commands.auction_scenario import (
+    Scenario,
+    decoded,
+    differences,
+    listening,
+    read_scenario,
+    scenario_files,
+)
+from tests.commands.auction_told import told
 from tests.commands.exchange import BASE_URL, SHARE_BPS, TOKEN_KEY, Exchange
 from tests.commands.hostile_bidder import HostileBidder
 from tests.schemas.openrtb import schema_faults
@@ -31,6 +38,7 @@ SAME_IN_AWARD_AND_TOKEN = (
     "auction_id", "imp_id", "bidder_id", "bid_id", "deal_id", "price_micros", "clearing_price_micros",
     "revenue_micros", "fee_micros", "currency",
 )  # fmt: skip
+LATE_ANSWERS_SECONDS = 10
 REQUEST_HEADERS = {b"content-type: application/json", b"accept-encoding: gzip", b"x-openrtb-version: 2.6"}
 
 
@@ -104,11 +112,15 @@ async def test_scenario(path: Path, exchange: Exchange, topic: Topic) -> None:
         started = asyncio.get_running_loop().time()
         result = await exchange.hold(scenario.body)
         took_ms = (asyncio.get_running_loop().time() - started) * 1000
-    events = await topic.events_of(result.auction_id)
-    story = _story(events, exchange.bidder_names)
+        async with asyncio.timeout(LATE_ANSWERS_SECONDS):
+            events = await topic.events_of(result.auction_id)
+            while _late_answers(events) < len(scenario.expected.get("late", {})):
+                events = await topic.events_of(result.auction_id)
+    story = told(events, exchange.bidder_names)
+    story["requests"] = {name: decoded(*each.requests[0]) for name, each in bidders.items() if each.requests}
     story["response"] = msgspec.json.decode(result.body) if result.body else None
     story["status"] = result.status
-    story["landings"] = _check_addresses(story["response"], events)
+    story |= _addresses(story["response"], events)
     wrong = differences({name: value for name, value in scenario.expected.items() if name != "within_ms"}, story)
     wrong += _wrongly_sent(bidders, story["response"])
     assert not wrong, "\n".join(wrong)
@@ -116,83 +128,44 @@ async def test_scenario(path: Path, exchange: Exchange, topic: Topic) -> None:
     _assert_complete(events, scenario, result, exchange.bidder_names)
 
 
+def _late_answers(events: list[dict[str, Any]]) -> int:
+    return sum(each["type"] == "bidder_answered_late" for each in events)
+
+
 def _wrongly_sent(bidders: dict[str, HostileBidder], response: dict[str, Any] | None) -> list[str]:
     """Where something that the exchange sent is not as OpenRTB 2.6 has it."""
     wrong = [] if response is None else schema_faults("bid_response", response)
     for name, bidder in bidders.items():
         for head, body in bidder.requests:
-            lines = {line.lower() for line in head.split(b"\r\n")}
-            absent = REQUEST_HEADERS - lines
+            absent = REQUEST_HEADERS - {line.lower() for line in head.split(b"\r\n")}
             wrong += [f"to {name}: no {line.decode()}" for line in absent]
-            wrong += [f"to {name}: {fault}" for fault in schema_faults("bid_request", msgspec.json.decode(body))]
+            wrong += [f"to {name}: {fault}" for fault in schema_faults("bid_request", decoded(head, body))]
     return wrong
 
 
-def _story(events: list[dict[str, Any]], bidder_names: dict[str, str]) -> dict[str, Any]:
-    """The events as somebody would tell them who looks at nothing else."""
-    awards = {each["imp_id"]: each for each in events if each["type"] == "auction_awarded"}
-    outcomes: dict[str, dict[str, Any]] = {}
-    for event in events:
-        if event["type"] not in {"bid_placed", "bid_refused"}:
-            continue
-        price = event.get("price_micros")
-        told = {
-            "status": event.get("outcome"),
-            "code": event.get("code"),
-            "reason": event.get("reason"),
-            "bid_id": event.get("bid_id"),
-            "price": None if price is None else cpm_text(price),
-            "notices": event.get("notices"),
-            "deal_id": event.get("deal_id"),
-            "others": [[each["bid_id"], each["code"]] for each in event.get("other_bids", [])],
-        }
-        if event["type"] == "bid_placed":
-            told["status"] = "won" if awards[event["imp_id"]]["bidder_id"] == event["bidder_id"] else "lost"
-        outcomes.setdefault(event["imp_id"], {})[bidder_names[event["bidder_id"]]] = told
-    return {
-        "outcomes": outcomes,
-        "awards": {imp_id: _award(event, bidder_names) for imp_id, event in awards.items()},
-        "unsold": [event["imp_id"] for event in events if event["type"] == "auction_unsold"],
-        "requested": events[0],
-    }
-
-
-def _award(event: dict[str, Any], bidder_names: dict[str, str]) -> dict[str, Any]:
-    return {
-        "bidder": bidder_names[event["bidder_id"]],
-        "price": cpm_text(event["price_micros"]),
-        "clearing_price": cpm_text(event["clearing_price_micros"]),
-        "revenue": cpm_text(event["revenue_micros"]),
-        "fee": cpm_text(event["fee_micros"]),
-        "auction_type": event["auction_type"],
-        "ranking": [bidder_names[bidder_id] for bidder_id in event["ranking"]],
-        "ranked_by": event["ranked_by"],
-        "currency": event["currency"],
-        "deal_id": event.get("deal_id"),
-    }
-
-
-def _check_addresses(response: dict[str, Any] | None, events: list[dict[str, Any]]) -> dict[str, str | None]:
-    """By imp, where a click leads; on the way, every token must say what the award says."""
+def _addresses(response: dict[str, Any] | None, events: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """By imp, where a click leads and how long addresses live; every token must say what the award says."""
     awards = {each["imp_id"]: each for each in events if each["type"] == "auction_awarded"}
     landings: dict[str, str | None] = {}
+    lifetimes: dict[str, dict[str, int]] = {}
     for bid in [bid for seat in (response or {}).get("seatbid", []) for bid in seat["bid"]]:
         award, addresses = awards[bid["impid"]], bid["ext"]["gavel"]
-        landings[bid["impid"]] = None
+        landings[bid["impid"]], lifetimes[bid["impid"]] = None, {}
         for kind in ("impression", "click"):
             if (url := addresses.get(f"{kind}_url")) is None:
                 continue
             assert url.startswith(f"{BASE_URL}/{kind}?t=")
             claims = verify(url.partition("?t=")[2], [TOKEN_KEY])
             assert claims.kind == kind
-            told = {name: getattr(claims, name) for name in SAME_IN_AWARD_AND_TOKEN}
-            assert told == {name: award.get(name) for name in SAME_IN_AWARD_AND_TOKEN}
+            said = {name: getattr(claims, name) for name in SAME_IN_AWARD_AND_TOKEN}
+            assert said == {name: award.get(name) for name in SAME_IN_AWARD_AND_TOKEN}
             assert msgspec.to_builtins(claims.inventory) == award["inventory"]
             assert claims.awarded_at == datetime.fromisoformat(award["at"])
             assert (claims.test, claims.seat) == (award.get("test", False), award.get("seat", ""))
             landings[bid["impid"]] = claims.landing_url
+            lifetimes[bid["impid"]][kind] = claims.expires_at - int(claims.awarded_at.timestamp())
     assert landings.keys() == awards.keys(), "every award is answered"
-    return landings
+    return {"landings": landings, "lifetimes": lifetimes}
 
 
 def _assert_complete(
@@ -210,7 +183,8 @@ def _assert_complete(
     assert {each["correlation_id"] for each in events} == {each["auction_id"] for each in events} == {result.auction_id}
     assert {each["causation_id"] for each in events[1:]} <= {events[0]["id"]}
     assert {each.get("test", False) for each in events} == {scenario.request.get("test") == 1}
+    shares = {each["imp_id"]: each.get("share_bps", SHARE_BPS) for each in events[0]["imps"]}
     for event in events:
         if event["type"] == "auction_awarded":
-            assert event["revenue_micros"] == event["clearing_price_micros"] * SHARE_BPS // 10_000
+            assert event["revenue_micros"] == event["clearing_price_micros"] * shares[event["imp_id"]] // 10_000
             assert event["revenue_micros"] + event["fee_micros"] == event["clearing_price_micros"]

@@ -1,0 +1,114 @@
+"""An auction's events as somebody would tell them who looks at nothing else: prices in decimals, bidders by name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from domain.money import cpm_text
+
+Event = dict[str, Any]
+
+
+def told(events: list[Event], bidder_names: Mapping[str, str]) -> dict[str, Any]:
+    """What the events say, under the words that a scenario's `expected` uses; `bidder_names` is by id."""
+    awards = {each["imp_id"]: each for each in events if each["type"] == "auction_awarded"}
+    outcomes: dict[str, dict[str, Any]] = {}
+    for event in events:
+        if event["type"] in {"bid_placed", "bid_refused"}:
+            outcome = _outcome(event, awards.get(event["imp_id"]))
+            outcomes.setdefault(event["imp_id"], {})[bidder_names[event["bidder_id"]]] = outcome
+    return {
+        "requested": events[0],
+        "imps": {imp["imp_id"]: _imp(imp) for imp in events[0]["imps"]},
+        "outcomes": outcomes,
+        "awards": {imp_id: _award(event, bidder_names) for imp_id, event in awards.items()},
+        "unsold": {
+            event["imp_id"]: {"reason": event["reason"], "withdrawn": _names(event.get("withdrawn"), bidder_names)}
+            for event in events
+            if event["type"] == "auction_unsold"
+        },
+        "late": {
+            bidder_names[event["bidder_id"]]: event for event in events if event["type"] == "bidder_answered_late"
+        },
+    }
+
+
+def _imp(imp: dict[str, Any]) -> dict[str, Any]:
+    """What was on sale."""
+    return {
+        "floor": cpm_text(imp["floor_micros"]),
+        "stated_floor": _stated(imp.get("stated_floor")),
+        "media_types": imp.get("media_types"),
+        "inventory": imp["inventory"],
+        "share_bps": imp.get("share_bps"),
+        "is_private": imp.get("is_private", False),
+        "deals": {
+            deal["deal_id"]: {
+                "floor": _cpm(deal.get("floor_micros", 0)),
+                "stated_floor": _stated(deal.get("stated_floor")),
+                "at": deal.get("at"),
+                "is_registered": deal.get("is_registered", False),
+            }
+            for deal in imp.get("deals", [])
+        },
+    }
+
+
+def _outcome(event: Event, award: Event | None) -> dict[str, Any]:
+    """What became of one bidder for one imp."""
+    if event["type"] == "bid_refused":
+        status = event["outcome"]
+    else:
+        status = "won" if award is not None and award["bidder_id"] == event["bidder_id"] else "lost"
+    return {
+        "status": status,
+        "code": event.get("code"),
+        "reason": event.get("reason"),
+        "bid_id": event.get("bid_id"),
+        "seat": event.get("seat", ""),
+        "price": _cpm(event.get("price_micros")),
+        "currency": event.get("currency"),
+        "stated": _stated(event.get("stated")),
+        "floor": _cpm(event.get("floor_micros")),
+        "deal_id": event.get("deal_id"),
+        "group": event.get("group"),
+        "media_type": event.get("media_type"),
+        "size": [event["width"], event["height"]] if "width" in event and "height" in event else None,
+        "notices": event.get("notices"),
+        "was_called": "latency_ms" in event,
+        "others": [[each["bid_id"], each["code"]] for each in event.get("other_bids", [])],
+    }
+
+
+def _award(event: Event, bidder_names: Mapping[str, str]) -> dict[str, Any]:
+    return {
+        "bidder": bidder_names[event["bidder_id"]],
+        "bid_id": event["bid_id"],
+        "seat": event.get("seat", ""),
+        "price": cpm_text(event["price_micros"]),
+        "clearing_price": cpm_text(event["clearing_price_micros"]),
+        "min_to_win": _cpm(event.get("min_to_win_micros")),
+        "revenue": cpm_text(event["revenue_micros"]),
+        "fee": cpm_text(event["fee_micros"]),
+        "currency": event["currency"],
+        "auction_type": event["auction_type"],
+        "deal_id": event.get("deal_id"),
+        "ranking": _names(event["ranking"], bidder_names),
+        "withdrawn": _names(event.get("withdrawn"), bidder_names),
+        "ranked_by": event["ranked_by"],
+    }
+
+
+def _names(ids: list[str] | None, bidder_names: Mapping[str, str]) -> list[str]:
+    return [bidder_names[bidder_id] for bidder_id in ids or []]
+
+
+def _stated(stated: dict[str, Any] | None) -> dict[str, Any] | None:
+    if stated is None:
+        return None
+    return {"rate": "1", "adjustment_bps": 10_000, **stated, "price": cpm_text(stated["price_micros"])}
+
+
+def _cpm(micros: int | None) -> str | None:
+    return None if micros is None else cpm_text(micros)
