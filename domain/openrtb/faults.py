@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from decimal import InvalidOperation
 from functools import cache
 from itertools import chain, islice
@@ -19,11 +19,10 @@ import msgspec
 
 from domain.errors import Fault
 from domain.limits import REQUEST_DEPTH_MAX, REQUEST_FAULTS_MAX, REQUEST_IMPS_MAX
-from domain.openrtb.context import App, Dooh, Site
 from domain.openrtb.fields import Cpm, RtbObject, cpm_from_json
 from domain.openrtb.nesting import nests_deeper_than
-from domain.openrtb.request import Audio, Banner, BidRequest, Imp, Native, Video
-from domain.openrtb.rules import EXCLUSIVE_LISTS, broken_rules
+from domain.openrtb.request import BidRequest
+from domain.openrtb.rules import broken_rules
 
 ROOT = "$"
 """The path of the whole body."""
@@ -32,6 +31,10 @@ KEY_SHOWN_CHARS = 64
 MESSAGE_MAX_CHARS = 200
 ESCAPED_NUL = b"\\u0000"
 """Legal in JSON, but Postgres stores no text that holds it; behind a backslash of its own it is none."""
+
+
+_SOME_IMP: dict[str, Any] = {"banner": {}}
+"""Stands for an imp that is none: its own fault is found elsewhere."""
 
 
 class Unspeakable:
@@ -116,7 +119,7 @@ def _faults(value: Any, field_type: Any, path: str) -> Iterator[Fault]:
         yield from _untyped_faults(value, path)
     elif get_origin(field_type) is tuple and isinstance(value, list):
         yield from _item_faults(value, field_type, path, 0)
-    elif isinstance(field_type, type) and issubclass(field_type, RtbObject) and isinstance(value, dict):
+    elif _is_object(field_type) and isinstance(value, dict):
         yield from _object_faults(value, field_type, path)
     else:
         untyped = next(_untyped_faults(value, path), None)
@@ -193,29 +196,40 @@ def _decoder(field_type: Any) -> msgspec.json.Decoder[Any]:
 
 
 def _skeleton(content: dict[str, Any]) -> BidRequest:
-    """As much of the request as the cross-field rules look at, with the badly typed parts taken as given."""
+    """The request for the cross-field rules alone: a badly typed or missing value stands in it as one that is given."""
+    imps = content.get("imp")
+    if isinstance(imps, list):
+        bounded = [each if isinstance(each, dict) else _SOME_IMP for each in imps[: REQUEST_IMPS_MAX + 1]]
+    else:
+        bounded = [_SOME_IMP]
+    request = _object_as_given(content | {"imp": bounded}, BidRequest)
+    assert isinstance(request, BidRequest)
+    return request
 
-    def there(holder: dict[str, Any], name: str, value: Any) -> Any:
-        return None if holder.get(name) is None else value
 
-    def imp(index: int, content: Any) -> Imp:
-        given = content if isinstance(content, dict) else {"banner": content}
-        imp_id = given.get("id")
-        return Imp(
-            id=imp_id if isinstance(imp_id, str) else f"\0{index}",  # no id that was given has a NUL
-            banner=there(given, "banner", Banner()),
-            video=there(given, "video", Video(mimes=())),
-            audio=there(given, "audio", Audio(mimes=())),
-            native=there(given, "native", Native(request="")),
-        )
+def _as_given(value: Any, field_type: Any) -> Any:
+    """Objects, and lists of them, as their types; a value as it stands."""
+    if get_origin(field_type) is UnionType:
+        (field_type,) = (option for option in get_args(field_type) if option is not NoneType)
+    if _is_object(field_type):
+        return _object_as_given(value if isinstance(value, dict) else {}, field_type)
+    if get_origin(field_type) is tuple:
+        if not isinstance(value, list):
+            return ()
+        (item_type, _) = get_args(field_type)
+        return tuple(_as_given(item, item_type) for item in value) if _is_object(item_type) else value
+    # A list where a text should be is nobody's id; two of them are not the same id.
+    return value if isinstance(value, Hashable) else object()
 
-    lists: dict[str, Any] = {name: ("",) if content.get(name) else None for pair in EXCLUSIVE_LISTS for name in pair}
-    imps = content["imp"] if isinstance(content.get("imp"), list) else [{"banner": {}}]
-    return BidRequest(
-        id="",
-        imp=tuple(imp(*item) for item in enumerate(imps[: REQUEST_IMPS_MAX + 1])),
-        site=there(content, "site", Site()),
-        app=there(content, "app", App()),
-        dooh=there(content, "dooh", Dooh()),
-        **lists,
-    )
+
+def _object_as_given(content: dict[str, Any], kind: type[RtbObject]) -> RtbObject:
+    given = {
+        field.name: _as_given(content.get(field.name, object()), _fields(kind)[field.name])
+        for field in msgspec.structs.fields(kind)
+        if field.required or content.get(field.name) is not None
+    }
+    return kind(**given)
+
+
+def _is_object(field_type: Any) -> bool:
+    return isinstance(field_type, type) and issubclass(field_type, RtbObject)

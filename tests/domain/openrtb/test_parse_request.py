@@ -19,6 +19,11 @@ def request(imp: str = BANNER, rest: str = "") -> bytes:
     return f'{{"id":"r","imp":[{imp}]{rest}}}'.encode()
 
 
+def imp(members: str) -> bytes:
+    """A request of one imp with these members."""
+    return request(imp=f'{{"id":"1",{members}}}')
+
+
 def faults_of(body: bytes) -> dict[str, str]:
     with pytest.raises(InvalidInput) as caught:
         parse_request(body)
@@ -61,6 +66,79 @@ BAD: dict[str, tuple[bytes, set[str]]] = {
     "wseat and bseat": (request(rest=',"wseat":["a"],"bseat":["b"]'), {"bseat"}),
     "wlang and wlangb": (request(rest=',"wlang":["en"],"wlangb":["en-GB"]'), {"wlangb"}),
     "acat and bcat": (request(rest=',"acat":["1"],"bcat":["2"]'), {"bcat"}),
+    "keywords and kwarray of a site": (request(rest=',"site":{"keywords":"a","kwarray":["a"]}'), {"site.kwarray"}),
+    "keywords and kwarray of an app": (request(rest=',"app":{"keywords":"a","kwarray":["a"]}'), {"app.kwarray"}),
+    "keywords and kwarray of a user": (request(rest=',"user":{"keywords":"a","kwarray":["a"]}'), {"user.kwarray"}),
+    "keywords and kwarray of content": (
+        request(rest=',"dooh":{"content":{"keywords":"a","kwarray":["a"]}}'),
+        {"dooh.content.kwarray"},
+    ),
+    "two languages of a device": (request(rest=',"device":{"language":"en","langb":"en-GB"}'), {"device.langb"}),
+    "two languages of content": (
+        request(rest=',"site":{"content":{"language":"en","langb":"en-GB"}}'),
+        {"site.content.langb"},
+    ),
+    "two ways of stating a video's duration": (
+        imp('"video":{"mimes":["video/mp4"],"maxduration":30,"rqddurs":[15]}'),
+        {"imp[0].video.rqddurs"},
+    ),
+    "two ways of stating an audio's duration": (
+        imp('"audio":{"mimes":["audio/mp4"],"minduration":5,"rqddurs":[15]}'),
+        {"imp[0].audio.rqddurs"},
+    ),
+    "a duration's floor without a duration": (
+        imp('"video":{"mimes":[],"durfloors":[{"mindur":1},{"bidfloor":2},{"maxdur":9}]}'),
+        {"imp[0].video.durfloors[1]"},
+    ),
+    "an audio duration's floor without a duration": (
+        imp('"audio":{"mimes":[],"durfloors":[{}]}'),
+        {"imp[0].audio.durfloors[0]"},
+    ),
+    "a deal with three floors": (
+        imp('"banner":{},"pmp":{"deals":[{"id":"a"},{"id":"b","bidfloor":1,"mincpmpersec":2,"durfloors":[{}]}]}'),
+        {
+            "imp[0].pmp.deals[1].mincpmpersec",
+            "imp[0].pmp.deals[1].durfloors",
+            "imp[0].pmp.deals[1].durfloors[0]",
+        },
+    ),
+    "a measured quantity without its vendor": (
+        imp('"banner":{},"qty":{"multiplier":2.5,"sourcetype":1}'),
+        {"imp[0].qty.vendor"},
+    ),
+    "a quantity without its multiplier": (imp('"banner":{},"qty":{}'), {"imp[0].qty.multiplier"}),
+    "a metric without type and value": (
+        imp('"banner":{},"metric":[{}]'),
+        {"imp[0].metric[0].type", "imp[0].metric[0].value"},
+    ),
+    "a supply chain without anything": (
+        request(rest=',"source":{"schain":{"nodes":[{}]}}'),
+        {
+            "source.schain.complete",
+            "source.schain.ver",
+            "source.schain.nodes[0].asi",
+            "source.schain.nodes[0].sid",
+        },
+    ),
+    "client hints without a brand": (
+        request(rest=',"device":{"sua":{"browsers":[{"version":["1"]}],"platform":{}}}'),
+        {"device.sua.browsers[0].brand", "device.sua.platform.brand"},
+    ),
+    "a broken rule inside of what is badly typed": (
+        imp('"banner":[],"qty":{"sourcetype":1},"pmp":{"deals":[{"bidfloor":"1","mincpmpersec":2}]}'),
+        {
+            "imp[0].banner",
+            "imp[0].qty.multiplier",
+            "imp[0].qty.vendor",
+            "imp[0].pmp.deals[0].id",
+            "imp[0].pmp.deals[0].bidfloor",
+            "imp[0].pmp.deals[0].mincpmpersec",
+        },
+    ),
+    "lists where ids should be": (
+        request(imp='{"id":[],"banner":{}},{"id":[],"banner":{}}'),
+        {"imp[0].id", "imp[1].id"},
+    ),
     "a currency of four letters": (request(rest=',"cur":["USDT"]'), {"cur[0]"}),
     "a currency in small letters": (request(rest=',"cur":["USD","eur"]'), {"cur[1]"}),
     "a currency with a line feed": (request(rest=',"cur":["USD\\n"]'), {"cur[0]"}),
@@ -142,6 +220,11 @@ LEGAL = {
     "unknown codes": request(imp='{"id":"1","banner":{"pos":999,"api":[77],"btype":[-1]}}', rest=',"at":501,"test":9'),
     "null where nothing is known": request(rest=',"site":null,"device":{"ip":null},"bcat":null,"tmax":null'),
     "empty lists of both kinds": request(rest=',"wseat":[],"bseat":["b"],"cur":[]'),
+    "defaults beside their opposites": request(
+        imp='{"id":"1","video":{"mimes":[],"minduration":0,"rqddurs":[15]},'
+        '"pmp":{"deals":[{"id":"d","bidfloor":0,"mincpmpersec":1.5}]},"qty":{"multiplier":2,"sourcetype":2}}',
+        rest=',"site":{"keywords":"","kwarray":["a"]},"device":{"language":"en","langb":""}',
+    ),
     "a key twice": b'{"id":"old","id":"r","imp":[' + BANNER.encode() + b"]}",
     "white space": b"\r\n\t " + request().replace(b",", b" ,\n") + b"\n",
     "as many imps as allowed": request(imp=",".join(f'{{"id":"{n}","banner":{{}}}}' for n in range(REQUEST_IMPS_MAX))),
