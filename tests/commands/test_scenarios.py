@@ -15,8 +15,10 @@ from redis.asyncio import Redis
 
 from commands.hold_auction import AuctionResult
 from commands.kafka_log import KafkaLog
+from domain.codec import decode
 from domain.errors import InvalidInput
 from domain.names import Names
+from domain.replay import replay
 from domain.tokens import verify
 from gavel.process_clock import fresh_id
 from gavel.topics import ensure_topics
@@ -188,3 +190,6 @@ def _assert_complete(
         if event["type"] == "auction_awarded":
             assert event["revenue_micros"] == event["clearing_price_micros"] * shares[event["imp_id"]] // 10_000
             assert event["revenue_micros"] + event["fee_micros"] == event["clearing_price_micros"]
+    again = replay([decode(msgspec.json.encode(each)) for each in events])
+    assert again.differences == (), "decided again from its events it ends the same"
+    assert [each.imp_id for each in again.imps] == imps
