@@ -85,7 +85,10 @@ class StatedPrice(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True,
     """In `currency`."""
     currency: str
     rate: str = "1"
-    """Units of the auction's currency for one of `currency`, decimal text: exactly what was multiplied by."""
+    """Units of the auction's currency for one of `currency`, decimal text: exactly what was multiplied by.
+
+    Empty where there was no rate: nothing can be held against it.
+    """
     adjustment_bps: int = 10_000
     """What the bidder's price adjustment leaves of its price."""
 
@@ -108,7 +111,7 @@ class ImpOffered(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, 
 
     imp_id: str
     floor_micros: int
-    """In the auction's currency."""
+    """In the auction's currency, the lowest of what depends on the bid; 0 if no rate leads from the stated floor."""
     inventory: Inventory
     media_types: tuple[catalogue.MediaType, ...] = ()
     stated_floor: StatedPrice | None = None
@@ -140,16 +143,6 @@ class BidRequested(Event, frozen=True, kw_only=True):
     """Why neither bidders nor the log got ids and precise place: coppa, lmt, dnt, gdpr, us_privacy."""
 
 
-class OtherBid(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """A further bid of the same bidder for the same imp: only its best one competes."""
-
-    bid_id: str
-    code: int
-    """IAB loss reason."""
-    reason: str
-    price_micros: int | None = None
-
-
 class NoticeUrls(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """Where the bidder wants to hear about its bid, macros unfilled, and what only its answer says of them."""
 
@@ -163,6 +156,18 @@ class NoticeUrls(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, 
     """`Bid.adid`."""
     multiplier: float | None = None
     """`Imp.qty.multiplier`."""
+
+
+class OtherBid(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """A further bid of the same bidder for the same imp: only its best one competes."""
+
+    bid_id: str
+    code: int
+    """IAB loss reason."""
+    reason: str
+    price_micros: int | None = None
+    seat: str = ""
+    notices: NoticeUrls | None = None
 
 
 class BidPlaced(Event, frozen=True, kw_only=True):
