@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Literal, NamedTuple
 
@@ -18,6 +18,7 @@ from domain.award import Award, Decision, decide
 from domain.eligibility import reason_to_skip
 from domain.errors import Overloaded
 from domain.events import OutcomeStatus
+from domain.invitation import ALL_OFFERED, Invitation
 from domain.limits import ANSWER_RESERVE_MS, AUCTIONS_IN_FLIGHT_MAX, TMAX_DEFAULT_MS, TMAX_MAX_MS, TMAX_MIN_MS
 from domain.market import RegisteredBidder
 from domain.names import Names
@@ -93,15 +94,16 @@ class HoldAuction:
             self._in_flight -= 1
 
     async def _hold(self, parsed: ParsedRequest, received_at: float) -> AuctionResult:
-        sale = on_sale(parsed.request)
+        market = self._catalogue.market
+        sale = on_sale(parsed.request, parsed.members, market, default_share_bps=self._publisher_share_bps)
         auction_id = self._ids()
         self._log.check(self._topic, auction_id)
         story = AuctionStory(auction_id, test=sale.is_test, new_id=self._ids)
         tmax_ms = _bounded(sale.request.tmax)
         story.requested(sale, request_for_log(parsed, self._pseudonym_key), at=self._clock.now(), tmax_ms=tmax_ms)
-        asked = await self._ask(parsed, sale, received_at + (tmax_ms - ANSWER_RESERVE_MS) / 1000)
+        asked = await self._ask(parsed, sale, market.bidders, received_at + (tmax_ms - ANSWER_RESERVE_MS) / 1000)
         ranked = await self._rank(auction_id, asked)
-        shares = dict.fromkeys(sale.imps, self._publisher_share_bps)
+        shares = {imp_id: each.share_bps for imp_id, each in sale.imps.items()}
         decision = decide(ranked.by_imp, sale.auction_type, shares)
         decided_at = self._clock.now()
         held_ms = round((self._clock.monotonic() - received_at) * 1000, 3)
@@ -111,20 +113,24 @@ class HoldAuction:
         await self._log.append(self._topic, auction_id, story.events)
         return result
 
-    async def _ask(self, parsed: ParsedRequest, sale: Sale, deadline: float) -> list[Asked]:
+    async def _ask(
+        self, parsed: ParsedRequest, sale: Sale, bidders: Iterable[RegisteredBidder], deadline: float
+    ) -> list[Asked]:
         """Every bidder of the catalogue: the skipped ones first, the others in the order of their answers."""
         user_agent = sale.request.device.ua if sale.request.device is not None else None
         is_robot = user_agent is not None and is_known_robot(user_agent)
         eligible: list[RegisteredBidder] = []
         asked: list[Asked] = []
-        for bidder in self._catalogue.market.bidders:
+        for bidder in bidders:
             skip = reason_to_skip(bidder.terms, sale, is_robot=is_robot)
             if skip is None:
                 eligible.append(bidder)
             else:
                 asked.append(skipped(bidder, sale, skip))
         if eligible:
-            asked += await self._fan_out(sale, request_for_bidders(parsed), eligible, deadline)
+            template, imp_ids = request_for_bidders(parsed), tuple(sale.imps)
+            invitations = [Invitation(bidder, imp_ids, ALL_OFFERED, template) for bidder in eligible]
+            asked += await self._fan_out(sale, invitations, deadline)
         return asked
 
     async def _rank(self, auction_id: str, asked: Sequence[Asked]) -> Ranked:
@@ -168,7 +174,7 @@ def _bounded(tmax_ms: int | None) -> int:
 
 def _candidate(bidder_id: str, placed: Placed, arrival: int) -> Candidate:
     admitted = placed.admitted
-    deal = None if admitted.deal is None else admitted.deal.deal
+    deal = admitted.deal
     return Candidate(
         bidder_id,
         placed.bid.bid.id,

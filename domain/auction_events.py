@@ -124,7 +124,7 @@ def _placed(outcome: Placed, for_sale: ImpOnSale, currency: str, latency_ms: flo
         latency_ms=latency_ms,
         inventory=for_sale.inventory,
         seat=outcome.bid.seat,
-        deal_id=None if deal is None else deal.deal.id,
+        deal_id=None if deal is None else deal.id,
         crid=bid.crid,
         adomain=bid.adomain or (),
         width=bid.w,

@@ -8,13 +8,15 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from domain.catalogue import MediaType
+from domain.deals import DealOnSale
 from domain.endpoint import is_within
+from domain.market import RegisteredBidder
 from domain.markup import is_native, is_vast
-from domain.money import cpm_text, micros_from_decimal
+from domain.money import cpm_text
 from domain.openrtb.codes import LossReason
 from domain.openrtb.parse import ParsedBid
 from domain.openrtb.response import Bid
-from domain.sale import DealOnSale, ImpOnSale, Sale, allows_size
+from domain.sale import ImpOnSale, Sale
 
 _MEDIA_TYPES: dict[int, MediaType] = {1: "banner", 2: "video", 3: "audio", 4: "native"}
 """`Bid.mtype`."""
@@ -39,10 +41,13 @@ class Admitted(NamedTuple):
     media_type: MediaType
 
 
-def judge(parsed: ParsedBid, sale: Sale, for_sale: ImpOnSale, currency: str) -> Admitted | Refusal:
+def judge(
+    parsed: ParsedBid, bidder: RegisteredBidder, sale: Sale, for_sale: ImpOnSale, currency: str
+) -> Admitted | Refusal:
     """Admits a bid for the imp or says why not; `currency` is the response's. The first broken rule decides."""
     bid = parsed.bid
-    if currency != sale.currency:
+    price = sale.price_of(bid.price, currency, bidder.terms)
+    if price is None:
         return Refusal(
             LossReason.INVALID_RESPONSE,
             f"The bid is in {currency}, the auction in {sale.currency}, and there is no rate between them.",
@@ -63,7 +68,7 @@ def judge(parsed: ParsedBid, sale: Sale, for_sale: ImpOnSale, currency: str) -> 
         return refusal
     if not (bid.adm or bid.nurl):
         return Refusal(LossReason.MISSING_MARKUP, "The bid has neither markup (adm) nor an address for it (nurl).")
-    return _priced(bid, sale, for_sale, deal, media_type)
+    return _priced(price[0], bid, sale, for_sale, deal, media_type)
 
 
 def media_type_of(bid: Bid, offered: tuple[MediaType, ...]) -> MediaType:
@@ -94,16 +99,15 @@ def _deal_refusal(parsed: ParsedBid, for_sale: ImpOnSale, on_sale: DealOnSale | 
         return None
     if on_sale is None:
         return Refusal(LossReason.INVALID_DEAL_ID, f"The request lists no deal {_clip(bid.dealid)!r}.")
-    deal = on_sale.deal
-    if deal.wseat and parsed.seat not in deal.wseat:
+    if on_sale.wseat and parsed.seat not in on_sale.wseat:
         return Refusal(
-            LossReason.SEAT_BLOCKED, f"The deal {_clip(deal.id)!r} is not open to the seat {_clip(parsed.seat)!r}."
+            LossReason.SEAT_BLOCKED, f"The deal {_clip(on_sale.id)!r} is not open to the seat {_clip(parsed.seat)!r}."
         )
     advertisers = bid.adomain or ()
-    if deal.wadomain and not (advertisers and all(_is_listed(each, deal.wadomain) for each in advertisers)):
+    if on_sale.wadomain and not (advertisers and all(_is_listed(each, on_sale.wadomain) for each in advertisers)):
         return Refusal(
             LossReason.NOT_ALLOWED_IN_DEAL,
-            f"The deal {_clip(deal.id)!r} is not open to the advertiser {_listing(advertisers)}.",
+            f"The deal {_clip(on_sale.id)!r} is not open to the advertiser {_listing(advertisers)}.",
         )
     return None
 
@@ -115,13 +119,7 @@ def _format_refusal(bid: Bid, for_sale: ImpOnSale, media_type: MediaType) -> Ref
             LossReason.CREATIVE_FORMAT, f"The ad is {what}, but the imp offers {_listing(for_sale.media_types)}."
         )
     banner = for_sale.imp.banner
-    if (
-        media_type == "banner"
-        and banner is not None
-        and bid.w
-        and bid.h
-        and not allows_size(for_sale.imp, banner, bid.w, bid.h)
-    ):
+    if media_type == "banner" and banner is not None and bid.w and bid.h and not for_sale.allows_size(bid.w, bid.h):
         return Refusal(LossReason.CREATIVE_SIZE, f"The ad is {bid.w}×{bid.h}, which the imp does not offer.")
     return None
 
@@ -149,24 +147,27 @@ def _block_list_refusal(bid: Bid, sale: Sale, for_sale: ImpOnSale, media_type: M
 
 
 def _priced(
-    bid: Bid, sale: Sale, for_sale: ImpOnSale, on_sale: DealOnSale | None, media_type: MediaType
+    price: int, bid: Bid, sale: Sale, for_sale: ImpOnSale, on_sale: DealOnSale | None, media_type: MediaType
 ) -> Admitted | Refusal:
     """The price against the floor that applies: the deal's for a bid under a deal, else the imp's."""
-    price = micros_from_decimal(bid.price)
     if on_sale is None:
-        floor, currency, below, whose = for_sale.floor_micros, for_sale.floor_currency, LossReason.BELOW_FLOOR, "The"
+        floor, below = for_sale.floor_for(media_type, None, bid.dur), LossReason.BELOW_FLOOR
     else:
-        floor, currency, below = on_sale.floor_micros, on_sale.floor_currency, LossReason.BELOW_DEAL_FLOOR
-        whose = "The deal's"
+        floor, below = on_sale.floor_for(bid.dur), LossReason.BELOW_DEAL_FLOOR
     if not price and on_sale is None:
         return Refusal(LossReason.MISSING_PRICE, "The price is 0, which only a bid under a deal may offer.")
-    if floor and currency != sale.currency:
+    if floor.micros is None:
+        stated_in = floor.stated.currency if floor.stated is not None else "an unknown currency"
         return Refusal(
-            below, f"{whose} floor is in {currency}, the auction in {sale.currency}, and there is no rate between them."
+            below,
+            f"{floor.whose} floor is in {stated_in}, the auction in {sale.currency}, "
+            "and there is no rate between them.",
         )
-    if price < floor:
-        return Refusal(below, f"{whose} floor is {cpm_text(floor)} {currency}, the bid {cpm_text(price)}.")
-    return Admitted(price, floor, on_sale, media_type)
+    if price < floor.micros:
+        return Refusal(
+            below, f"{floor.whose} floor is {cpm_text(floor.micros)} {sale.currency}, the bid {cpm_text(price)}."
+        )
+    return Admitted(price, floor.micros, on_sale, media_type)
 
 
 def _is_listed(advertiser: str, domains: tuple[str, ...]) -> bool:

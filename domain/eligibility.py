@@ -2,24 +2,10 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from domain.catalogue import Bidder
-from domain.openrtb.codes import NoBidReason, NonBidStatus
+from domain.openrtb.codes import NonBidStatus
 from domain.sale import Sale
-
-
-class Skip(NamedTuple):
-    """Why a bidder is not asked."""
-
-    code: int
-    """A seat-non-bid status, which includes the no-bid reasons."""
-    reason: str
-
-
-ROBOT = Skip(NoBidReason.KNOWN_CRAWLER, "Not asked: the page was fetched by a known robot.")
-OVER_QUOTA = Skip(NonBidStatus.REQUEST_BLOCKED, "Not asked: the bidder's limit of requests per second is reached.")
-NO_TIME = Skip(NonBidStatus.OPTIMIZED, "Not asked: too little of the auction's time was left.")
+from domain.skip import ROBOT, Skip
 
 
 def reason_to_skip(bidder: Bidder, sale: Sale, *, is_robot: bool) -> Skip | None:

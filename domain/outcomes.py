@@ -7,16 +7,18 @@ that the bidder has no bid for, else among the other bids of the first imp.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import msgspec
 
 from domain.bids import Admitted, Refusal, judge
 from domain.events import NoticeUrls, OtherBid, OutcomeStatus
+from domain.invitation import ALL_OFFERED, Invitation
 from domain.money import micros_from_decimal
 from domain.openrtb.codes import LossReason, NoBidReason, NonBidStatus
 from domain.openrtb.parse import MalformedBid, ParsedBid, ParsedResponse
 from domain.sale import Sale
+from domain.skip import Skip
 
 
 class Placed(msgspec.Struct, frozen=True, gc=False):
@@ -60,30 +62,44 @@ class _Judged(msgspec.Struct, frozen=True, gc=False):
         return (True, self.verdict.deal is not None, self.verdict.price_micros)
 
 
-def the_same_for_all_imps(sale: Sale, status: OutcomeStatus, code: int, reason: str) -> dict[str, Outcome]:
-    """Outcomes of a bidder that was not asked, or gave no usable answer at all."""
-    return dict.fromkeys(sale.imps, Missed(status, code, reason))
+def the_same_for_all_imps(
+    sale: Sale, status: OutcomeStatus, code: int, reason: str, not_offered: Mapping[str, Skip] = ALL_OFFERED
+) -> dict[str, Outcome]:
+    """Outcomes of a bidder that was not asked, or gave no usable answer at all; an imp not offered stays skipped."""
+    missed = Missed(status, code, reason)
+    if not not_offered:
+        return dict.fromkeys(sale.imps, missed)
+    return {imp_id: skipped_imp(not_offered[imp_id]) if imp_id in not_offered else missed for imp_id in sale.imps}
 
 
-def no_bid(sale: Sale, nbr: int | None) -> dict[str, Outcome]:
+def skipped_imp(skip: Skip) -> Missed:
+    """The outcome of an imp that the bidder is not asked for."""
+    return Missed("skipped", skip.code, skip.reason)
+
+
+def no_bid(sale: Sale, nbr: int | None, not_offered: Mapping[str, Skip] = ALL_OFFERED) -> dict[str, Outcome]:
     """Outcomes of a bidder that says it does not bid; `nbr` is its reason, where it gives one."""
-    if nbr is None:
-        return the_same_for_all_imps(sale, "no_bid", NonBidStatus.NO_BID, "The bidder did not bid.")
-    return the_same_for_all_imps(sale, "no_bid", nbr, f"The bidder did not bid: {NoBidReason.describe(nbr)}.")
+    code, reason = (NonBidStatus.NO_BID, "") if nbr is None else (nbr, f": {NoBidReason.describe(nbr)}")
+    return the_same_for_all_imps(sale, "no_bid", code, f"The bidder did not bid{reason}.", not_offered)
 
 
-def outcomes_of(answer: ParsedResponse, sale: Sale) -> dict[str, Outcome]:
+def outcomes_of(answer: ParsedResponse, sale: Sale, invitation: Invitation) -> dict[str, Outcome]:
     """Judges every bid of a bidder's answer. The keys are all imps of the sale, in their order."""
+    not_offered = invitation.not_offered
     if not answer.bids and not answer.malformed:
-        return no_bid(sale, answer.response.nbr)
+        return no_bid(sale, answer.response.nbr, not_offered)
     if answer.response.id != sale.request.id:
-        return the_same_for_all_imps(
-            sale, "error", NonBidStatus.INVALID_RESPONSE, "The answer's id is not the id of the request."
-        )
-    judged = _judge_all(answer, sale)
+        reason = "The answer's id is not the id of the request."
+        return the_same_for_all_imps(sale, "error", NonBidStatus.INVALID_RESPONSE, reason, not_offered)
+    judged = _judge_all(answer, sale, invitation)
     bidid = answer.response.bidid
     currency = answer.response.cur
-    return {imp_id: _outcome(judged[imp_id], bidid, currency) if judged[imp_id] else _NO_BID for imp_id in sale.imps}
+    return {
+        imp_id: _outcome(judged[imp_id], bidid, currency)
+        if judged[imp_id]
+        else (skipped_imp(not_offered[imp_id]) if imp_id in not_offered else _NO_BID)
+        for imp_id in sale.imps
+    }
 
 
 def notices_of(bid: ParsedBid) -> NoticeUrls | None:
@@ -92,7 +108,7 @@ def notices_of(bid: ParsedBid) -> NoticeUrls | None:
     return NoticeUrls(nurl=of.nurl, burl=of.burl, lurl=of.lurl) if of.nurl or of.burl or of.lurl else None
 
 
-def _judge_all(answer: ParsedResponse, sale: Sale) -> dict[str, list[_Judged]]:
+def _judge_all(answer: ParsedResponse, sale: Sale, invitation: Invitation) -> dict[str, list[_Judged]]:
     """Every bid under the imp that it will be reported with."""
     judged: dict[str, list[_Judged]] = {imp_id: [] for imp_id in sale.imps}
     strays: list[_Judged] = []
@@ -101,8 +117,12 @@ def _judge_all(answer: ParsedResponse, sale: Sale) -> dict[str, list[_Judged]]:
         for_sale = sale.imps.get(bid.impid)
         if for_sale is None:
             strays.append(_Judged(Refusal(LossReason.INVALID_RESPONSE, _no_such_imp(bid.impid)), parsed, bid.id))
+        elif bid.impid in invitation.not_offered:
+            refusal = Refusal(LossReason.INVALID_RESPONSE, "The bidder was not asked for this imp.")
+            judged[bid.impid].append(_Judged(refusal, parsed, bid.id))
         else:
-            judged[bid.impid].append(_Judged(judge(parsed, sale, for_sale, answer.response.cur), parsed, bid.id))
+            verdict = judge(parsed, invitation.bidder, sale, for_sale, answer.response.cur)
+            judged[bid.impid].append(_Judged(verdict, parsed, bid.id))
     for each in answer.malformed:
         known = each.impid is not None and each.impid in judged
         (judged[each.impid or ""] if known else strays).append(_Judged(_malformed(each), None, each.bid_id or ""))

@@ -7,8 +7,11 @@ from typing import Any
 import msgspec
 import pytest
 
+from domain.events import StatedPrice
+from domain.floors import Floor
+from domain.market import Market
 from domain.openrtb.parse import parse_request
-from domain.sale import allows_size, on_sale
+from domain.sale import on_sale
 
 
 def imp(**members: Any) -> dict[str, Any]:
@@ -38,35 +41,36 @@ def request(*imps: dict[str, Any], **members: Any) -> bytes:
 )
 def test_sizes(banner: dict[str, Any], instl: int, size: tuple[int, int], allowed: bool) -> None:
     """Listed sizes, flexible ones by their proportions, and smaller ones for an interstitial."""
-    parsed = parse_request(request(imp(banner=banner, instl=instl))).request.imp[0]
-    assert parsed.banner is not None
-    assert allows_size(parsed, parsed.banner, *size) is allowed
+    parsed = parse_request(request(imp(banner=banner, instl=instl)))
+    [for_sale] = on_sale(parsed.request, parsed.members, Market(), default_share_bps=8_000).imps.values()
+    assert for_sale.allows_size(*size) is allowed
 
 
 def test_a_sale_in_its_own_terms() -> None:
     """Floors in micros, deals by id with a floor currency of their own, every list as it will be looked up."""
     deals = {"private_auction": 1, "deals": [{"id": "d", "bidfloor": 2.5}]}
-    sale = on_sale(
-        parse_request(
-            request(
-                imp(id="a", bidfloor=0.1, bidfloorcur="EUR", pmp=deals, tagid="top"),
-                imp(id="b", banner=None, video={"mimes": ["video/mp4"]}, native={"request": "{}"})
-                | {"banner": {"w": 1, "h": 1}},
-                cur=["EUR", "USD"],
-                at=1,
-                test=1,
-                bseat=["s"],
-                badv=["rival.example"],
-                device={"geo": {"country": "DEU"}},
-                site={"domain": "News.example", "publisher": {"id": "p"}},
-            )
-        ).request
+    parsed = parse_request(
+        request(
+            imp(id="a", bidfloor=0.1, bidfloorcur="EUR", pmp=deals, tagid="top"),
+            imp(id="b", banner=None, video={"mimes": ["video/mp4"]}, native={"request": "{}"})
+            | {"banner": {"w": 1, "h": 1}},
+            cur=["EUR", "USD"],
+            at=1,
+            test=1,
+            bseat=["s"],
+            badv=["rival.example"],
+            device={"geo": {"country": "DEU"}},
+            site={"domain": "News.example", "publisher": {"id": "p"}},
+        )
     )
+    sale = on_sale(parsed.request, parsed.members, Market(), default_share_bps=8_000)
     assert (sale.auction_type, sale.currency, sale.is_test, sale.country) == (1, "EUR", True, "DEU")
     first, second = sale.imps.values()
-    assert (first.floor_micros, first.floor_currency, first.is_private) == (100_000, "EUR", True)
-    assert (first.deals["d"].floor_micros, first.deals["d"].floor_currency) == (2_500_000, "USD")
+    assert (first.floor, first.is_private) == (Floor(100_000, "The imp's"), True)
+    assert first.deals["d"].floor == Floor(
+        None, "The deal's", StatedPrice(price_micros=2_500_000, currency="USD", rate="")
+    )
     assert (first.inventory.placement_id, first.inventory.site) == ("top", "news.example")
     assert second.media_types == ("banner", "video", "native")
-    assert (second.floor_micros, second.deals, second.is_private) == (0, {}, False)
+    assert (second.floor.micros, second.deals, second.is_private) == (0, {}, False)
     assert (sale.seats_blocked, sale.seats_allowed) == ({"s"}, frozenset())
