@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import re
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, quote, urlsplit
 
 from domain.address_guard import refusal
 
 ENDPOINT_MAX_CHARS = 2_048
+HOST_MAX_CHARS = 253
+"""The longest name that DNS has."""
+URL_CHARACTERS = "%/:=&?~#+!$,;'@()*[]"
+"""What stands for itself in a URL, beside letters, digits and `_.-`."""
 _BLANK_OR_CONTROL = re.compile(r"[\x00-\x20\x7f\\]")
 _NUMERIC_LABEL = re.compile(r"(^|\.)(0x[0-9a-f]*|[0-9]+)\.?$", re.IGNORECASE)
 
 
-def endpoint_fault(url: str, *, allow_private: bool) -> str | None:
+def endpoint_fault(url: str, *, allow_private: bool, max_chars: int = ENDPOINT_MAX_CHARS) -> str | None:
     """What speaks against calling this URL, as far as its text tells; None if nothing does.
 
     A name is resolved only when it is called, so the client checks the address that it gets.
     """
-    parts, fault = _split(url)
+    parts, fault = _split(url, max_chars)
     if parts is None:
         return fault
     if parts.username is not None or parts.password is not None:
@@ -33,6 +37,19 @@ def endpoint_fault(url: str, *, allow_private: bool) -> str | None:
         # '127.1' and '0x7f000001' are addresses to a resolver.
         return "has a host that is neither a name nor an address" if _NUMERIC_LABEL.search(host) else None
     return None if why is None else f"leads to an address that is not allowed: {why}"
+
+
+def url_as_sent(url: str) -> str:
+    """The URL with everything escaped that no URL may hold; what is escaped already stays so."""
+    return quote(url, safe=URL_CHARACTERS, errors="replace")
+
+
+def authority_of(url: str) -> str:
+    """Name and port that a call of the URL would reach, `dsp.example:443`; empty if it cannot be called."""
+    parts, _ = _split(url, len(url))
+    if parts is None or parts.hostname is None or len(parts.hostname) > HOST_MAX_CHARS:
+        return ""
+    return f"{parts.hostname}:{parts.port or _PORTS[parts.scheme]}"
 
 
 def is_landing_page_of(url: str, domains: tuple[str, ...]) -> bool:
@@ -58,10 +75,13 @@ def is_public_name(host: str) -> bool:
 _PUBLIC_NAME = re.compile(r"(?!-)[\w-]{1,63}(\.[\w-]{1,63})+", re.UNICODE)
 
 
-def _split(url: str) -> tuple[SplitResult | None, str]:
+_PORTS = {"http": 80, "https": 443}
+
+
+def _split(url: str, max_chars: int = ENDPOINT_MAX_CHARS) -> tuple[SplitResult | None, str]:
     """The URL's parts, or None and what is wrong with it."""
-    if len(url) > ENDPOINT_MAX_CHARS:
-        return None, f"is longer than {ENDPOINT_MAX_CHARS} characters"
+    if len(url) > max_chars:
+        return None, f"is longer than {max_chars} characters"
     if _BLANK_OR_CONTROL.search(url):
         return None, "holds a blank, a backslash or a control character"
     try:

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
-from urllib.parse import quote
 
 from litestar import asgi
 from litestar.types import HTTPScope, Receive, Send
 
 from api.raw_http import not_allowed, respond, respond_problem
 from api.write.engagement_token import token_in
+from domain.endpoint import url_as_sent
 from domain.errors import InvalidToken, Unavailable
 
 if TYPE_CHECKING:
     from litestar.handlers import ASGIRouteHandler
 
     from api.services import ApiServices
-
-URL_CHARACTERS = "%/:=&?~#+!$,;'@()*[]"
-"""What stands for itself in a URL, beside letters and digits."""
 
 
 def clicks(services: ApiServices) -> ASGIRouteHandler:
@@ -41,7 +38,7 @@ def clicks(services: ApiServices) -> ASGIRouteHandler:
             await respond_problem(send, error)
             return
         services.metrics.engagement("click", click.verdict)
-        location = quote(click.landing_url, safe=URL_CHARACTERS).encode()
+        location = url_as_sent(click.landing_url).encode()
         await respond(
             send,
             302,
