@@ -19,6 +19,7 @@ COMMANDS = {
     "migrate": "gavel.cli.migrate:migrate",
     "topology": "gavel.cli.topology:topology",
     "doctor": "gavel.cli.doctor:doctor",
+    "auctions": "gavel.cli.auctions:auctions",
     "projections": "gavel.cli.projections:projections",
     "simulate": "gavel.cli.simulate:simulate",
 }
