@@ -1,7 +1,9 @@
 """One connection to a bidder: one request at a time, one answer for each, parsed as it comes in.
 
 What the bidder sends is not trusted: header lines and body are bounded, and a connection on which anything was
-odd is never used again, so that no answer can be taken for another call's.
+odd is never used again, so that no answer can be taken for another call's. An answer that comes too late is waited
+for a while all the same: for the log, and because a connection that was closed had to be opened again for the next
+call, which would make that one late too.
 """
 
 from __future__ import annotations
@@ -12,8 +14,8 @@ from typing import Protocol, cast
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
 from commands.gunzip import NotGzip, TooLarge, gunzip
-from commands.ports import BidderAnswer, BidderBroken, BidderFailed, BidderTimeout, BidderUnreachable
-from domain.limits import BID_RESPONSE_HEAD_MAX_BYTES, BID_RESPONSE_MAX_BYTES
+from commands.ports import BidderAnswer, BidderBroken, BidderFailed, BidderTimeout, BidderUnreachable, LateAnswer
+from domain.limits import BID_RESPONSE_HEAD_MAX_BYTES, BID_RESPONSE_MAX_BYTES, LATE_ANSWER_MAX_SECONDS
 
 NOTED_HEADERS = frozenset({b"content-encoding", b"content-length", b"transfer-encoding"})
 BODILESS_STATUSES = frozenset({204, 304})
@@ -21,9 +23,9 @@ FIRST_FINAL_STATUS = 200
 
 
 class BidderCall:
-    """One request and what becomes of it. `answer` is done exactly once."""
+    """One request and what becomes of it. `answer` is done exactly once, and `late` if it is there."""
 
-    __slots__ = ("answer", "connection", "on_kept_connection", "request")
+    __slots__ = ("answer", "connection", "late", "late_until", "on_kept_connection", "request")
 
     def __init__(self, request: bytes, answer: asyncio.Future[BidderAnswer]) -> None:
         self.request = request
@@ -31,20 +33,51 @@ class BidderCall:
         self.connection: BidderConnection | None = None
         self.on_kept_connection = False
         """Then the bidder may have closed it before it saw the request."""
+        self.late: asyncio.Future[LateAnswer | None] | None = None
+        self.late_until: asyncio.TimerHandle | None = None
 
     def expire(self) -> None:
-        """The deadline has come: what the bidder sends now must reach nobody."""
-        self.fail(BidderTimeout())
+        """The deadline has come: the caller leaves, and the answer is waited for if the connection's owner lets it."""
+        if self.answer.done():
+            return
+        if self.connection is not None and self.connection.may_be_late():
+            loop = self.answer.get_loop()
+            self.late = loop.create_future()
+            self.late_until = loop.call_later(LATE_ANSWER_MAX_SECONDS, self._give_up)
+            self.answer.set_exception(BidderTimeout(late=self.late))
+        else:
+            self.fail(BidderTimeout())
+
+    def complete(self, answer: BidderAnswer) -> None:
+        """The whole answer is here."""
+        if not self.answer.done():
+            self.answer.set_result(answer)
+        elif self.late is not None:
+            self._end_wait(LateAnswer(answer, self.answer.get_loop().time()))
 
     def fail(self, error: BidderFailed) -> None:
         if not self.answer.done():
             self.answer.set_exception(error)
-        self.abandon()
+        self._give_up()
 
     def abandon(self) -> None:
+        """The caller has left; an answer that is late is still waited for."""
+        if self.late is None:
+            self._give_up()
+
+    def _give_up(self) -> None:
         """Nobody waits any more."""
+        if self.late is not None:
+            self._end_wait(None)
         if self.connection is not None:
             self.connection.abort()
+
+    def _end_wait(self, late: LateAnswer | None) -> None:
+        assert self.late is not None
+        assert self.late_until is not None
+        self.late_until.cancel()
+        if not self.late.done():
+            self.late.set_result(late)
 
 
 class ConnectionOwner(Protocol):
@@ -60,6 +93,10 @@ class ConnectionOwner(Protocol):
 
     def retry(self, call: BidderCall) -> None:
         """The bidder had closed the kept connection before it saw the request."""
+        ...
+
+    def may_be_late(self, connection: BidderConnection) -> bool:
+        """Whether its call may wait on after the deadline, until the connection is kept or lost."""
         ...
 
 
@@ -78,6 +115,10 @@ class BidderConnection(asyncio.Protocol):
     @property
     def usable(self) -> bool:
         return self._transport is not None and not self._transport.is_closing()
+
+    def may_be_late(self) -> bool:
+        """Whether the call may wait on after its deadline."""
+        return self._owner.may_be_late(self)
 
     def send(self, call: BidderCall) -> None:
         """Posts the call's request; the call is told what comes of it."""
@@ -143,7 +184,7 @@ class BidderConnection(asyncio.Protocol):
             return
         if self._head_complete and exc is None and self._ends_with_connection():
             self._finish()
-        elif self._head_bytes == 0 and call.on_kept_connection:
+        elif self._head_bytes == 0 and call.on_kept_connection and not call.answer.done():
             self._call = call.connection = None
             self._owner.retry(call)
         else:
@@ -213,8 +254,7 @@ class BidderConnection(asyncio.Protocol):
             self._owner.keep(self)
         else:
             self.abort()
-        if not call.answer.done():
-            call.answer.set_result(BidderAnswer(self._status, body))
+        call.complete(BidderAnswer(self._status, body))
 
     def _decoded_body(self) -> bytes:
         """The body, unpacked; raises ValueError with the reason why that cannot be done."""

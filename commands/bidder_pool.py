@@ -9,7 +9,7 @@ from typing import NamedTuple
 from commands.bidder_connection import BidderCall, BidderConnection
 from commands.host_addresses import HostAddresses
 from commands.ports import BidderUnreachable
-from domain.limits import BIDDER_CONNECT_MAX_SECONDS, CONNECTIONS_PER_BIDDER_MAX
+from domain.limits import BIDDER_CONNECT_MAX_SECONDS, CONNECTIONS_PER_BIDDER_MAX, LATE_ANSWERS_PER_BIDDER_MAX
 
 
 class Origin(NamedTuple):
@@ -30,6 +30,8 @@ class BidderPool:
         self._idle: list[BidderConnection] = []
         """The one used last stands last."""
         self._open: set[BidderConnection] = set()
+        self._late: set[BidderConnection] = set()
+        """Those whose answer is waited for although nobody can use it any more."""
         self._connecting: set[asyncio.Task[None]] = set()
 
     def __repr__(self) -> str:
@@ -53,10 +55,12 @@ class BidderPool:
 
     def keep(self, connection: BidderConnection) -> None:
         connection.idle_since = asyncio.get_running_loop().time()
+        self._late.discard(connection)
         self._idle.append(connection)
 
     def lost(self, connection: BidderConnection) -> None:
         self._open.discard(connection)
+        self._late.discard(connection)
         if connection in self._idle:
             self._idle.remove(connection)
 
@@ -64,6 +68,13 @@ class BidderPool:
         # Fresh, because what made one idle connection stale (a restart of the bidder) did so to all of them.
         call.on_kept_connection = False
         self._connect(call)
+
+    def may_be_late(self, connection: BidderConnection) -> bool:
+        # Bounded, because each of them is a connection that the next call cannot have.
+        if len(self._late) >= LATE_ANSWERS_PER_BIDDER_MAX:
+            return False
+        self._late.add(connection)
+        return True
 
     # -- opening and closing -----------------------------------------------------------------------
 

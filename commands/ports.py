@@ -96,8 +96,21 @@ class BidderFailed(GavelError):
     """A bidder gave no usable answer; it costs only the bidder's own bid."""
 
 
+class LateAnswer(NamedTuple):
+    """What a bidder answered after its caller had left."""
+
+    answer: BidderAnswer
+    at: float
+    """Monotonic seconds at which it was complete."""
+
+
 class BidderTimeout(BidderFailed):
     """The bidder did not answer in time."""
+
+    def __init__(self, message: str | None = None, *, late: Awaitable[LateAnswer | None] | None = None) -> None:
+        super().__init__(message)
+        self.late = late
+        """What it answers yet, or None once it is not waited for any longer; absent where nobody waits at all."""
 
 
 class BidderUnreachable(BidderFailed):

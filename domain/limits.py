@@ -24,7 +24,22 @@ REQUEST_FAULTS_MAX: Final = 100
 """More are not listed: who sends them has learned enough."""
 DIMENSION_MAX_PIXELS: Final = 100_000
 """Wider than any screen."""
+
+# -- the catalogue -------------------------------------------------------------------------------
 CATALOGUE_BODY_MAX_BYTES: Final = 64 * 1024
+CATALOGUE_ID_MAX_CHARS: Final = 64
+CATALOGUE_NAME_MAX_CHARS: Final = 256
+CATALOGUE_LIST_MAX_ITEMS: Final = 256
+BIDDER_QPS_MAX: Final = 1_000_000
+CATALOGUE_READ_MAX_SECONDS: Final = 10
+"""A command waits no longer for the head of the log."""
+COMMANDS_REMEMBERED_MAX: Final = 100_000
+"""The newest commands whose effect a process can still tell."""
+IDEMPOTENCY_KEY_MAX_CHARS: Final = 255
+IDEMPOTENCY_SECONDS: Final = 24 * 3_600
+"""How long a key brings the first answer again."""
+IDEMPOTENCY_LEASE_SECONDS: Final = 30
+"""After it a command whose process died may be taken over by a retry."""
 
 # -- an auction's time ---------------------------------------------------------------------------
 TMAX_DEFAULT_MS: Final = 250
@@ -46,6 +61,10 @@ BID_RESPONSE_HEAD_MAX_BYTES: Final = 16 * 1024
 """Header lines of one answer, interim (1xx) ones included."""
 BIDDER_CONNECT_MAX_SECONDS: Final = 3
 """Per address. A connection that comes too late for its call still serves the next one."""
+LATE_ANSWER_MAX_SECONDS: Final = 2
+"""After its deadline, an answer that nobody can use any more is waited for so long, to be logged."""
+LATE_ANSWERS_PER_BIDDER_MAX: Final = 32
+"""At a time; each holds a connection."""
 BIDDER_IDLE_MAX_SECONDS: Final = 30
 BIDDER_URLS_MAX: Final = 4_096
 """Prepared request heads, and bidders with pools of their own."""
@@ -78,4 +97,5 @@ ENGAGEMENTS_PER_IP_MINUTE_MAX: Final = 600
 assert PRICE_MAX_MICROS < 2**44, "a deal's preference is added above the price in a Redis score"
 assert LOG_LINGER_MS < LOG_ACK_OVERDUE_MS < LOG_ACK_TIMEOUT_MS
 assert LOG_BATCH_MAX_BYTES < LOG_BYTES_IN_FLIGHT_MAX
+assert LATE_ANSWERS_PER_BIDDER_MAX < CONNECTIONS_PER_BIDDER_MAX
 assert BIDDER_TIME_MIN_MS < ANSWER_RESERVE_MS < TMAX_DEFAULT_MS < TMAX_MAX_MS
