@@ -118,7 +118,7 @@ def _request_in_and_out() -> Part:
     bodies = bid_requests(1_000)
 
     async def gavel(number: int) -> None:
-        template = request_for_bidders(parse_request(bodies[number % len(bodies)]))
+        template = request_for_bidders(parse_request(bodies[number % len(bodies)]), ())
         for _ in range(BIDDERS):
             template.body(TMAX_MS)
 

@@ -26,6 +26,7 @@ from domain.openrtb.codes import NoBidReason
 from domain.openrtb.minimised import request_for_log
 from domain.openrtb.outbound import request_for_bidders
 from domain.openrtb.parse import ParsedRequest, parse_request
+from domain.openrtb.restrictions import Restriction, restrictions_of
 from domain.outcomes import Outcome, Placed
 from domain.sale import Sale, on_sale
 from domain.tokens import TokenKey
@@ -100,8 +101,11 @@ class HoldAuction:
         self._log.check(self._topic, auction_id)
         story = AuctionStory(auction_id, test=sale.is_test, new_id=self._ids)
         tmax_ms = _bounded(sale.request.tmax)
-        story.requested(sale, request_for_log(parsed, self._pseudonym_key), at=self._clock.now(), tmax_ms=tmax_ms)
-        asked = await self._ask(parsed, sale, market.bidders, received_at + (tmax_ms - ANSWER_RESERVE_MS) / 1000)
+        restricted_by = restrictions_of(sale.request)
+        for_log = request_for_log(parsed, self._pseudonym_key, restricted_by)
+        story.requested(sale, for_log, at=self._clock.now(), tmax_ms=tmax_ms, restricted_by=restricted_by)
+        deadline = received_at + (tmax_ms - ANSWER_RESERVE_MS) / 1000
+        asked = await self._ask(parsed, restricted_by, sale, market.bidders, deadline)
         ranked = await self._rank(auction_id, asked)
         shares = {imp_id: each.share_bps for imp_id, each in sale.imps.items()}
         decision = decide(ranked.by_imp, sale.auction_type, shares)
@@ -114,7 +118,12 @@ class HoldAuction:
         return result
 
     async def _ask(
-        self, parsed: ParsedRequest, sale: Sale, bidders: Iterable[RegisteredBidder], deadline: float
+        self,
+        parsed: ParsedRequest,
+        restricted_by: tuple[Restriction, ...],
+        sale: Sale,
+        bidders: Iterable[RegisteredBidder],
+        deadline: float,
     ) -> list[Asked]:
         """Every bidder of the catalogue: the skipped ones first, the others in the order of their answers."""
         user_agent = sale.request.device.ua if sale.request.device is not None else None
@@ -128,7 +137,7 @@ class HoldAuction:
             else:
                 asked.append(skipped(bidder, sale, skip))
         if eligible:
-            template, imp_ids = request_for_bidders(parsed), tuple(sale.imps)
+            template, imp_ids = request_for_bidders(parsed, restricted_by), tuple(sale.imps)
             invitations = [Invitation(bidder, imp_ids, ALL_OFFERED, template) for bidder in eligible]
             asked += await self._fan_out(sale, invitations, deadline)
         return asked

@@ -25,7 +25,9 @@ class AuctionStory:
         self._new_id = new_id
         self._cause = ""
 
-    def requested(self, sale: Sale, request: msgspec.Raw, *, at: datetime, tmax_ms: int) -> None:
+    def requested(
+        self, sale: Sale, request: msgspec.Raw, *, at: datetime, tmax_ms: int, restricted_by: tuple[str, ...] = ()
+    ) -> None:
         """The auction began; all else follows from this event, and this event from a command of its own id."""
         self._cause = self._new_id()
         event = BidRequested(
@@ -35,6 +37,7 @@ class AuctionStory:
             tmax_ms=tmax_ms,
             imps=tuple(each.offered for each in sale.imps.values()),
             request=request,
+            restricted_by=restricted_by,
             **self._head(at),
         )
         self.events.append(event)

@@ -1,8 +1,8 @@
 """What of a bid request may be kept or passed on about a person.
 
-The log gets pseudonyms and a coarse place at most. Where the law or the person asks for it (COPPA, LMT, DNT, GDPR
-without consent) nobody gets even that. `device` and `user` are written from the specification's fields alone, because
-an unknown field or an `ext` in there may hold an id; all other unknown fields stay.
+The log gets pseudonyms and a coarse place at most. Where the law or the person forbids it (see `restrictions`) nobody
+gets even that. `device` and `user` are then written from the specification's fields alone, because an unknown field or
+an `ext` in there may hold an id; all other unknown fields stay.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from msgspec import UNSET
 from msgspec.structs import replace
 
 from domain.openrtb.context import Data
-from domain.openrtb.fields import Ext
 from domain.openrtb.parse import Members, ParsedRequest
 from domain.openrtb.person import BrandVersion, Device, Eid, Geo, User, UserAgent
 from domain.openrtb.request import BidRequest
+from domain.openrtb.restrictions import ONLY_THE_PLACE, Restriction, consent_of
 from domain.privacy import pseudonym, truncate_ip
 
 GEO_DECIMALS = 1
@@ -26,9 +26,10 @@ _DEVICE_IDS = ("ifa", "didsha1", "didmd5", "dpidsha1", "dpidmd5", "macsha1", "ma
 _NO_DEVICE_IDS: dict[str, Any] = dict.fromkeys(_DEVICE_IDS)
 
 _encode = msgspec.json.Encoder().encode
+_decode_members = msgspec.json.Decoder(Members).decode
 
 
-def request_for_log(parsed: ParsedRequest, pseudonym_key: bytes) -> msgspec.Raw:
+def request_for_log(parsed: ParsedRequest, pseudonym_key: bytes, restricted_by: tuple[Restriction, ...]) -> msgspec.Raw:
     """The publisher's request for keeping: no full address, no id but a pseudonym, no place but a coarse one.
 
     A restricted request leaves not even pseudonyms.
@@ -36,57 +37,19 @@ def request_for_log(parsed: ParsedRequest, pseudonym_key: bytes) -> msgspec.Raw:
     request = parsed.request
     if request.device is None and request.user is None:
         return msgspec.Raw(_encode(parsed.members))
-    personal = without_ids(request) if restrictions_of(request) else _with_pseudonyms(request, pseudonym_key)
+    personal = without_ids(request) if _hide_person(restricted_by) else _with_pseudonyms(request, pseudonym_key)
     return msgspec.Raw(_encode(parsed.members | personal))
 
 
-def restrictions_of(request: BidRequest) -> tuple[str, ...]:
-    """Why nobody may learn who the person is: coppa, lmt, dnt, gdpr (without a consent string); empty: they may.
-
-    `regs.ext.gdpr` and `user.ext.consent`, where OpenRTB 2.5 had them, count too.
-    """
-    device, regs = request.device, request.regs
-    found: list[str] = []
-    if regs is not None and regs.coppa == 1:
-        found.append("coppa")
-    if device is not None and device.lmt == 1:
-        found.append("lmt")
-    if device is not None and device.dnt == 1:
-        found.append("dnt")
-    if (
-        regs is not None
-        and (regs.gdpr == 1 or _read_ext(regs.ext).gdpr in (1, "1", True))
-        and not _consent_of(request.user)
-    ):
-        found.append("gdpr")
-    return tuple(found)
+def members_for_bidders(parsed: ParsedRequest, restricted_by: tuple[Restriction, ...]) -> Members:
+    """The request's members as bidders may have them; those that nothing forbids are as they came."""
+    if _hide_person(restricted_by):
+        return parsed.members | without_ids(parsed.request)
+    return parsed.members | _with_coarse_places(parsed) if restricted_by else parsed.members.copy()
 
 
-class _ExtOf25(msgspec.Struct):
-    """What OpenRTB 2.5 carried in an `ext`."""
-
-    gdpr: Any = None
-    consent: Any = None
-
-
-_decode_ext = msgspec.json.Decoder(_ExtOf25).decode
-_NO_EXT = _ExtOf25()
-
-
-def _read_ext(ext: Ext) -> _ExtOf25:
-    if not isinstance(ext, msgspec.Raw):
-        return _NO_EXT
-    try:
-        return _decode_ext(ext)
-    except msgspec.ValidationError:  # not an object
-        return _NO_EXT
-
-
-def _consent_of(user: User | None) -> str | None:
-    if user is None:
-        return None
-    consent = user.consent or _read_ext(user.ext).consent
-    return consent if isinstance(consent, str) and consent.strip() else None
+def _hide_person(restricted_by: tuple[Restriction, ...]) -> bool:
+    return bool(restricted_by) and restricted_by != ONLY_THE_PLACE
 
 
 # -- restricted: nothing that tells one person from another ----------------------------------------
@@ -107,7 +70,7 @@ def without_ids(request: BidRequest) -> Members:
             )
         )
     if user is not None:
-        members["user"] = _raw(User(geo=_country_and_region(user.geo), consent=_consent_of(user)))
+        members["user"] = _raw(User(geo=_country_and_region(user.geo), consent=consent_of(user)))
     return members
 
 
@@ -128,6 +91,19 @@ def _plain_agent(sua: UserAgent | None) -> UserAgent | None:
 
 def _plain_brand(brand: BrandVersion) -> BrandVersion:
     return BrandVersion(brand=brand.brand, version=brand.version)
+
+
+# -- for bidders that may know the person, but not where exactly it is ------------------------------
+
+
+def _with_coarse_places(parsed: ParsedRequest) -> Members:
+    """Device and user as they came, but for their `geo`."""
+    members: Members = {}
+    for name, holder in (("device", parsed.request.device), ("user", parsed.request.user)):
+        if holder is not None and holder.geo is not None:
+            geo = msgspec.Raw(_encode(_coarse(holder.geo)))
+            members[name] = msgspec.Raw(_encode(_decode_members(parsed.members[name]) | {"geo": geo}))
+    return members
 
 
 # -- for the log: the same person is recognised, and nobody learns who it is ------------------------
@@ -151,7 +127,7 @@ def _with_pseudonyms(request: BidRequest, key: bytes) -> Members:
                 kwarray=user.kwarray,
                 geo=_coarse(user.geo),
                 data=None if user.data is None else tuple(_without_ext(data) for data in user.data),
-                consent=_consent_of(user),
+                consent=consent_of(user),
                 eids=None if user.eids is None else tuple(_with_pseudonymous_uids(eid, key) for eid in user.eids),
             )
         )

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import msgspec
 
-from domain.openrtb.minimised import restrictions_of, without_ids
+from domain.openrtb.minimised import members_for_bidders
 from domain.openrtb.parse import ParsedRequest
+from domain.openrtb.restrictions import Restriction
 
 _encode = msgspec.json.Encoder().encode
 
@@ -24,10 +25,8 @@ class BidderRequestTemplate(msgspec.Struct, frozen=True):
         return b"%b%d}" % (self.head, tmax_ms)
 
 
-def request_for_bidders(parsed: ParsedRequest) -> BidderRequestTemplate:
+def request_for_bidders(parsed: ParsedRequest, restricted_by: tuple[Restriction, ...]) -> BidderRequestTemplate:
     """The publisher's request, unknown fields included; without ids and precise place where it is restricted."""
-    members = parsed.members.copy()
-    if restrictions_of(parsed.request):
-        members |= without_ids(parsed.request)
+    members = members_for_bidders(parsed, restricted_by)
     members.pop("tmax", None)
     return BidderRequestTemplate(_encode(members)[:-1] + b',"tmax":')

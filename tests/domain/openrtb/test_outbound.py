@@ -7,9 +7,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from domain.openrtb.minimised import request_for_log, restrictions_of
+from domain.openrtb.minimised import request_for_log
 from domain.openrtb.outbound import request_for_bidders
-from domain.openrtb.parse import parse_request
+from domain.openrtb.parse import ParsedRequest, parse_request
+from domain.openrtb.restrictions import restrictions_of
+from tests.domain.test_tcf import ALL_ALLOWED, NO_PURPOSE, THREE_PURPOSES
 
 KEY = b"a key of these tests"
 IDS = {
@@ -79,27 +81,59 @@ def body(content: dict[str, Any]) -> bytes:
 
 
 def for_bidders(content: dict[str, Any]) -> bytes:
-    return request_for_bidders(parse_request(body(content))).body(80)
+    parsed = parse_request(body(content))
+    return request_for_bidders(parsed, restrictions_of(parsed.request)).body(80)
+
+
+def log_copy(parsed: ParsedRequest, key: bytes) -> msgspec.Raw:
+    return request_for_log(parsed, key, restrictions_of(parsed.request))
 
 
 def for_log(content: dict[str, Any]) -> bytes:
-    return bytes(request_for_log(parse_request(body(content)), KEY))
+    return bytes(log_copy(parse_request(body(content)), KEY))
 
 
-RESTRICTIONS: dict[str, dict[str, Any]] = {
-    "COPPA": {"regs": {"coppa": 1}},
-    "GDPR without consent": {"regs": {"gdpr": 1}},
-    "GDPR with an empty consent": {"regs": {"gdpr": 1}, "user": {"consent": " "}},
-    "GDPR as OpenRTB 2.5 said it": {"regs": {"ext": {"gdpr": 1}}},
-    "limited tracking": {"device": {"lmt": 1}},
-    "do not track": {"device": {"dnt": 1}},
+RESTRICTIONS: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
+    "COPPA": ({"regs": {"coppa": 1}}, ("coppa",)),
+    "limited tracking": ({"device": {"lmt": 1}}, ("lmt",)),
+    "do not track": ({"device": {"dnt": 1}}, ("dnt",)),
+    "GDPR without consent": ({"regs": {"gdpr": 1}}, ("gdpr",)),
+    "GDPR with an empty consent": ({"regs": {"gdpr": 1}, "user": {"consent": " "}}, ("gdpr",)),
+    "GDPR with a consent that nobody can read": ({"regs": {"gdpr": 1}, "user": {"consent": "CPXxRf"}}, ("gdpr",)),
+    "GDPR with all refused": ({"regs": {"gdpr": 1}, "user": {"consent": NO_PURPOSE}}, ("gdpr",)),
+    "GDPR as OpenRTB 2.5 said it": ({"regs": {"ext": {"gdpr": 1}}}, ("gdpr",)),
+    "GDPR by GPP, all refused": ({"regs": {"gpp_sid": [2], "gpp": f"DBABMA~{NO_PURPOSE}"}}, ("gdpr",)),
+    "GDPR by GPP without a string": ({"regs": {"gpp_sid": [2]}}, ("gdpr",)),
+    "an opt-out in the USA": ({"regs": {"us_privacy": "1YYN"}}, ("us_privacy",)),
+    "an opt-out in small letters": ({"regs": {"us_privacy": "1-y-"}}, ("us_privacy",)),
+    "an opt-out as OpenRTB 2.5 said it": ({"regs": {"ext": {"us_privacy": "1YYY"}}}, ("us_privacy",)),
+    "an opt-out by GPP": ({"regs": {"gpp_sid": [6], "gpp": "DBABTA~1YYN"}}, ("us_privacy",)),
+    "an opt-out by GPP behind another section": (
+        {"regs": {"ext": {"gpp_sid": [6], "gpp": f"DBACNYA~{NO_PURPOSE}~1YYN"}}},
+        ("us_privacy",),
+    ),
+    "several at once": (
+        {"regs": {"coppa": 1, "gdpr": 1, "us_privacy": "1YYN"}, "device": {"lmt": 1, "dnt": 1}},
+        ("coppa", "lmt", "dnt", "gdpr", "us_privacy"),
+    ),
+    "an opt-out beside a consent without precise places": (
+        {"regs": {"gdpr": 1, "us_privacy": "1YYN"}, "user": {"consent": THREE_PURPOSES}},
+        ("gdpr_geo", "us_privacy"),
+    ),
 }
+"""What is said, and how the log names it."""
 NO_RESTRICTIONS: dict[str, dict[str, Any]] = {
     "nothing said": {},
-    "all said to be off": {"regs": {"coppa": 0, "gdpr": 0}, "device": {"lmt": 0, "dnt": 0}},
-    "consent": {"regs": {"gdpr": 1}, "user": {"consent": "CPXxRf"}},
-    "consent as OpenRTB 2.5 said it": {"regs": {"ext": {"gdpr": 1}}, "user": {"ext": {"consent": "CPXxRf"}}},
+    "all said to be off": {"regs": {"coppa": 0, "gdpr": 0, "us_privacy": "1YNN"}, "device": {"lmt": 0, "dnt": 0}},
+    "consent": {"regs": {"gdpr": 1}, "user": {"consent": ALL_ALLOWED}},
+    "consent as OpenRTB 2.5 said it": {"regs": {"ext": {"gdpr": 1}}, "user": {"ext": {"consent": ALL_ALLOWED}}},
+    "consent in GPP": {"regs": {"gpp_sid": [2], "gpp": f"DBABMA~{ALL_ALLOWED}"}},
+    "a refusal where GDPR is not said to apply": {"user": {"consent": NO_PURPOSE}},
+    "sections of GPP that do not apply": {"regs": {"gpp_sid": [7], "gpp": f"DBACNYA~{NO_PURPOSE}~1YYN"}},
+    "US privacy that does not apply": {"regs": {"us_privacy": "1---"}},
+    "US privacy that nobody can read": {"regs": {"us_privacy": "yes", "ext": {"us_privacy": 1}}},
     "extensions that are no objects": {"regs": {"ext": [1]}, "user": {"ext": "x"}},
+    "extensions of other types": {"regs": {"ext": {"gdpr": [1], "gpp": 1, "gpp_sid": "2", "us_privacy": {}}}},
 }
 
 
@@ -120,7 +154,9 @@ def test_bidders_get_all_where_nothing_forbids_it(what: str) -> None:
 @pytest.mark.parametrize("what", RESTRICTIONS)
 def test_bidders_learn_nobody_where_something_forbids_it(what: str) -> None:
     """No id, no address, no precise place is left; what is not about the person is all there."""
-    content = with_changes(RESTRICTIONS[what])
+    changes, reasons = RESTRICTIONS[what]
+    content = with_changes(changes)
+    assert restrictions_of(parse_request(body(content)).request) == reasons
     sent = for_bidders(content)
     assert [secret for secret in (*IDS.values(), *PLACES, "1984", "cars") if secret.encode() in sent] == []
     received = msgspec.json.decode(sent)
@@ -133,6 +169,16 @@ def test_bidders_learn_nobody_where_something_forbids_it(what: str) -> None:
     assert received["tmax"] == 80
 
 
+def test_consent_without_precise_places_blurs_the_place_only() -> None:
+    """Bidders get ids, unknown fields and extensions, but no place that is more exact than some kilometres."""
+    content = with_changes({"regs": {"gdpr": 1}, "user": {"consent": THREE_PURPOSES}})
+    received = msgspec.json.decode(for_bidders(content))
+    place = {"lat": 52.5, "lon": 13.4, "country": "DEU", "region": "BE"}
+    assert received["device"] == content["device"] | {"geo": place}
+    assert received["user"] == content["user"] | {"geo": place}
+    assert received["tmax"] == 80
+
+
 def test_signals_survive_their_own_restriction() -> None:
     """Bidders are told why ids are missing."""
     received = msgspec.json.decode(for_bidders(with_changes({"device": {"lmt": 1}, "regs": {"coppa": 1}})))
@@ -141,8 +187,8 @@ def test_signals_survive_their_own_restriction() -> None:
 
 def test_consent_of_a_child_s_request_stays() -> None:
     """The consent string goes out whatever else does not."""
-    received = msgspec.json.decode(for_bidders(with_changes({"regs": {"coppa": 1}, "user": {"consent": "CPXxRf"}})))
-    assert received["user"]["consent"] == "CPXxRf"
+    received = msgspec.json.decode(for_bidders(with_changes({"regs": {"coppa": 1}, "user": {"consent": NO_PURPOSE}})))
+    assert received["user"]["consent"] == NO_PURPOSE
 
 
 def test_the_publisher_s_tmax_is_replaced() -> None:
@@ -152,11 +198,11 @@ def test_the_publisher_s_tmax_is_replaced() -> None:
 
 def test_each_bidder_has_its_own_time() -> None:
     """One template serves bidders of different deadlines, and adds `tmax` where the publisher named none."""
-    template = request_for_bidders(parse_request(b'{"id":"r","imp":[{"id":"1","banner":{}}]}'))
+    template = request_for_bidders(parse_request(b'{"id":"r","imp":[{"id":"1","banner":{}}]}'), ())
     assert [msgspec.json.decode(template.body(tmax))["tmax"] for tmax in (5, 5_000)] == [5, 5_000]
 
 
-@pytest.mark.parametrize("changes", [*NO_RESTRICTIONS.values(), *RESTRICTIONS.values()])
+@pytest.mark.parametrize("changes", [*NO_RESTRICTIONS.values(), *(changes for changes, _ in RESTRICTIONS.values())])
 def test_the_log_never_learns_who_it_was(changes: dict[str, Any]) -> None:
     """No id, no full address, no precise place is in the copy for the log, restricted or not."""
     logged = for_log(with_changes(changes))
@@ -166,9 +212,9 @@ def test_the_log_never_learns_who_it_was(changes: dict[str, Any]) -> None:
 def test_the_log_recognises_a_person_under_one_key() -> None:
     """The same id is the same pseudonym in every request, and another one under another key."""
     parsed = parse_request(body(full_request()))
-    first = msgspec.json.decode(request_for_log(parsed, KEY))
+    first = msgspec.json.decode(log_copy(parsed, KEY))
     again = msgspec.json.decode(for_log(full_request(id="r2")))
-    other_key = msgspec.json.decode(request_for_log(parsed, b"another key"))
+    other_key = msgspec.json.decode(log_copy(parsed, b"another key"))
     assert first["user"]["id"] == again["user"]["id"]
     assert first["device"]["ifa"] == again["device"]["ifa"]
     assert first["user"]["eids"] == again["user"]["eids"]
