@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections import defaultdict
 from collections.abc import Callable
 from datetime import datetime
 from typing import Final
 
 from redis.exceptions import RedisError
 
+from commands.quota_share import QuotaShare
 from commands.redis_pipeline import RedisAway, RedisPipeline, Script
-from domain.limits import ENGAGEMENTS_PER_IP_MINUTE_MAX
+from domain.limits import ENGAGEMENTS_PER_IP_MINUTE_MAX, QUOTA_WAIT_SECONDS
 from domain.names import Names
 
 MINUTE_SECONDS: Final = 60
@@ -23,11 +26,18 @@ return count
 
 
 class Quota:
-    """Fixed windows. While Redis is away nothing is limited: that costs less than refusing everybody."""
+    """Fixed windows. While Redis is away each process keeps to its share of a bidder's limit.
 
-    def __init__(self, pipeline: RedisPipeline, names: Names, *, is_unlimited: Callable[[str], bool]) -> None:
-        """`is_unlimited` says of an address that it is one of our own, not a viewer's."""
+    Engagements are not limited then: that costs less than refusing everybody.
+    """
+
+    def __init__(
+        self, pipeline: RedisPipeline, names: Names, *, is_unlimited: Callable[[str], bool], processes: int = 1
+    ) -> None:
+        """`is_unlimited` says of an address that it is one of our own; `processes` is how many hold auctions here."""
         self._pipeline = pipeline
+        self._shares = defaultdict[str, QuotaShare](lambda: QuotaShare(processes))
+        """By bidder."""
         self._is_unlimited = is_unlimited
         self._names = names
         self._count = Script(COUNT)
@@ -36,19 +46,29 @@ class Quota:
         return f"Quota({self._pipeline!r})"
 
     async def allows_call(self, bidder_id: str, qps_limit: int, now: datetime) -> bool:
-        """Counts one call of a bidder in this second; False once its limit is used up."""
-        key = self._names.quota_key(bidder_id, int(now.timestamp()))
-        return await self._counted(key, 2) <= qps_limit
+        """Counts one call of a bidder in this second; False once its limit is used up.
+
+        Waits no longer than QUOTA_WAIT_SECONDS for Redis: the time is the bidder's.
+        """
+        second = int(now.timestamp())
+        share = self._shares[bidder_id]
+        try:
+            async with asyncio.timeout(QUOTA_WAIT_SECONDS):
+                calls = await self._counted(self._names.quota_key(bidder_id, second), 2)
+        except (RedisAway, RedisError, TimeoutError):
+            return share.allows(second, qps_limit)
+        share.counted(second, calls)
+        return calls <= qps_limit
 
     async def allows_engagement(self, ip: str, now: datetime) -> bool:
         """Counts one engagement of an address in this minute; False once it has had its share."""
         if self._is_unlimited(ip):
             return True
         key = self._names.rate_key(ip, int(now.timestamp()) // MINUTE_SECONDS)
-        return await self._counted(key, 2 * MINUTE_SECONDS) <= ENGAGEMENTS_PER_IP_MINUTE_MAX
+        try:
+            return await self._counted(key, 2 * MINUTE_SECONDS) <= ENGAGEMENTS_PER_IP_MINUTE_MAX
+        except (RedisAway, RedisError):
+            return True
 
     async def _counted(self, key: str, expiry_seconds: int) -> int:
-        try:
-            return int(await self._pipeline.evaluate(self._count, (key,), expiry_seconds))
-        except (RedisAway, RedisError):
-            return 0
+        return int(await self._pipeline.evaluate(self._count, (key,), expiry_seconds))

@@ -27,6 +27,8 @@ DIMENSION_MAX_PIXELS: Final = 100_000
 
 # -- the catalogue -------------------------------------------------------------------------------
 CATALOGUE_BODY_MAX_BYTES: Final = 64 * 1024
+AUCTION_CURRENCIES_CACHED_MAX: Final = 32
+"""Deals are prepared once for each currency that requests ask for, and anybody may ask for any."""
 CATALOGUE_ID_MAX_CHARS: Final = 64
 CATALOGUE_NAME_MAX_CHARS: Final = 256
 CATALOGUE_LIST_MAX_ITEMS: Final = 256
@@ -68,6 +70,10 @@ LATE_ANSWERS_PER_BIDDER_MAX: Final = 32
 BIDDER_IDLE_MAX_SECONDS: Final = 30
 BIDDER_URLS_MAX: Final = 4_096
 """Prepared request heads, and bidders with pools of their own."""
+QUOTA_WAIT_SECONDS: Final = 0.05
+"""For Redis to count a call; past it a process goes by its own share of the bidder's limit."""
+BIDDER_FAIR_TIME_MS: Final = 50
+"""A time-out of a bidder that had less says nothing about its health."""
 HOSTS_CACHED_MAX: Final = 4_096
 HOST_FOUND_SECONDS: Final = 30
 HOST_NOT_FOUND_SECONDS: Final = 2
@@ -94,8 +100,25 @@ IMPRESSION_EXPIRY_SECONDS: Final = 3_600
 CLICK_EXPIRY_SECONDS: Final = 24 * 3_600
 ENGAGEMENTS_PER_IP_MINUTE_MAX: Final = 600
 
+# -- notices to bidders --------------------------------------------------------------------------
+NOTICE_SENT_URL_MAX_CHARS: Final = 3 * NOTICE_URL_MAX_CHARS
+"""With its macros filled, and escaped."""
+NOTICE_TIMEOUT_SECONDS: Final = 10.0
+"""For one attempt, redirects included."""
+NOTICE_REDIRECTS_MAX: Final = 3
+NOTICE_BODY_MAX_BYTES: Final = 16 * 1024
+"""Nobody reads the body; more of it than that is cut off together with the connection."""
+NOTICE_RETRY_SECONDS: Final = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
+"""Between two attempts, each prolonged by chance up to half as long again: 63 s at least in all."""
+NOTICES_IN_FLIGHT_MAX: Final = 256
+NOTICES_PER_HOST_MAX: Final = 16
+NOTICE_LEASE_SECONDS: Final = 30.0
+"""For so long a claimed notice is left to its notifier; after that it is taken for dead."""
+
 assert PRICE_MAX_MICROS < 2**44, "a deal's preference is added above the price in a Redis score"
 assert LOG_LINGER_MS < LOG_ACK_OVERDUE_MS < LOG_ACK_TIMEOUT_MS
 assert LOG_BATCH_MAX_BYTES < LOG_BYTES_IN_FLIGHT_MAX
 assert LATE_ANSWERS_PER_BIDDER_MAX < CONNECTIONS_PER_BIDDER_MAX
 assert BIDDER_TIME_MIN_MS < ANSWER_RESERVE_MS < TMAX_DEFAULT_MS < TMAX_MAX_MS
+assert sum(NOTICE_RETRY_SECONDS) >= 60, "the specification wants a minute of retries"
+assert NOTICE_TIMEOUT_SECONDS < NOTICE_LEASE_SECONDS
