@@ -21,7 +21,14 @@ from projections.day_partitions import DayPartitions
 from projections.dimensions import bounded_device_type
 from projections.postgres_store import Connection
 
-TABLES = ("auctions", "auction_outcomes", "auction_awards", "auction_engagements")
+TABLES = (
+    "auctions",
+    "auction_outcomes",
+    "auction_awards",
+    "auction_late_answers",
+    "auction_engagements",
+    "auction_notices",
+)
 COLUMNS = {name: tuple(tables.metadata.tables[name].columns.keys()) for name in TABLES}
 
 _json = msgspec.json.Encoder().encode
@@ -44,8 +51,11 @@ class AuctionLog:
         events.BidRefused,
         events.AuctionAwarded,
         events.AuctionUnsold,
+        events.BidderAnsweredLate,
         events.ImpressionRecorded,
         events.ClickRecorded,
+        events.NoticeDelivered,
+        events.NoticeFailed,
     )
 
     def __init__(self) -> None:
@@ -108,6 +118,8 @@ def _request(event: events.BidRequested) -> tuple[Any, ...]:
         _json(event.imps).decode(),
         # Unknown members were never decoded, so nobody has checked that their text is text.
         bytes(event.request).decode(errors="replace"),
+        event.robot,
+        event.restricted_by or None,
     )
 
 
@@ -127,6 +139,11 @@ def _placed(event: events.BidPlaced) -> tuple[Any, ...]:
         event.deal_id,
         event.crid,
         _json(event.other_bids).decode() if event.other_bids else None,
+        event.media_type,
+        event.floor_micros,
+        event.deal_at,
+        event.group,
+        None if event.stated is None else _json(event.stated).decode(),
     )
 
 
@@ -146,7 +163,11 @@ def _refused(event: events.BidRefused) -> tuple[Any, ...]:
         None,
         None,
         _json(event.other_bids).decode() if event.other_bids else None,
+        *[None] * _ABSENT_WHEN_REFUSED,
     )
+
+
+_ABSENT_WHEN_REFUSED = len(COLUMNS["auction_outcomes"]) - COLUMNS["auction_outcomes"].index("media_type")
 
 
 def _awarded(event: events.AuctionAwarded) -> tuple[Any, ...]:
@@ -169,14 +190,23 @@ def _awarded(event: events.AuctionAwarded) -> tuple[Any, ...]:
         event.ranked_by,
         event.held_ms,
         None,
+        event.min_to_win_micros,
+        event.withdrawn or None,
     )
 
 
 def _unsold(event: events.AuctionUnsold) -> tuple[Any, ...]:
-    return (event.id, event.at, event.imp_id, False, *[None] * _ABSENT_WHEN_UNSOLD, event.held_ms, event.reason)
+    absent = [None] * _ABSENT_WHEN_UNSOLD
+    withdrawn = event.withdrawn or None
+    return (event.id, event.at, event.imp_id, False, *absent, event.held_ms, event.reason, None, withdrawn)
 
 
 _ABSENT_WHEN_UNSOLD = COLUMNS["auction_awards"].index("held_ms") - COLUMNS["auction_awards"].index("bidder_id")
+
+
+def _late(event: events.BidderAnsweredLate) -> tuple[Any, ...]:
+    bids = _json(event.bids).decode()
+    return (event.id, event.at, event.bidder_id, event.latency_ms, event.http_status, bids, event.reason)
 
 
 def _engagement(kind: EngagementKind) -> Callable[[Engagement], tuple[Any, ...]]:
@@ -186,12 +216,28 @@ def _engagement(kind: EngagementKind) -> Callable[[Engagement], tuple[Any, ...]]
     return values
 
 
+def _delivered(event: events.NoticeDelivered) -> tuple[Any, ...]:
+    return (*_notice(event), event.http_status, None)
+
+
+def _failed(event: events.NoticeFailed) -> tuple[Any, ...]:
+    return (*_notice(event), None, event.reason)
+
+
+def _notice(event: events.Notice) -> tuple[Any, ...]:
+    about = (event.imp_id, event.bidder_id, event.bid_id)
+    return (event.id, event.at, event.kind, *about, event.url, event.attempts)
+
+
 _ROWS: dict[type[Event], tuple[str, Callable[[Any], tuple[Any, ...]]]] = {
     events.BidRequested: ("auctions", _request),
     events.BidPlaced: ("auction_outcomes", _placed),
     events.BidRefused: ("auction_outcomes", _refused),
     events.AuctionAwarded: ("auction_awards", _awarded),
     events.AuctionUnsold: ("auction_awards", _unsold),
+    events.BidderAnsweredLate: ("auction_late_answers", _late),
     events.ImpressionRecorded: ("auction_engagements", _engagement("impression")),
     events.ClickRecorded: ("auction_engagements", _engagement("click")),
+    events.NoticeDelivered: ("auction_notices", _delivered),
+    events.NoticeFailed: ("auction_notices", _failed),
 }

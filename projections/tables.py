@@ -136,6 +136,9 @@ auctions = Table(
     # JSON list of `ImpOffered`.
     _given("imps", Text),
     _given("request", Text),
+    Column("robot", Boolean, nullable=False, server_default="false"),
+    # Absent where nothing restricts the use of personal data.
+    Column("restricted_by", ARRAY(Text)),
     postgresql_partition_by=BY_DAY,
 )
 
@@ -158,6 +161,13 @@ auction_outcomes = Table(
     Column("crid", Text),
     # JSON list of `OtherBid`, absent when there were none.
     Column("other_bids", Text),
+    # All that follows is absent for a bidder that has no bid in the ranking.
+    Column("media_type", Text),
+    Column("floor_micros", BigInteger),
+    Column("deal_at", SmallInteger),
+    Column("bid_group", Integer),
+    # JSON of `StatedPrice`, absent when the bid competes at the price that it stated.
+    Column("stated", Text),
     postgresql_partition_by=BY_DAY,
 )
 
@@ -182,6 +192,41 @@ auction_awards = Table(
     Column("ranking", ARRAY(Text)),
     Column("ranked_by", Text),
     _given("held_ms", Double),
+    Column("reason", Text),
+    Column("min_to_win_micros", BigInteger),
+    # Also of an unsold imp; absent when nobody stepped back.
+    Column("withdrawn", ARRAY(Text)),
+    postgresql_partition_by=BY_DAY,
+)
+
+auction_late_answers = Table(
+    "auction_late_answers",
+    metadata,
+    *_event_key(),
+    _instant("at"),
+    _given("bidder_id", Text),
+    _given("latency_ms", Double),
+    _given("http_status", Integer),
+    # JSON list of `LateBid`.
+    _given("bids", Text),
+    _given("reason", Text),
+    postgresql_partition_by=BY_DAY,
+)
+
+auction_notices = Table(
+    "auction_notices",
+    metadata,
+    *_event_key(),
+    _instant("at"),
+    _given("kind", Text),
+    _given("imp_id", Text),
+    _given("bidder_id", Text),
+    _given("bid_id", Text),
+    _given("url", Text),
+    _given("attempts", Integer),
+    # Of one that was delivered.
+    Column("http_status", Integer),
+    # Why it was given up.
     Column("reason", Text),
     postgresql_partition_by=BY_DAY,
 )
@@ -265,8 +310,8 @@ notice_sources = Table(
     "notice_sources",
     metadata,
     *_auction_key(),
-    # Events as JSON: of auctions from which a notice can still follow.
-    _given("events", ARRAY(Text)),
+    # Events from which a notice can still follow, as JSON, one a line.
+    _given("events", Text),
     postgresql_partition_by=BY_DAY,
 )
 

@@ -16,7 +16,7 @@ def upgrade() -> None:
         "notice_sources",
         sa.Column("day", sa.Date(), nullable=False),
         sa.Column("auction_id", sa.Uuid(), nullable=False),
-        sa.Column("events", sa.ARRAY(sa.Text()), nullable=False),
+        sa.Column("events", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("day", "auction_id", name=op.f("notice_sources_pkey")),
         postgresql_partition_by="RANGE (day)",
     )
