@@ -4,6 +4,7 @@
 `catalogue`: what is registered beside the bidders, see `scenario_catalogue`.
 `bidders`: by name, `{"terms": {...}, "answer": {...}}`; the terms are those of `POST /v1/bidders` without name and
 endpoint, and a `status` where it is not active; the answers are listed in `answer_of`.
+`seen`: the imps of which a person saw the ad.
 `expected`: `status`; `outcomes` by imp and bidder; `awards` by imp; `unsold`, the reasons by imp; `requests`, what
 each bidder was sent, null where it was not called; `response`; `lifetimes` and `landings` of the addresses in it, by
 imp; `late`, the late answers by bidder; `requested`, the first event; `within_ms`; or, of a request that is refused,
@@ -38,6 +39,7 @@ class Scenario(msgspec.Struct, forbid_unknown_fields=True):
     request: dict[str, Any] | str
     expected: dict[str, Any]
     bidders: dict[str, ScenarioBidder] = {}
+    seen: list[str] = []
     catalogue: ScenarioCatalogue = msgspec.field(default_factory=ScenarioCatalogue)
 
     @property

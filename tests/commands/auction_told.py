@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
+from domain.events import ImpressionRecorded
 from domain.money import cpm_text
+from domain.notices import Notice
 
+SEEN_AT = "2026-01-01T00:00:00Z"
+"""1767225600000 as ${AUCTION_IMP_TS}."""
 Event = dict[str, Any]
 
 
@@ -32,6 +36,23 @@ def told(events: list[Event], bidder_names: Mapping[str, str]) -> dict[str, Any]
             bidder_names[event["bidder_id"]]: event for event in events if event["type"] == "bidder_answered_late"
         },
     }
+
+
+def notices_told(notices: Iterable[Notice], bidder_names: Mapping[str, str]) -> dict[str, list[str]]:
+    """What each bidder hears, as kind and address, in alphabetical order: notices have no other one."""
+    heard: dict[str, list[str]] = {}
+    for notice in notices:
+        heard.setdefault(bidder_names[notice.bidder_id], []).append(f"{notice.key.kind} {notice.url}")
+    return {name: sorted(each) for name, each in heard.items()}
+
+
+def impression(events: list[Event], imp_id: str) -> Event:
+    """The event of a valid impression of the imp's winner, at SEEN_AT."""
+    [award] = [each for each in events if each["type"] == "auction_awarded" and each["imp_id"] == imp_id]
+    counted = {name: award[name] for name in ImpressionRecorded.__struct_fields__ if name in award}
+    viewer = {"ip": "192.0.2.0", "user_agent": "Browser"}
+    seen = {"verdict": "valid", "awarded_at": award["at"], "at": SEEN_AT, "viewer": viewer}
+    return {"type": "impression_recorded", **counted, **seen}
 
 
 def _imp(imp: dict[str, Any]) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from commands.kafka_log import KafkaLog
 from domain.codec import decode
 from domain.errors import InvalidInput
 from domain.names import Names
+from domain.notices import notices_of
 from domain.replay import replay
 from domain.tokens import verify
 from gavel.process_clock import fresh_id
@@ -30,7 +31,7 @@ from tests.commands.auction_scenario import (
     read_scenario,
     scenario_files,
 )
-from tests.commands.auction_told import told
+from tests.commands.auction_told import impression, notices_told, told
 from tests.commands.exchange import BASE_URL, SHARE_BPS, TOKEN_KEY, Exchange
 from tests.commands.hostile_bidder import HostileBidder
 from tests.schemas.openrtb import schema_faults
@@ -122,9 +123,14 @@ async def test_scenario(path: Path, exchange: Exchange, topic: Topic) -> None:
     story["requests"] = {name: decoded(*each.requests[0]) for name, each in bidders.items() if each.requests}
     story["response"] = msgspec.json.decode(result.body) if result.body else None
     story["status"] = result.status
+    notices = notices_of(
+        decode(msgspec.json.encode(each)) for each in events + [impression(events, imp_id) for imp_id in scenario.seen]
+    )
+    story["notices"] = notices_told(notices, exchange.bidder_names)
     story |= _addresses(story["response"], events)
     wrong = differences({name: value for name, value in scenario.expected.items() if name != "within_ms"}, story)
     wrong += _wrongly_sent(bidders, story["response"])
+    wrong += [fault for each in notices for fault in schema_faults("notice", {"kind": each.key.kind, "url": each.url})]
     assert not wrong, "\n".join(wrong)
     assert took_ms < scenario.expected.get("within_ms", 2_000)
     _assert_complete(events, scenario, result, exchange.bidder_names)
