@@ -51,9 +51,9 @@ class AuctionStory:
             head = {"imp_id": imp_id, "bidder_id": bidder_id, **self._head(at)}
             if isinstance(outcome, Placed):
                 assert latency_ms is not None, "only a bidder that was called can have bid"
-                self.events.append(_placed(outcome, sale.imps[imp_id], sale.currency, latency_ms, head))
+                self.events.append(_placed(outcome, sale.imps[imp_id], sale, latency_ms, head))
             else:
-                self.events.append(_refused(outcome, latency_ms, head))
+                self.events.append(_refused(outcome, sale, latency_ms, head))
 
     def awarded(
         self,
@@ -117,13 +117,13 @@ class AuctionStory:
         }
 
 
-def _placed(outcome: Placed, for_sale: ImpOnSale, currency: str, latency_ms: float, head: dict[str, Any]) -> BidPlaced:
-    bid = outcome.bid.bid
-    deal = outcome.admitted.deal
+def _placed(outcome: Placed, for_sale: ImpOnSale, sale: Sale, latency_ms: float, head: dict[str, Any]) -> BidPlaced:
+    bid, admitted = outcome.bid.bid, outcome.admitted
+    deal = admitted.deal
     return BidPlaced(
         bid_id=bid.id,
-        price_micros=outcome.admitted.price_micros,
-        currency=currency,
+        price_micros=admitted.price_micros,
+        currency=sale.currency,
         latency_ms=latency_ms,
         inventory=for_sale.inventory,
         seat=outcome.bid.seat,
@@ -132,13 +132,18 @@ def _placed(outcome: Placed, for_sale: ImpOnSale, currency: str, latency_ms: flo
         adomain=bid.adomain or (),
         width=bid.w,
         height=bid.h,
-        notices=notices_of(outcome.bid),
+        notices=notices_of(outcome.bid, sale, outcome.response_bid_id),
         other_bids=outcome.others,
+        floor_micros=None if admitted.floor_micros == (for_sale.floor.micros or 0) else admitted.floor_micros,
+        deal_at=None if deal is None else deal.at,
+        group=outcome.group,
+        stated=admitted.stated,
+        media_type=admitted.media_type,
         **head,
     )
 
 
-def _refused(outcome: Missed, latency_ms: float | None, head: dict[str, Any]) -> BidRefused:
+def _refused(outcome: Missed, sale: Sale, latency_ms: float | None, head: dict[str, Any]) -> BidRefused:
     parsed = outcome.bid
     return BidRefused(
         outcome=outcome.status,
@@ -149,7 +154,7 @@ def _refused(outcome: Missed, latency_ms: float | None, head: dict[str, Any]) ->
         price_micros=None if parsed is None else micros_from_decimal(parsed.bid.price),
         currency=None if parsed is None else outcome.currency,
         seat="" if parsed is None else parsed.seat,
-        notices=None if parsed is None else notices_of(parsed),
+        notices=None if parsed is None else notices_of(parsed, sale, outcome.response_bid_id),
         other_bids=outcome.others,
         **head,
     )

@@ -11,12 +11,15 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
-from domain.bids import Admitted, Refusal, judge
+from domain.bid_rules.refusal import Refusal, clip
+from domain.bids import Admitted, judge
 from domain.events import NoticeUrls, OtherBid, OutcomeStatus
 from domain.invitation import ALL_OFFERED, Invitation
+from domain.judged_bids import Judged, JudgedBids, best_of, refuse_broken_groups
 from domain.money import micros_from_decimal
 from domain.openrtb.codes import LossReason, NoBidReason, NonBidStatus
 from domain.openrtb.parse import MalformedBid, ParsedBid, ParsedResponse
+from domain.openrtb.response import BidResponse
 from domain.sale import Sale
 from domain.skip import Skip
 
@@ -29,6 +32,8 @@ class Placed(msgspec.Struct, frozen=True, gc=False):
     response_bid_id: str | None
     """`BidResponse.bidid`."""
     others: tuple[OtherBid, ...] = ()
+    group: int | None = None
+    """The bidder's bids of one answer with the same number win or lose as a whole."""
 
 
 class Missed(msgspec.Struct, frozen=True, gc=False):
@@ -42,24 +47,13 @@ class Missed(msgspec.Struct, frozen=True, gc=False):
     """The refused bid, where it could be read."""
     bid_id: str | None = None
     currency: str | None = None
+    response_bid_id: str | None = None
+    """As of a Placed."""
     others: tuple[OtherBid, ...] = ()
 
 
 Outcome = Placed | Missed
 _NO_BID = Missed("no_bid", NonBidStatus.NO_BID, "The bidder did not bid for this imp.")
-
-
-class _Judged(msgspec.Struct, frozen=True, gc=False):
-    verdict: Admitted | Refusal
-    bid: ParsedBid | None
-    bid_id: str
-
-    @property
-    def standing(self) -> tuple[bool, bool, int]:
-        """Greater is better; of equals the first in the answer is taken."""
-        if isinstance(self.verdict, Refusal):
-            return (False, False, 0)
-        return (True, self.verdict.deal is not None, self.verdict.price_micros)
 
 
 def the_same_for_all_imps(
@@ -92,68 +86,92 @@ def outcomes_of(answer: ParsedResponse, sale: Sale, invitation: Invitation) -> d
         reason = "The answer's id is not the id of the request."
         return the_same_for_all_imps(sale, "error", NonBidStatus.INVALID_RESPONSE, reason, not_offered)
     judged = _judge_all(answer, sale, invitation)
-    bidid = answer.response.bidid
-    currency = answer.response.cur
     return {
-        imp_id: _outcome(judged[imp_id], bidid, currency)
+        imp_id: _outcome(judged[imp_id], sale, answer.response)
         if judged[imp_id]
         else (skipped_imp(not_offered[imp_id]) if imp_id in not_offered else _NO_BID)
         for imp_id in sale.imps
     }
 
 
-def notices_of(bid: ParsedBid) -> NoticeUrls | None:
-    """Where the bidder wants to hear about the bid; None if nowhere."""
-    of = bid.bid
-    return NoticeUrls(nurl=of.nurl, burl=of.burl, lurl=of.lurl) if of.nurl or of.burl or of.lurl else None
+def notices_of(parsed: ParsedBid, sale: Sale, response_bid_id: str | None) -> NoticeUrls | None:
+    """Where the bidder wants to hear about the bid; None if nowhere.
+
+    A `nurl` that the markup is fetched from is called by who shows the ad.
+    """
+    bid = parsed.bid
+    nurl = bid.nurl if bid.adm else None
+    if not (nurl or bid.burl or bid.lurl):
+        return None
+    for_sale = sale.imps.get(bid.impid)
+    quantity = None if for_sale is None else for_sale.imp.qty
+    return NoticeUrls(
+        nurl=nurl or None,
+        burl=bid.burl or None,
+        lurl=bid.lurl or None,
+        response_bid_id=response_bid_id,
+        ad_id=bid.adid,
+        multiplier=None if quantity is None else quantity.multiplier,
+    )
 
 
-def _judge_all(answer: ParsedResponse, sale: Sale, invitation: Invitation) -> dict[str, list[_Judged]]:
+def _judge_all(answer: ParsedResponse, sale: Sale, invitation: Invitation) -> JudgedBids:
     """Every bid under the imp that it will be reported with."""
-    judged: dict[str, list[_Judged]] = {imp_id: [] for imp_id in sale.imps}
-    strays: list[_Judged] = []
+    judged: JudgedBids = {imp_id: [] for imp_id in sale.imps}
+    strays: list[Judged] = []
     for parsed in answer.bids:
         bid = parsed.bid
         for_sale = sale.imps.get(bid.impid)
+        verdict: Admitted | Refusal
         if for_sale is None:
-            strays.append(_Judged(Refusal(LossReason.INVALID_RESPONSE, _no_such_imp(bid.impid)), parsed, bid.id))
+            verdict = Refusal(LossReason.INVALID_RESPONSE, f"The request has no imp {clip(bid.impid)!r}.")
         elif bid.impid in invitation.not_offered:
-            refusal = Refusal(LossReason.INVALID_RESPONSE, "The bidder was not asked for this imp.")
-            judged[bid.impid].append(_Judged(refusal, parsed, bid.id))
+            verdict = Refusal(LossReason.INVALID_RESPONSE, "The bidder was not asked for this imp.")
         else:
             verdict = judge(parsed, invitation.bidder, sale, for_sale, answer.response.cur)
-            judged[bid.impid].append(_Judged(verdict, parsed, bid.id))
+        (strays if for_sale is None else judged[bid.impid]).append(Judged(verdict, parsed, bid.id, _group_of(parsed)))
     for each in answer.malformed:
+        refusal = Refusal(LossReason.INVALID_RESPONSE, f"{each.path}: {each.reason}.")
         known = each.impid is not None and each.impid in judged
-        (judged[each.impid or ""] if known else strays).append(_Judged(_malformed(each), None, each.bid_id or ""))
+        (judged[each.impid or ""] if known else strays).append(
+            Judged(refusal, None, each.bid_id or "", _group_of(each))
+        )
     if strays:
         without_bid = (imp_id for imp_id, bids in judged.items() if not bids)
         judged[next(without_bid, next(iter(judged)))] += strays
+    if any(each.group is not None for bids in judged.values() for each in bids):
+        refuse_broken_groups(judged)
     return judged
 
 
-def _outcome(judged: list[_Judged], bidid: str | None, currency: str) -> Outcome:
-    best = judged[0]
-    others: tuple[OtherBid, ...] = ()
-    if len(judged) > 1:
-        best = max(judged, key=lambda each: each.standing)
-        others = _others((each for each in judged if each is not best), best)
+def _group_of(bid: ParsedBid | MalformedBid) -> int | None:
+    return bid.seat_index if bid.group == 1 else None
+
+
+def _outcome(judged: list[Judged], sale: Sale, response: BidResponse) -> Outcome:
+    best = best_of(judged)
+    others = _others(judged, best, sale, response) if len(judged) > 1 else ()
     verdict = best.verdict
     if isinstance(verdict, Refusal):
-        return Missed("refused", verdict.code, verdict.reason, best.bid, best.bid_id or None, currency, others)
+        return Missed(
+            "refused", verdict.code, verdict.reason, best.bid, best.bid_id or None, response.cur, response.bidid, others
+        )
     assert best.bid is not None, "only a bid that could be read is admitted"
-    return Placed(best.bid, verdict, bidid, others)
+    return Placed(best.bid, verdict, response.bidid, others, best.group)
 
 
-def _others(judged: Iterable[_Judged], best: _Judged) -> tuple[OtherBid, ...]:
+def _others(judged: Iterable[Judged], best: Judged, sale: Sale, response: BidResponse) -> tuple[OtherBid, ...]:
     return tuple(
         OtherBid(
             bid_id=each.bid_id,
             code=(refusal := _why_not_this_one(each.verdict, best.verdict)).code,
             reason=refusal.reason,
             price_micros=None if each.bid is None else micros_from_decimal(each.bid.bid.price),
+            seat="" if each.bid is None else each.bid.seat,
+            notices=None if each.bid is None else notices_of(each.bid, sale, response.bidid),
         )
         for each in judged
+        if each is not best
     )
 
 
@@ -164,15 +182,3 @@ def _why_not_this_one(verdict: Admitted | Refusal, best: Admitted | Refusal) -> 
     if best.deal is not None and verdict.deal is None:
         return Refusal(LossReason.LOST_TO_DEAL, "The same bidder's bid under a deal goes first.")
     return Refusal(LossReason.LOST_TO_HIGHER_BID, "Another bid of the same bidder is better.")
-
-
-def _malformed(bid: MalformedBid) -> Refusal:
-    return Refusal(LossReason.INVALID_RESPONSE, f"{bid.path}: {bid.reason}.")
-
-
-def _no_such_imp(imp_id: str) -> str:
-    shown = imp_id if len(imp_id) <= _SHOWN_MAX_CHARS else imp_id[:_SHOWN_MAX_CHARS] + "…"
-    return f"The request has no imp {shown!r}."
-
-
-_SHOWN_MAX_CHARS = 64

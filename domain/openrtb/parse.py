@@ -37,6 +37,8 @@ class ParsedBid(msgspec.Struct, frozen=True, gc=False):
     seat: str
     """Empty where the bidder names none."""
     group: int
+    seat_index: int = 0
+    """Place of its seat in the answer."""
 
     def members(self) -> Members:
         """The bid's fields, each as it came, for passing it on."""
@@ -54,6 +56,10 @@ class MalformedBid(msgspec.Struct, frozen=True):
     reason: str
     bid_id: str | None = None
     impid: str | None = None
+    group: int = 0
+    """Of its seat, as far as that can be told."""
+    seat_index: int = 0
+    """As of a ParsedBid."""
 
 
 class ParsedResponse(msgspec.Struct, frozen=True):
@@ -125,37 +131,45 @@ def parse_response(body: bytes) -> ParsedResponse:
     if response.seatbid:
         suspicious = ESCAPED_NUL in body or _ENORMOUS.search(body) is not None or not _is_utf8(body)
         for index, seat in enumerate(response.seatbid):
-            _read_seat(seat, f"seatbid[{index}]", bids, malformed, suspicious=suspicious)
+            _read_seat(seat, index, bids, malformed, suspicious=suspicious)
     return ParsedResponse(response, tuple(bids), tuple(malformed))
 
 
 def _read_seat(
-    raw: msgspec.Raw, path: str, bids: list[ParsedBid], malformed: list[MalformedBid], *, suspicious: bool
+    raw: msgspec.Raw, seat_index: int, bids: list[ParsedBid], malformed: list[MalformedBid], *, suspicious: bool
 ) -> None:
     """Adds the seat's bids to the good or to the bad ones."""
-    if len(bids) + len(malformed) >= BIDS_PER_RESPONSE_MAX:
+    room = BIDS_PER_RESPONSE_MAX - len(bids) - len(malformed)
+    if room <= 0:
         return
+    path = f"seatbid[{seat_index}]"
     try:
         seat = _decode_seat(raw)
     except _NOT_DECODABLE as error:
-        malformed.append(_malformed(decoder_fault(error, path)))
+        unreadable = decoder_fault(error, path)
+        malformed.append(MalformedBid(unreadable.path, unreadable.message))
         return
     name = seat.seat or ""
     if suspicious and "\0" in name:
         malformed.append(MalformedBid(f"{path}.seat", "the character NUL is not allowed"))
         return
-    for index, each in enumerate(seat.bid[: BIDS_PER_RESPONSE_MAX - len(bids) - len(malformed)]):
+    for index, each in enumerate(seat.bid[:room]):
+        where = f"{path}.bid[{index}]"
         try:
             bid = _decode_bid(each)
         except _NOT_DECODABLE as error:
-            malformed.append(_malformed(decoder_fault(error, f"{path}.bid[{index}]"), each))
+            malformed.append(_malformed(decoder_fault(error, where), each, seat.group, seat_index))
             continue
         fault = _hidden_fault(bid, each, suspicious=suspicious)
         if fault is None:
-            bids.append(ParsedBid(bid, each, name, seat.group))
+            bids.append(ParsedBid(bid, each, name, seat.group, seat_index))
         else:
-            where = f"{path}.bid[{index}]" if fault.path == ROOT else f"{path}.bid[{index}].{fault.path}"
-            malformed.append(_malformed(Fault(where, fault.message), each))
+            where = where if fault.path == ROOT else f"{where}.{fault.path}"
+            malformed.append(_malformed(Fault(where, fault.message), each, seat.group, seat_index))
+    if seat.group and len(seat.bid) > room:
+        # A group of which a part is passed over must not win.
+        too_many = f"the answer holds more than {BIDS_PER_RESPONSE_MAX} bids"
+        malformed.append(MalformedBid(path, too_many, group=seat.group, seat_index=seat_index))
 
 
 def _hidden_fault(bid: Bid, raw: msgspec.Raw, *, suspicious: bool) -> Fault | None:
@@ -174,15 +188,14 @@ def _number_fault(raw: msgspec.Raw) -> Fault | None:
     return None
 
 
-def _malformed(fault: Fault, raw: msgspec.Raw | None = None) -> MalformedBid:
+def _malformed(fault: Fault, raw: msgspec.Raw, group: int, seat_index: int) -> MalformedBid:
     """The bid that the fault was found in, with its ids where they can be read."""
-    if raw is None:
-        return MalformedBid(fault.path, fault.message)
     try:
         members = _decode_members(raw)
     except _NOT_DECODABLE:
-        return MalformedBid(fault.path, fault.message)
-    return MalformedBid(fault.path, fault.message, _identifier(members.get("id")), _identifier(members.get("impid")))
+        members = {}
+    bid_id, impid = _identifier(members.get("id")), _identifier(members.get("impid"))
+    return MalformedBid(fault.path, fault.message, bid_id, impid, group, seat_index)
 
 
 def _identifier(raw: msgspec.Raw | None) -> str | None:

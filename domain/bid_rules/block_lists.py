@@ -1,0 +1,110 @@
+"""What the publisher does not want to see: the block lists of the request and of the placement.
+
+OpenRTB 2.6 sections 3.2.1 (`badv`, `bcat`, `acat`, `cattax`, `bapp`), 3.2.6 to 3.2.9 (`battr`), 4.2.3.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+
+from domain.bid_rules.refusal import Refusal, clip
+from domain.catalogue import MediaType, Placement
+from domain.endpoint import is_public_name, is_within
+from domain.openrtb.codes import LossReason
+from domain.openrtb.response import Bid
+from domain.sale import ImpOnSale, Sale
+
+
+def block_list_refusal(bid: Bid, sale: Sale, for_sale: ImpOnSale, media_type: MediaType) -> Refusal | None:
+    """The first thing about the ad that one of the request's lists forbids, else one of the placement's."""
+    offered = getattr(for_sale.imp, media_type)
+    refusal = (
+        _advertiser_refusal(bid, sale.advertisers_blocked, "badv")
+        or _app_refusal(bid, sale.apps_blocked, "bapp")
+        or _category_refusal(bid, sale.categories_blocked, sale.request.cattax, "bcat")
+        or _not_allowed_category_refusal(bid, sale)
+        or _attribute_refusal(bid, offered.battr or (), "battr")
+    )
+    if refusal is not None or for_sale.placement is None:
+        return refusal
+    return _placement_refusal(bid, for_sale.placement.terms)
+
+
+def malformed_advertiser_refusal(bid: Bid) -> Refusal | None:
+    """An advertiser that is no domain name could not be found on any list."""
+    for advertiser in bid.adomain or ():
+        if not is_public_name(advertiser):
+            return Refusal(
+                LossReason.INVALID_ADVERTISER_DOMAIN,
+                f"The advertiser {clip(advertiser)!r} is no domain name (adomain).",
+            )
+    return None
+
+
+def is_listed(advertiser: str, domains: Iterable[str]) -> bool:
+    """Whether the advertiser's domain is one of those or below one of them."""
+    return any(is_within(_ascii(advertiser), _ascii(domain)) for domain in domains)
+
+
+def _placement_refusal(bid: Bid, terms: Placement) -> Refusal | None:
+    return (
+        _advertiser_refusal(bid, terms.badv, "badv of the placement")
+        or _app_refusal(bid, terms.bapp, "bapp of the placement")
+        or _category_refusal(bid, terms.bcat, terms.cattax, "bcat of the placement")
+        or _attribute_refusal(bid, terms.battr, "battr of the placement")
+    )
+
+
+def _advertiser_refusal(bid: Bid, blocked: Sequence[str], list_name: str) -> Refusal | None:
+    for advertiser in (bid.adomain or ()) if blocked else ():
+        if is_listed(advertiser, blocked):
+            return Refusal(
+                LossReason.ADVERTISER_EXCLUDED, f"The advertiser {clip(advertiser)} is blocked ({list_name})."
+            )
+    return None
+
+
+def _app_refusal(bid: Bid, blocked: Collection[str], list_name: str) -> Refusal | None:
+    if bid.bundle and bid.bundle in blocked:
+        return Refusal(LossReason.APP_EXCLUDED, f"The app {clip(bid.bundle)} is blocked ({list_name}).")
+    return None
+
+
+def _category_refusal(bid: Bid, blocked: Collection[str], taxonomy: int, list_name: str) -> Refusal | None:
+    # Categories of different taxonomies cannot be compared.
+    for category in (bid.cat or ()) if blocked and bid.cattax == taxonomy else ():
+        if _is_under(category, blocked):
+            return Refusal(LossReason.CATEGORY_EXCLUDED, f"The category {clip(category)} is blocked ({list_name}).")
+    return None
+
+
+def _not_allowed_category_refusal(bid: Bid, sale: Sale) -> Refusal | None:
+    allowed = sale.categories_allowed
+    for category in (bid.cat or ()) if allowed and bid.cattax == sale.request.cattax else ():
+        if not _is_under(category, allowed):
+            return Refusal(LossReason.CATEGORY_EXCLUDED, f"The category {clip(category)} is not an allowed one (acat).")
+    return None
+
+
+def _attribute_refusal(bid: Bid, blocked: Collection[int], list_name: str) -> Refusal | None:
+    for attribute in (bid.attr or ()) if blocked else ():
+        if attribute in blocked:
+            return Refusal(
+                LossReason.ATTRIBUTE_EXCLUDED, f"The creative attribute {attribute} is blocked ({list_name})."
+            )
+    return None
+
+
+def _is_under(category: str, listed: Collection[str]) -> bool:
+    """Whether the category or the one above it is listed: IAB25 stands for IAB25-3 as well."""
+    return category in listed or category.partition("-")[0] in listed
+
+
+def _ascii(name: str) -> str:
+    """A name in the letters that name servers know, so that both spellings of an international name are the same."""
+    if name.isascii():
+        return name
+    try:
+        return name.encode("idna").decode()
+    except UnicodeError:
+        return name

@@ -1,0 +1,90 @@
+"""What a bid's price is in the auction, and whether it reaches its floor.
+
+OpenRTB 2.6 sections 3.2.4 (`bidfloor`), 3.2.12, 4.2.1 (`cur`) and 4.2.3 (`price`).
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from domain.bid_rules.refusal import Refusal
+from domain.catalogue import MediaType
+from domain.deals import DealOnSale
+from domain.events import StatedPrice
+from domain.floors import Floor
+from domain.limits import BASIS_POINTS
+from domain.market import RegisteredBidder
+from domain.money import cpm_text
+from domain.openrtb.codes import LossReason
+from domain.openrtb.response import Bid
+from domain.sale import ImpOnSale, Sale
+
+
+class Priced(NamedTuple):
+    """A price that reaches its floor, both in micros of the auction's currency."""
+
+    price_micros: int
+    floor_micros: int
+    stated: StatedPrice | None
+    """As the bidder stated it, where that is in another currency or adjusted."""
+
+
+def priced(
+    bid: Bid,
+    bidder: RegisteredBidder,
+    sale: Sale,
+    for_sale: ImpOnSale,
+    *,
+    currency: str,
+    deal: DealOnSale | None,
+    media_type: MediaType,
+    duration: int | None,
+) -> Priced | Refusal:
+    """The price, stated in `currency`, if it reaches the floor: the deal's for a bid under one, else the imp's."""
+    price = sale.price_of(bid.price, currency, bidder.terms)
+    if price is None:
+        return Refusal(
+            LossReason.INVALID_RESPONSE,
+            f"The bid is in {currency}, the auction in {sale.currency}, and there is no rate between them.",
+        )
+    micros, stated = price
+    if not micros and deal is None:
+        return _without_price(bid, stated)
+    if deal is None:
+        size = (bid.w, bid.h) if bid.w and bid.h else None
+        floor, below = for_sale.floor_for(media_type, size, duration), LossReason.BELOW_FLOOR
+    else:
+        floor, below = deal.floor_for(duration), LossReason.BELOW_DEAL_FLOOR
+    if floor.micros is None:
+        return Refusal(below, _floor_without_rate(floor, sale.currency))
+    if micros < floor.micros:
+        return Refusal(below, _below(micros, stated, floor, sale.currency))
+    return Priced(micros, floor.micros, stated)
+
+
+def _without_price(bid: Bid, stated: StatedPrice | None) -> Refusal:
+    if bid.price and stated is not None:
+        why = f"Nothing is left of the price {_stated_text(stated)}, "
+    else:
+        why = "The price is 0, "
+    return Refusal(LossReason.MISSING_PRICE, why + "which only a bid under a deal may offer.")
+
+
+def _floor_without_rate(floor: Floor, currency: str) -> str:
+    stated_in = floor.stated.currency if floor.stated is not None else "an unknown currency"
+    return f"{floor.whose} floor is in {stated_in}, the auction in {currency}, and there is no rate between them."
+
+
+def _below(micros: int, stated: StatedPrice | None, floor: Floor, currency: str) -> str:
+    assert floor.micros is not None, "what has no rate is told otherwise"
+    bid = cpm_text(micros) if stated is None else f"{cpm_text(micros)} ({_stated_text(stated)})"
+    stated_floor = "" if floor.stated is None else f" ({cpm_text(floor.stated.price_micros)} {floor.stated.currency})"
+    return f"{floor.whose} floor is {cpm_text(floor.micros)} {currency}{stated_floor}, the bid {bid}."
+
+
+def _stated_text(stated: StatedPrice) -> str:
+    """How the price comes about: '1.00 EUR at 1.1, of which 90 % compete'."""
+    text = f"{cpm_text(stated.price_micros)} {stated.currency} at {stated.rate}"
+    if stated.adjustment_bps == BASIS_POINTS:
+        return text
+    return f"{text}, of which {stated.adjustment_bps / (BASIS_POINTS // 100):g} % compete"
