@@ -10,6 +10,7 @@ from domain.auction import Candidate
 from domain.errors import GavelError, LogUnavailable
 from domain.events import EngagementKind, Event, RankedBy
 from domain.market import Market
+from domain.notices import ClaimedNotice, NoticeKey
 
 
 class Position(NamedTuple):
@@ -141,4 +142,19 @@ class SeenEngagements(Protocol):
 
     async def confirm(self, kind: EngagementKind, auction_id: str, imp_id: str) -> None:
         """The hit that claimed it is in the log now."""
+        ...
+
+
+class Outbox(Protocol):
+    """The notices that are due, shared by all notifiers. Every method raises Unavailable while it is away."""
+
+    async def claim(self, calls: Mapping[str, int], *, at_most: int) -> Sequence[ClaimedNotice]:
+        """Notices that are due now, the oldest of each host first; `calls` are those under way, by host.
+
+        No host gets more than its share of calls, so a slow one does not keep the others waiting.
+        """
+        ...
+
+    async def settle(self, ended: Mapping[NoticeKey, bool], retries: Mapping[NoticeKey, float]) -> None:
+        """Notices that came to an end, and whether they were delivered; those to be tried again, in so many seconds."""
         ...

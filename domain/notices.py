@@ -10,8 +10,7 @@ the same one when it is found again (`Notice.key`).
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from datetime import datetime
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias, get_args
 
 import msgspec
 
@@ -33,14 +32,8 @@ from domain.macros import Macros, fill
 from domain.openrtb.codes import LossReason
 
 Decision: TypeAlias = AuctionAwarded | AuctionUnsold
-SOURCES: tuple[type[Event], ...] = (
-    BidRequested,
-    BidPlaced,
-    BidRefused,
-    AuctionAwarded,
-    AuctionUnsold,
-    ImpressionRecorded,
-)
+Source: TypeAlias = BidRequested | BidPlaced | BidRefused | Decision | ImpressionRecorded
+SOURCES: tuple[type[Event], ...] = get_args(Source)
 """The types that notices follow from."""
 _NO_REQUEST = msgspec.Raw(b"null")
 
@@ -65,8 +58,6 @@ class Notice(msgspec.Struct, frozen=True):
     bid_id: str
     url: str
     """Filled, and written as it goes over the wire."""
-    due_since: datetime
-    """When what it tells of happened."""
     viewer: Viewer | None = None
     """Of the impression that is billed."""
 
@@ -76,7 +67,15 @@ class Notice(msgspec.Struct, frozen=True):
         return authority_of(self.url)
 
 
-def trimmed(event: Event) -> Event | None:
+class ClaimedNotice(NamedTuple):
+    """A notice that one notifier works on, for as long as its lease."""
+
+    notice: Notice
+    attempt: int
+    """1 for the first."""
+
+
+def trimmed(event: Event) -> Source | None:
     """The event with no more than notices need; None if none can follow from it."""
     if isinstance(event, BidRequested):
         return None if event.test or event.robot else msgspec.structs.replace(event, request=_NO_REQUEST)
@@ -85,7 +84,7 @@ def trimmed(event: Event) -> Event | None:
         return event if tells and not event.test else None
     if isinstance(event, ImpressionRecorded):
         return event if event.verdict == "valid" and event.viewer is not None else None
-    return event if isinstance(event, AuctionAwarded | AuctionUnsold) and not event.test else None
+    return event if isinstance(event, Decision) and not event.test else None
 
 
 def notices_of(events: Iterable[Event]) -> list[Notice]:
@@ -94,12 +93,12 @@ def notices_of(events: Iterable[Event]) -> list[Notice]:
     return list(story.notices()) if story.request is not None else []
 
 
-def still_needed(events: Iterable[Event]) -> list[Event]:
+def still_needed(events: Iterable[Event]) -> list[Source]:
     """Those of one auction's events that a notice can still follow from, once others are known."""
     story = _Story(events)
     if story.request is None or not story.is_decided:
         return story.events
-    waiting: list[Event] = []
+    waiting: list[Source] = []
     for bid in story.placed:
         decision = story.decisions.get(bid.imp_id)
         if decision is not None and story.waits_for_impression(bid, decision):
@@ -146,10 +145,10 @@ class _Story:
                 self.placed.append(event)
             elif isinstance(event, BidRefused):
                 self.refused.append(event)
-            elif isinstance(event, AuctionAwarded | AuctionUnsold):
-                self.decisions[event.imp_id] = event
             elif isinstance(event, ImpressionRecorded):
                 self.impressions.setdefault(event.imp_id, event)
+            else:
+                self.decisions[event.imp_id] = event
 
     @property
     def is_decided(self) -> bool:
@@ -165,7 +164,7 @@ class _Story:
         for refused in self.refused:
             for told in _bids_of(refused):
                 assert told.code is not None
-                yield from self._lost(told, Loss(told.code, None), refused.at)
+                yield from self._lost(told, Loss(told.code, None))
         for placed in self.placed:
             decision = self.decisions.get(placed.imp_id)
             if decision is not None:
@@ -174,11 +173,11 @@ class _Story:
 
     def _decided(self, bid: BidPlaced, told: _Told, decision: Decision) -> Iterator[Notice]:
         if told.code is not None:
-            yield from self._lost(told, loss_beside(told.code, decision), decision.at)
+            yield from self._lost(told, loss_beside(told.code, decision))
         elif isinstance(decision, AuctionAwarded) and _is_won(bid, decision):
             yield from self._won(bid, told, decision)
         else:
-            yield from self._lost(told, loss_of(bid, decision), decision.at)
+            yield from self._lost(told, loss_of(bid, decision))
 
     def _won(self, bid: BidPlaced, told: _Told, award: AuctionAwarded) -> Iterator[Notice]:
         macros = msgspec.structs.replace(
@@ -189,18 +188,18 @@ class _Story:
             loss_code=LossReason.WON,
         )
         if told.urls.nurl is not None:
-            yield _notice("win", told, told.urls.nurl, macros, award.at)
+            yield _notice("win", told, told.urls.nurl, macros)
         impression = self.impressions.get(bid.imp_id)
         if told.urls.burl is not None and impression is not None:
             seen = msgspec.structs.replace(macros, imp_timestamp_ms=int(impression.at.timestamp() * 1000))
-            yield _notice("billing", told, told.urls.burl, seen, impression.at, viewer=impression.viewer)
+            yield _notice("billing", told, told.urls.burl, seen, viewer=impression.viewer)
 
-    def _lost(self, told: _Told, loss: Loss, at: datetime) -> Iterator[Notice]:
+    def _lost(self, told: _Told, loss: Loss) -> Iterator[Notice]:
         if told.urls.lurl is not None:
             macros = msgspec.structs.replace(
                 self._macros(told), loss_code=loss.code, min_to_win_micros=loss.min_to_win_micros
             )
-            yield _notice("loss", told, told.urls.lurl, macros, at)
+            yield _notice("loss", told, told.urls.lurl, macros)
 
     def _macros(self, told: _Told) -> Macros:
         assert self.request is not None
@@ -221,9 +220,7 @@ def _is_won(bid: BidPlaced, decision: Decision) -> bool:
     return isinstance(decision, AuctionAwarded) and decision.bidder_id == bid.bidder_id
 
 
-def _notice(
-    kind: NoticeKind, told: _Told, url: str, macros: Macros, at: datetime, *, viewer: Viewer | None = None
-) -> Notice:
+def _notice(kind: NoticeKind, told: _Told, url: str, macros: Macros, *, viewer: Viewer | None = None) -> Notice:
     return Notice(
         key=NoticeKey(told.outcome.auction_id, told.outcome.id, told.place, kind),
         imp_id=told.outcome.imp_id,
@@ -231,6 +228,5 @@ def _notice(
         bid_id=told.bid_id,
         # What follows a # is for browsers and never sent.
         url=url_as_sent(fill(url, macros)).partition("#")[0],
-        due_since=at,
         viewer=viewer,
     )

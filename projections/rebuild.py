@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 from aiokafka import TopicPartition
 
-from domain.errors import GavelError
+from domain.errors import GavelError, Refusal
 from projections.registry import registered
 from projections.run import keep_projecting
 from projections.servers import Addresses, Servers
@@ -48,10 +48,13 @@ async def rebuild(
 ) -> RebuildProgress:
     """Rebuilds the projection and returns when it has replayed the log as it stood at the start.
 
-    `on_progress` is called several times a second. Raises NotFound, LogUnavailable, Unavailable, and RebuildStopped
-    when an event cannot be applied. Ended early, the replay is finished by whoever runs the projection.
+    `on_progress` is called several times a second. Raises NotFound, LogUnavailable, Unavailable, Refusal for one that
+    is never rebuilt, and RebuildStopped when an event cannot be applied. Ended early, the replay is finished by
+    whoever runs the projection.
     """
     registration = registered(name)
+    if registration.never_rebuilt is not None:
+        raise Refusal(f"{name} is never rebuilt: {registration.never_rebuilt}")
     async with Servers(addresses, client_id="gavel-rebuild") as servers:
         _, store = registration.opened(servers.names, servers.pool, servers.redis)
         ends = await servers.watermarks.ends(registration.topics_of(servers.names))

@@ -16,6 +16,8 @@ from projections.catalogue import Catalogue
 from projections.catalogue_cache import CatalogueCache
 from projections.delivery import Delivery
 from projections.figures import COUNTED
+from projections.notices import TABLES as NOTICE_TABLES
+from projections.notices import Notices
 from projections.postgres_store import Pool, PostgresStore
 from projections.projection import Projection
 from projections.redis_store import RedisStore
@@ -32,6 +34,8 @@ class Registration(msgspec.Struct, frozen=True, kw_only=True):
     writes: Callable[[Names], tuple[str, ...]]
     """Its tables in Postgres, or its keys and channels in Redis."""
     projection: Callable[[Names], Projection[Any]]
+    never_rebuilt: str | None = None
+    """Why it cannot be built anew, where it cannot."""
 
     def topics_of(self, names: Names) -> tuple[str, ...]:
         return tuple(f"{names.namespace}.{topic}" for topic in self.topics)
@@ -71,6 +75,14 @@ REGISTRY: tuple[Registration, ...] = (
         place="postgres",
         writes=lambda _: ("delivery", "delivery_engagements"),
         projection=lambda _: Delivery(),
+    ),
+    Registration(
+        name="notices",
+        topics=("auctions", "engagements"),
+        place="postgres",
+        writes=lambda _: NOTICE_TABLES,
+        projection=lambda _: Notices(),
+        never_rebuilt="its notices would be sent to the bidders once more",
     ),
 )
 

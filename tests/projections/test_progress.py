@@ -72,6 +72,7 @@ def test_the_map_names_everything() -> None:
         "catalogue_cache": "shop.projection.catalogue_cache",
         "auction_log": "shop.projection.auction_log",
         "delivery": "shop.projection.delivery",
+        "notices": "shop.projection.notices",
         "live": None,
     }
     for stop in stops.values():

@@ -1,0 +1,79 @@
+"""The outbox as notifiers work on it: claimed under a lease, so that a notifier that dies is followed by another."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import asyncpg
+
+from domain.events import Viewer
+from domain.limits import NOTICE_LEASE_SECONDS, NOTICES_PER_HOST_MAX
+from domain.notices import ClaimedNotice, Notice, NoticeKey
+from projections.auction_day import auction_day
+from projections.postgres_store import Pool, connected
+
+CLAIM = """
+WITH RECURSIVE hosts (host) AS (
+    -- From one host to the next in the index: however much waits for one, the others are found at once.
+    (SELECT host FROM notices WHERE due_at IS NOT NULL ORDER BY host LIMIT 1)
+    UNION ALL
+    SELECT (SELECT host FROM notices WHERE due_at IS NOT NULL AND host > hosts.host ORDER BY host LIMIT 1)
+    FROM hosts WHERE hosts.host IS NOT NULL
+), due AS (
+    SELECT picked.*
+    FROM (SELECT host FROM hosts WHERE host IS NOT NULL ORDER BY random()) AS hosts
+    LEFT JOIN unnest($1::text[], $2::integer[]) AS busy (host, calls) USING (host)
+    CROSS JOIN LATERAL (
+        SELECT day, auction_id, outcome_id, place, kind FROM notices
+        WHERE notices.host = hosts.host AND due_at <= now()
+        ORDER BY due_at
+        LIMIT greatest($3 - coalesce(busy.calls, 0), 0)
+        FOR UPDATE SKIP LOCKED
+    ) AS picked
+    LIMIT $4
+)
+UPDATE notices SET attempts = attempts + 1, due_at = now() + make_interval(secs => $5)
+FROM due
+WHERE (notices.day, notices.auction_id, notices.outcome_id, notices.place, notices.kind)
+    = (due.day, due.auction_id, due.outcome_id, due.place, due.kind)
+RETURNING notices.auction_id::text, notices.outcome_id::text, notices.place, notices.kind,
+    imp_id, bidder_id, bid_id, url, viewer_ip, viewer_agent, attempts
+"""
+SETTLE = """
+UPDATE notices SET
+    due_at = now() + make_interval(secs => settled.retry_after),
+    ended_at = CASE WHEN settled.retry_after IS NULL THEN now() END,
+    delivered = settled.delivered
+FROM unnest($1::date[], $2::uuid[], $3::uuid[], $4::smallint[], $5::text[], $6::boolean[], $7::float8[]) AS settled
+    (day, auction_id, outcome_id, place, kind, delivered, retry_after)
+WHERE (notices.day, notices.auction_id, notices.outcome_id, notices.place, notices.kind)
+    = (settled.day, settled.auction_id, settled.outcome_id, settled.place, settled.kind)
+"""
+
+
+class NoticeOutbox:
+    """Implements `commands.ports.Outbox` on the read model `notices`."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    async def claim(self, calls: Mapping[str, int], *, at_most: int) -> list[ClaimedNotice]:
+        async with connected(self._pool) as connection:
+            rows = await connection.fetch(
+                CLAIM, [*calls], [*calls.values()], NOTICES_PER_HOST_MAX, at_most, NOTICE_LEASE_SECONDS
+            )
+        return [_claimed(row) for row in rows]
+
+    async def settle(self, ended: Mapping[NoticeKey, bool], retries: Mapping[NoticeKey, float]) -> None:
+        rows: list[tuple[object, ...]]
+        rows = [(auction_day(key.auction_id), *key, delivered, None) for key, delivered in ended.items()]
+        rows += [(auction_day(key.auction_id), *key, None, seconds) for key, seconds in retries.items()]
+        async with connected(self._pool) as connection:
+            await connection.execute(SETTLE, *zip(*rows, strict=True))
+
+
+def _claimed(row: asyncpg.Record) -> ClaimedNotice:
+    auction_id, outcome_id, place, kind, imp_id, bidder_id, bid_id, url, viewer_ip, viewer_agent, attempts = row
+    viewer = None if viewer_ip is None else Viewer(ip=viewer_ip, user_agent=viewer_agent)
+    key = NoticeKey(auction_id, outcome_id, place, kind)
+    return ClaimedNotice(Notice(key, imp_id, bidder_id, bid_id, url, viewer), attempts)
