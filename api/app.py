@@ -18,11 +18,11 @@ from api.openapi import openapi_config
 from api.parameters import no_zero_bytes
 from api.problems import explain_problem, render_problem
 from api.read.auctions import list_auctions, show_auction
-from api.read.bidders import list_bidders, show_bidder
+from api.read.catalogue import catalogue_queries
 from api.read.delivery import report_delivery
 from api.read.projections import list_projections
 from api.write.bid_requests import bid_requests
-from api.write.bidders import register_bidder
+from api.write.catalogue import catalogue_commands
 from api.write.clicks import clicks
 from api.write.impressions import impressions
 from domain.limits import CATALOGUE_BODY_MAX_BYTES
@@ -63,9 +63,8 @@ def _v1(services: ApiServices) -> Router:
     return Router(
         "/v1",
         route_handlers=[
-            register_bidder,
-            list_bidders,
-            show_bidder,
+            *catalogue_commands(),
+            *catalogue_queries(),
             list_auctions,
             show_auction,
             report_delivery,

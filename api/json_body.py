@@ -10,14 +10,20 @@ if TYPE_CHECKING:
     from litestar import Request
 
 JSON = "application/json"
+MERGE_PATCH = "application/merge-patch+json"
 
 
-async def json_body(request: Request[Any, Any, Any]) -> bytes:
-    """Raises ProblemRaised (415) for another type or any encoding; the application bounds its size (413)."""
+async def json_body(request: Request[Any, Any, Any], *accepted: str) -> bytes:
+    """Raises ProblemRaised (415) for a type that is not accepted (JSON always is) or any encoding.
+
+    The application bounds its size (413).
+    """
     content_type = request.headers.get("content-type", JSON).partition(";")[0].strip().lower()
-    if content_type != JSON:
+    if content_type != JSON and content_type not in accepted:
+        types = ", ".join((JSON, *accepted))
+        header = "Accept-Patch" if request.method == "PATCH" else "Accept-Post"
         raise ProblemRaised(
-            "unsupported-media-type", f"Content-Type {content_type!r} is not {JSON}", headers={"Accept-Post": JSON}
+            "unsupported-media-type", f"Content-Type {content_type!r} is not {types}", headers={header: types}
         )
     encoding = request.headers.get("content-encoding", "identity").strip().lower()
     if encoding != "identity":

@@ -17,8 +17,10 @@ from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin, OpenAPIRenderPlugin, YamlRenderPlugin
 from litestar.openapi.spec import Components, SecurityScheme, Server, Tag
 
+from api.catalogue_entity import COLLECTIONS
 from api.dashboard.page import SECURITY_HEADERS
-from api.openapi_raw_routes import RAW_PATHS, REGISTER_BIDDER
+from api.openapi_catalogue import catalogue_paths, catalogue_schemas
+from api.openapi_raw_routes import RAW_PATHS
 from api.problems import KINDS, PROBLEM_JSON
 
 if TYPE_CHECKING:
@@ -39,7 +41,7 @@ DESCRIPTION = (
 CONTRACT_VERSION = "1.0.0"
 """Of the public contract: `/v1`."""
 METHODS = frozenset({"get", "post", "put", "patch", "delete", "head"})
-READ_MODEL_PATHS = ("/v1/auctions", "/v1/bidders", "/v1/reports")
+READ_MODEL_PATHS = ("/v1/auctions", "/v1/reports", *(f"/v1/{each.path}" for each in COLLECTIONS))
 
 _PROBLEM_RESPONSE = {"$ref": "#/components/responses/Problem"}
 _READ_HEADERS = ("Gavel-Token", "Prefer")
@@ -74,17 +76,18 @@ def openapi_config(base_url: str) -> OpenAPIConfig:
 
 def complete(derived: dict[str, Any]) -> dict[str, Any]:
     """The derived document with the raw routes, the problems and the headers of read models, as plain JSON values."""
-    paths = _plain(derived["paths"] | RAW_PATHS)
-    paths["/v1/bidders"]["post"] |= _plain(REGISTER_BIDDER)
+    paths = _plain(derived["paths"] | RAW_PATHS | catalogue_paths())
     for path, item in paths.items():
         for method in METHODS & item.keys():
             item[method] = _with_problem(item[method])
         if path.startswith(READ_MODEL_PATHS) and "get" in item:
             item["get"] = _with_freshness(item["get"])
+    components = _plain(derived["components"])
+    components["schemas"] = components.get("schemas", {}) | _plain(catalogue_schemas())
     shared = {"responses": _problem_responses(), "parameters": _parameters(), "headers": _headers()}
     completed: dict[str, Any] = _plain(derived) | {
         "paths": dict(sorted(paths.items())),
-        "components": _plain(derived["components"]) | shared,
+        "components": components | shared,
     }
     return completed
 

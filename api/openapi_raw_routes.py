@@ -1,12 +1,8 @@
-"""What the OpenAPI document says about the routes below the framework, and about bodies that it does not decode."""
+"""What the OpenAPI document says about the routes below the framework."""
 
 from __future__ import annotations
 
 from typing import Any
-
-import msgspec
-
-from domain.catalogue import Bidder
 
 _BID_REQUEST_EXAMPLE = {
     "id": "80ce30c53c16e6ede735f123ef6e32361bfc7b22",
@@ -135,23 +131,4 @@ RAW_PATHS: dict[str, dict[str, Any]] = {
             "responses": {"200": {"description": "An endless stream.", "content": {"text/event-stream": {}}}},
         }
     },
-}
-
-REGISTER_BIDDER: dict[str, Any] = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            "application/json": {
-                "schema": msgspec.json.schema(Bidder)["$defs"]["Bidder"],
-                "example": {
-                    "name": "Northwind DSP",
-                    "endpoint": "https://bid.northwind.example/openrtb2",
-                    "media_types": ["banner"],
-                    "countries": ["DEU", "FRA"],
-                    "qps_limit": 500,
-                    "timeout_ms": 120,
-                },
-            }
-        },
-    }
 }

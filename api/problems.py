@@ -53,8 +53,11 @@ KINDS = {
         Kind("too-slow", 408, "The request took too long to arrive", "Send it again over a faster connection."),
         Kind("conflict", 409, "It was changed in the meantime", "Read it again, then decide again."),
         Kind("precondition-failed", 412, "The precondition does not hold", "`If-Match` names an older version."),
+        Kind("still-running", 409, "The same command is being worked on", "Send it again with its key a moment later."),
         Kind("body-too-large", 413, "The body is too large", "`detail` says the limit, which holds decompressed too."),
         Kind("unsupported-media-type", 415, "The body's type or encoding is not supported", "Send JSON."),
+        Kind("unknown-reference", 422, "It names something that is not there", "`errors` names the path of each."),
+        Kind("key-reused", 422, "The key was used for another command", "Take a fresh `Idempotency-Key`."),
         Kind("too-many-requests", 429, "Too many requests", "Wait as long as `Retry-After` says."),
         Kind("internal-error", 500, "Gavel made a mistake", "It is in the log of the process that answered."),
         Kind("unavailable", 503, "A server that is needed is away", "`detail` says which; try again as told."),
@@ -65,6 +68,10 @@ KINDS = {
 
 _OF_ERROR: dict[type[Exception], str] = {
     errors.InvalidInput: "invalid-input",
+    errors.UnknownReference: "unknown-reference",
+    errors.VersionMismatch: "precondition-failed",
+    errors.StillRunning: "still-running",
+    errors.KeyReused: "key-reused",
     errors.InvalidToken: "invalid-token",
     errors.NotFound: "not-found",
     errors.Conflict: "conflict",
@@ -72,9 +79,9 @@ _OF_ERROR: dict[type[Exception], str] = {
     errors.Overloaded: "overloaded",
     errors.Unavailable: "unavailable",
 }
-_OF_STATUS = {400: "bad-request", 401: "unauthorized", 500: "internal-error", 503: "unavailable"} | {
-    kind.status: kind.name for kind in KINDS.values() if kind.status not in {400, 500, 503}
-}
+_SHARED_STATUSES = {400: "bad-request", 409: "conflict", 422: "bad-request", 500: "internal-error", 503: "unavailable"}
+"""Statuses of several kinds, and which of them an error of the framework is."""
+_OF_STATUS = {kind.status: kind.name for kind in KINDS.values()} | _SHARED_STATUSES
 
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -18,9 +18,10 @@ if TYPE_CHECKING:
     from api.client_address import ClientAddresses
     from api.live.feed import LiveFeed
     from api.metrics import Metrics
-    from commands.change_catalogue import RegisterBidder
+    from commands.change_catalogue import ChangeCatalogue
     from commands.hold_auction import HoldAuction
     from commands.kafka_log import KafkaLog
+    from commands.once import Once
     from commands.record_engagement import RecordEngagement
     from commands.spool import SpooledLog
     from domain.names import Names
@@ -33,7 +34,8 @@ class ApiServices:
 
     hold_auction: HoldAuction
     record_engagement: RecordEngagement
-    register_bidder: RegisterBidder
+    change_catalogue: ChangeCatalogue
+    once: Once
     database: AsyncEngine
     """The read models."""
     redis: Redis

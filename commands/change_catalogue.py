@@ -1,32 +1,116 @@
-"""Changes of the catalogue: decided by the domain, appended to the log."""
+"""Changes of the catalogue: decided by the domain at the head of the log, appended, and read back.
+
+The log is the lock (docs/decisions/0001): a command has succeeded once its own event has turned out to be the one
+that counts.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from commands.catalogue_head import CatalogueHead, Known
 from commands.ports import Clock, EventLog, Ids, Position
-from domain.bidder import register_bidder
-from domain.market import RegisteredBidder
+from domain.catalogue import Status
+from domain.catalogue_changes import Decision, Entities, Stamp, Versions, change, move, register, set_rate
+from domain.entity import Entity, EntityKind
+from domain.errors import Conflict, VersionMismatch
+from domain.events import CatalogueEvent
 from domain.names import Names
+from domain.terms.currency_rate import CURRENCY_RATE
+from domain.terms.form import Form
+from domain.terms.kinds import Forms
+
+LOST = "Somebody else changed it at the same moment."
 
 
-class RegisterBidder:
-    """`POST /v1/bidders`."""
+class Changed(NamedTuple):
+    """An entity as a command has left it."""
 
-    def __init__(self, *, log: EventLog, names: Names, clock: Clock, ids: Ids, allow_private: bool) -> None:
+    entity: Entity
+    position: Position
+    """Of the event that made it so."""
+    is_new: bool
+    """The command registered it."""
+
+
+class ChangeCatalogue:
+    """The commands of `/v1/publishers`, `/v1/placements`, `/v1/bidders`, `/v1/deals` and `/v1/currency-rates`.
+
+    Every command raises what its decision in `domain/catalogue_changes.py` raises; Conflict, or VersionMismatch where
+    a version was expected, when another command was faster; LogUnavailable and Overloaded. A command that is run
+    again under the same id has its effect once: the answer is that of the first run.
+    """
+
+    def __init__(
+        self, *, log: EventLog, head: CatalogueHead, names: Names, forms: Forms, clock: Clock, ids: Ids
+    ) -> None:
         self._log = log
+        self._head = head
         self._names = names
+        self._forms = forms
         self._clock = clock
         self._ids = ids
-        self._allow_private = allow_private
 
-    async def __call__(self, body: bytes) -> tuple[RegisteredBidder, Position]:
-        """The bidder as it now stands in the log, and where. Raises InvalidInput, LogUnavailable, Overloaded."""
-        event = register_bidder(
-            body,
-            bidder_id=self._ids(),
-            command_id=self._ids(),
-            event_id=self._ids(),
-            at=self._clock.now(),
-            allow_private=self._allow_private,
+    def form(self, kind: EntityKind) -> Form[Any, Any]:
+        """How the terms of a kind are stated."""
+        return self._forms[kind]
+
+    async def register(self, kind: EntityKind, body: bytes, *, command_id: str) -> Changed:
+        """`POST /v1/…`."""
+        form = self._forms[kind]
+        stated = form.registration(body)
+        stamp = self._stamp(command_id)
+        return await self._carry_out(stamp, None, lambda entities: register(form, stated, entities, stamp))
+
+    async def change(
+        self, kind: EntityKind, entity_id: str, patch: bytes, *, expected: Versions | None, command_id: str
+    ) -> Changed:
+        """`PATCH /v1/…/{id}`; `expected` holds the versions that the caller would have changed."""
+        form, stamp = self._forms[kind], self._stamp(command_id)
+        return await self._carry_out(
+            stamp,
+            expected,
+            lambda entities: change(form, entity_id, patch, entities=entities, stamp=stamp, expected=expected),
         )
-        position = await self._log.append(self._names.catalogue, event.aggregate_id, [event])
-        return RegisteredBidder(event.aggregate_id, event.version, "active", event.terms), position
+
+    async def move(
+        self, kind: EntityKind, entity_id: str, status: Status, *, expected: Versions | None, command_id: str
+    ) -> Changed:
+        """`POST /v1/…/{id}/pause`, `/resume` and `/archive`."""
+        stamp = self._stamp(command_id)
+        return await self._carry_out(
+            stamp,
+            expected,
+            lambda entities: move(kind, entity_id, status, entities=entities, stamp=stamp, expected=expected),
+        )
+
+    async def set_rate(self, body: bytes, *, command_id: str) -> Changed:
+        """`POST /v1/currency-rates`."""
+        terms = CURRENCY_RATE.registration(body).terms
+        stamp = self._stamp(command_id)
+        return await self._carry_out(stamp, None, lambda entities: set_rate(terms, entities, stamp))
+
+    def _stamp(self, command_id: str) -> Stamp:
+        return Stamp(command_id, self._ids(), self._clock.now())
+
+    async def _carry_out(
+        self, stamp: Stamp, expected: Versions | None, decide: Callable[[Entities], Decision]
+    ) -> Changed:
+        await self._head.read()
+        made = self._head.made_by(stamp.command_id)
+        if made is None:
+            decision = decide(self._head.entities)
+            if isinstance(decision, Entity):
+                return Changed(*self._head.known(decision.id), is_new=False)
+            made = await self._append(decision, expected)
+        return Changed(*made, is_new=made.entity.version == 1)
+
+    async def _append(self, event: CatalogueEvent, expected: Versions | None) -> Known:
+        self._head.check_readable(event.aggregate_id)
+        await self._log.append(self._names.catalogue, event.aggregate_id, [event])
+        await self._head.read()
+        made = self._head.made_by(event.causation_id)
+        if made is None:
+            raise VersionMismatch(LOST) if expected is not None else Conflict(LOST)
+        return made

@@ -76,7 +76,7 @@ class RedisPipeline:
             self._sender = loop.create_task(self._send_all(), name="redis pipeline")
         return future
 
-    async def evaluate(self, script: Script, keys: tuple[str, ...], *arguments: str | float) -> Any:
+    async def evaluate(self, script: Script, keys: tuple[str, ...], *arguments: str | bytes | float) -> Any:
         """The script's answer; its keys share a hash slot. Raises as `call`."""
         if script.sha is None:
             script.sha = await self.call("SCRIPT", "LOAD", script.text)

@@ -26,26 +26,27 @@ class Entity(msgspec.Struct, frozen=True):
     """JSON of the kind's Struct in `domain/catalogue.py`."""
 
 
-_REGISTRATIONS: dict[type[events.CatalogueEvent], EntityKind] = {
-    events.PublisherRegistered: "publisher",
-    events.PlacementRegistered: "placement",
-    events.BidderRegistered: "bidder",
-    events.DealRegistered: "deal",
-    events.AdvertiserRegistered: "advertiser",
-    events.CampaignRegistered: "campaign",
-    events.AdRegistered: "ad",
-    events.FeedClientRegistered: "feed_client",
+REGISTERED: dict[EntityKind, type[events.CatalogueEvent]] = {
+    "publisher": events.PublisherRegistered,
+    "placement": events.PlacementRegistered,
+    "bidder": events.BidderRegistered,
+    "deal": events.DealRegistered,
+    "advertiser": events.AdvertiserRegistered,
+    "campaign": events.CampaignRegistered,
+    "ad": events.AdRegistered,
+    "feed_client": events.FeedClientRegistered,
 }
-_CHANGES: dict[type[events.CatalogueEvent], EntityKind] = {
-    events.PublisherChanged: "publisher",
-    events.PlacementChanged: "placement",
-    events.BidderChanged: "bidder",
-    events.DealChanged: "deal",
-    events.AdvertiserChanged: "advertiser",
-    events.CampaignChanged: "campaign",
-    events.AdChanged: "ad",
-    events.FeedClientChanged: "feed_client",
+CHANGED: dict[EntityKind, type[events.CatalogueEvent]] = {
+    "publisher": events.PublisherChanged,
+    "placement": events.PlacementChanged,
+    "bidder": events.BidderChanged,
+    "deal": events.DealChanged,
+    "advertiser": events.AdvertiserChanged,
+    "campaign": events.CampaignChanged,
+    "ad": events.AdChanged,
+    "feed_client": events.FeedClientChanged,
 }
+_REGISTRATIONS = {event: kind for kind, event in REGISTERED.items()}
 _STATUSES: dict[type[events.CatalogueEvent], Status] = {
     events.EntityPaused: "paused",
     events.EntityResumed: "active",
@@ -64,13 +65,16 @@ def evolve(entity: Entity | None, event: events.CatalogueEvent) -> Entity | None
     if event.version != (entity.version if entity else 0) + 1:
         return entity
     if isinstance(event, events.CurrencyRateSet):
-        return Entity("currency_rate", event.aggregate_id, event.version, "active", _rate_terms(event))
+        fits = entity is None or entity.kind == "currency_rate"
+        return (
+            Entity("currency_rate", event.aggregate_id, event.version, "active", _rate_terms(event)) if fits else entity
+        )
     if entity is None:
         kind = _REGISTRATIONS.get(type(event))
         return kind and Entity(kind, event.aggregate_id, event.version, "active", _terms(event))
     if status := _STATUSES.get(type(event)):
         return Entity(entity.kind, entity.id, event.version, status, entity.terms)
-    if _CHANGES.get(type(event)) == entity.kind:
+    if CHANGED.get(entity.kind) is type(event):
         return Entity(entity.kind, entity.id, event.version, entity.status, _terms(event))
     return entity
 

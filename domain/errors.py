@@ -3,8 +3,12 @@
 GavelError
 ├── Refusal                 the caller asked for something that is not allowed: fix the input
 │   ├── InvalidInput        one or more faults, each with its path
+│   │   └── UnknownReference it names entities that are not there
 │   ├── NotFound            the thing named does not exist
-│   ├── Conflict            the thing changed since the caller last saw it
+│   ├── Conflict            the thing is no longer as the caller takes it to be
+│   │   ├── VersionMismatch the caller named another version of it
+│   │   └── StillRunning    the same command is being worked on
+│   ├── KeyReused           one key for two different commands
 │   └── InvalidToken        a signed token was forged, cut or comes from another installation
 ├── Unavailable             a server that is needed is away or full: try again later
 │   ├── LogUnavailable      Kafka does not acknowledge
@@ -50,12 +54,28 @@ class InvalidInput(Refusal):
         super().__init__("; ".join(f"{fault.path}: {fault.message}" for fault in self.faults))
 
 
+class UnknownReference(InvalidInput):
+    """The input is well-formed but names entities that are not there."""
+
+
 class NotFound(Refusal):
     """There is no such thing."""
 
 
 class Conflict(Refusal):
     """It was changed by somebody else in the meantime."""
+
+
+class VersionMismatch(Conflict):
+    """It has another version than the caller expects."""
+
+
+class StillRunning(Conflict):
+    """A command with this key is still being worked on."""
+
+
+class KeyReused(Refusal):
+    """The key was used for another command."""
 
 
 class InvalidToken(Refusal):

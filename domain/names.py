@@ -51,6 +51,10 @@ class Names(msgspec.Struct, frozen=True):
     def rate_key(self, address: str, minute: int) -> str:
         return f"{self.namespace}:rate:{{{address}}}:{minute}"
 
+    def idempotency_key(self, key: str) -> str:
+        """Hash: what is known of the command that was sent with an `Idempotency-Key`."""
+        return f"{self.namespace}:idempotency:{{{key}}}"
+
     @property
     def catalogue_entities(self) -> str:
         """Hash: 'bidder:<id>' to the entity's JSON."""

@@ -20,10 +20,12 @@ from api.live.feed import LiveFeed
 from api.metrics import Metrics
 from api.services import ApiServices
 from commands.bidder_client import KeepAliveBidderClient
+from commands.catalogue_head import CatalogueHead
 from commands.catalogue_view import CatalogueView
-from commands.change_catalogue import RegisterBidder
+from commands.change_catalogue import ChangeCatalogue
 from commands.hold_auction import HoldAuction
 from commands.kafka_log import KafkaLog
+from commands.once import Once
 from commands.quota import Quota
 from commands.ranking import RedisRanking
 from commands.record_engagement import RecordEngagement
@@ -32,6 +34,7 @@ from commands.seen import SeenInRedis
 from commands.spool import SpooledLog
 from domain.errors import Fault, InvalidInput
 from domain.names import Names
+from domain.terms.kinds import all_forms
 from domain.tokens import SECRET_MAX_BYTES, SECRET_MIN_BYTES, TokenKey
 from gavel.process_clock import SystemClock, fresh_id
 from gavel.settings import Settings, variable
@@ -68,6 +71,8 @@ class ApiProcess:
         self._spool = SpooledLog(self._log, settings.data / "spool")
         self._database = database_engine(postgres_url)
         self._watermarks = Watermarks(kafka_url, client_id="gavel-api-watermarks")
+        self._head = CatalogueHead(kafka_url, names.catalogue, client_id="gavel-api-catalogue")
+        self._once = Once(self._pipeline, names, fresh_id)
         token_key = TokenKey.of(secret(settings, "token_key"))
         quota = Quota(self._pipeline, names, is_unlimited=addresses.is_trusted)
         hold_auction = HoldAuction(
@@ -96,9 +101,15 @@ class ApiProcess:
         self.services = ApiServices(
             hold_auction=hold_auction,
             record_engagement=record_engagement,
-            register_bidder=RegisterBidder(
-                log=self._log, names=names, clock=clock, ids=fresh_id, allow_private=settings.allow_private_endpoints
+            change_catalogue=ChangeCatalogue(
+                log=self._log,
+                head=self._head,
+                names=names,
+                forms=all_forms(allow_private=settings.allow_private_endpoints),
+                clock=clock,
+                ids=fresh_id,
             ),
+            once=self._once,
             database=self._database,
             redis=self._calm_redis,
             watermarks=self._watermarks,
@@ -128,6 +139,8 @@ class ApiProcess:
             await self._catalogue.start()
             stack.push_async_callback(self._catalogue.close)
             stack.push_async_callback(self._pipeline.close)
+            stack.push_async_callback(self._head.close)
+            stack.push_async_callback(self._once.close)
             _spare_the_collector()
             yield
 

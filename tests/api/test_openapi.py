@@ -16,9 +16,6 @@ OPERATIONS = {
     "post /openrtb2/auction",
     "get /impression",
     "get /click",
-    "post /v1/bidders",
-    "get /v1/bidders",
-    "get /v1/bidders/{bidder_id}",
     "get /v1/auctions",
     "get /v1/auctions/{auction_id}",
     "get /v1/reports/delivery",
@@ -28,6 +25,21 @@ OPERATIONS = {
     "get /readyz",
     "get /metrics",
     "get /problems/{name}",
+    "post /v1/currency-rates",
+    "get /v1/currency-rates",
+    "get /v1/currency-rates/{id}",
+} | {
+    f"{method} /v1/{kind}{path}"
+    for kind in ("publishers", "placements", "bidders", "deals")
+    for method, path in (
+        ("post", ""),
+        ("get", ""),
+        ("get", "/{id}"),
+        ("patch", "/{id}"),
+        ("post", "/{id}/pause"),
+        ("post", "/{id}/resume"),
+        ("post", "/{id}/archive"),
+    )
 }
 
 

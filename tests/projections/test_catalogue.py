@@ -12,7 +12,7 @@ from redis.asyncio import Redis
 from domain import catalogue, events
 from domain.events import CatalogueEvent
 from projections.batch import DeadLetter, Move
-from projections.queries.entities import bidder, list_bidders
+from projections.queries.entities import entity, list_entities
 from projections.rebuild import rebuild
 from projections.registry import registered
 from projections.servers import Servers
@@ -66,10 +66,12 @@ async def test_who_comes_second_with_a_version_has_no_effect(read_side: ReadSide
     )
     await read_side.run_to_the_end("catalogue", "catalogue_cache")
     assert await cached(read_side) == {"bidder:b-1": (3, "paused", "First")}
-    found = await bidder(read_side.db, "b-1")
+    found = await entity(read_side.db, "bidder", "b-1")
     assert found is not None
-    assert (found.version, found.status, found.terms.name) == (3, "paused", "First")
-    assert await bidder(read_side.db, "b-unknown") is None
+    terms = msgspec.json.decode(found.terms)
+    assert (found.version, found.status, terms["name"]) == (3, "paused", "First")
+    assert await entity(read_side.db, "placement", "b-1") is None
+    assert await entity(read_side.db, "bidder", "b-unknown") is None
 
 
 async def test_changes_arrive_within_a_second(read_side: ReadSide) -> None:
@@ -178,7 +180,7 @@ async def test_bidders_come_in_pages(read_side: ReadSide) -> None:
     found: list[str] = []
     cursor = None
     while True:
-        page = await list_bidders(read_side.db, cursor=cursor, limit=3)
+        page = await list_entities(read_side.db, "bidder", cursor=cursor, limit=3)
         found += [each.id for each in page.items]
         cursor = page.next_cursor
         if cursor is None:

@@ -1,32 +1,32 @@
-"""Registering a bidder."""
+"""What may be stated of a bidder."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 import pytest
 
-from domain.bidder import bidder_terms, register_bidder
 from domain.catalogue import Bidder
 from domain.errors import InvalidInput
+from domain.terms.bidder import bidder_form
 
 MINIMAL = {"name": "Alfa", "endpoint": "https://alfa.example/bid"}
+FORM = bidder_form(allow_private=False)
 
 
 def faults(body: bytes | dict[str, Any]) -> dict[str, str]:
     """Path to message."""
     raw = body if isinstance(body, bytes) else msgspec.json.encode(body)
     with pytest.raises(InvalidInput) as refused:
-        bidder_terms(raw, allow_private=False)
+        FORM.registration(raw)
     return {fault.path: fault.message for fault in refused.value.faults}
 
 
 def test_the_least_that_a_bidder_needs() -> None:
     """Name and endpoint; an absent list means all, null means absent."""
     body = msgspec.json.encode({**MINIMAL, "qps_limit": None, "seats": None})
-    assert bidder_terms(body, allow_private=False) == Bidder(name="Alfa", endpoint="https://alfa.example/bid")
+    assert FORM.registration(body).terms == Bidder(name="Alfa", endpoint="https://alfa.example/bid")
 
 
 def test_everything_that_a_bidder_can_say() -> None:
@@ -39,15 +39,20 @@ def test_everything_that_a_bidder_can_say() -> None:
         "qps_limit": 100,
         "timeout_ms": 80,
         "currency": "EUR",
+        "sizes": [[300, 250]],
+        "device_types": [4],
+        "placement_ids": ["p-1"],
+        "price_adjustment_bps": 9_500,
+        "accepts_gzip": True,
     }
-    at = datetime(2026, 1, 2, tzinfo=UTC)
-    event = register_bidder(
-        msgspec.json.encode(full), bidder_id="b1", event_id="e1", command_id="c1", at=at, allow_private=False
-    )
-    assert (event.aggregate_id, event.version, event.correlation_id, event.causation_id) == ("b1", 1, "b1", "c1")
-    assert msgspec.to_builtins(event.terms) == {
-        name: tuple(value) if isinstance(value, list) else value for name, value in full.items()
+    terms = FORM.registration(msgspec.json.encode(full)).terms
+    assert msgspec.to_builtins(terms) == {
+        name: _tuples(value) if isinstance(value, list) else value for name, value in full.items()
     }
+
+
+def _tuples(value: list[Any]) -> tuple[Any, ...]:
+    return tuple(_tuples(each) if isinstance(each, list) else each for each in value)
 
 
 def test_all_faults_at_once() -> None:

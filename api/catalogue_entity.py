@@ -1,0 +1,43 @@
+"""An entity of the catalogue as `/v1` shows it, and the paths of the kinds."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+from urllib.parse import quote
+
+from domain.entity import Entity, EntityKind
+from domain.terms.form import Form
+
+
+class Collection(NamedTuple):
+    """Where entities of a kind are found under `/v1`."""
+
+    path: str
+    kind: EntityKind
+    singular: str
+    has_status: bool = True
+    """They can be changed, paused, resumed and archived; a rate is only stated anew."""
+
+
+COLLECTIONS = (
+    Collection("publishers", "publisher", "publisher"),
+    Collection("placements", "placement", "placement"),
+    Collection("bidders", "bidder", "bidder"),
+    Collection("deals", "deal", "deal"),
+    Collection("currency-rates", "currency_rate", "currency rate", has_status=False),
+)
+
+
+def shown(entity: Entity, form: Form[Any, Any]) -> dict[str, Any]:
+    """The terms as their owner states them, beside what Gavel adds."""
+    return {"id": entity.id, "version": entity.version, "status": entity.status, **form.shown(entity)}
+
+
+def etag(entity: Entity) -> str:
+    """The version that `If-Match` names."""
+    return f'"{entity.version}"'
+
+
+def location(collection: Collection, entity: Entity) -> str:
+    """The address of the entity."""
+    return f"/v1/{collection.path}/{quote(entity.id, safe='')}"

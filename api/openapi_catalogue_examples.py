@@ -1,0 +1,58 @@
+"""Examples of the catalogue for the OpenAPI document: a small market that fits together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from domain.entity import EntityKind
+
+EXAMPLE_ID: Mapping[EntityKind, str] = {
+    "publisher": "01936f2a-5c1e-7cc3-98c4-dc0c0c07398f",
+    "placement": "01936f2a-9b40-7d51-8a3e-5f0a1c2b3d4e",
+    "bidder": "01936f2b-0c77-7b12-9c8d-1a2b3c4d5e6f",
+    "currency_rate": "EUR-USD",
+}
+
+TERMS: Mapping[EntityKind, dict[str, Any]] = {
+    "publisher": {
+        "name": "Daily Example",
+        "domain": "daily.example",
+        "share_bps": 8500,
+        "floor_rules": [{"floor_cpm": "0.80", "country": "DEU", "device_type": 2}],
+    },
+    "placement": {
+        "publisher_id": EXAMPLE_ID["publisher"],
+        "name": "Front page, top",
+        "sizes": [[300, 250], [300, 600]],
+        "floor_cpm": "0.50",
+        "auction": "second_price",
+        "floor_rules": [{"floor_cpm": "1.20", "country": "DEU", "size": [300, 600]}],
+        "badv": ["casino.example"],
+        "required_bid_fields": ["crid"],
+    },
+    "bidder": {
+        "name": "Northwind DSP",
+        "endpoint": "https://bid.northwind.example/openrtb2",
+        "media_types": ["banner"],
+        "countries": ["DEU", "FRA"],
+        "qps_limit": 500,
+        "timeout_ms": 120,
+    },
+    "deal": {
+        "id": "daily-northwind-2026",
+        "placement_ids": [EXAMPLE_ID["placement"]],
+        "bidder_ids": [EXAMPLE_ID["bidder"]],
+        "floor_cpm": "4.20",
+        "auction": "fixed_price",
+        "wadomain": ["shop.example"],
+    },
+    "currency_rate": {"base": "EUR", "quote": "USD", "rate": "1.0852"},
+}
+
+CHANGES: Mapping[EntityKind, dict[str, Any]] = {
+    "publisher": {"share_bps": 8000},
+    "placement": {"floor_cpm": "0.75", "badv": None},
+    "bidder": {"qps_limit": None, "countries": ["DEU"]},
+    "deal": {"floor_cpm": "4.50"},
+}

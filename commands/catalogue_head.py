@@ -1,0 +1,139 @@
+"""The catalogue as it stands at the head of the log: what commands decide on.
+
+The topic is read from its beginning when the first command comes, and to its end before every decision. Read models
+lag behind; the log does not.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
+from aiokafka.helpers import create_ssl_context
+from aiokafka.structs import ConsumerRecord
+
+from commands.ports import Position
+from domain.codec import decode
+from domain.entity import Entity, evolve
+from domain.errors import CorruptEvent, LogUnavailable
+from domain.events import CatalogueEvent
+from domain.kafka_url import parse_kafka_url
+from domain.limits import CATALOGUE_READ_MAX_SECONDS, COMMANDS_REMEMBERED_MAX
+
+READ_WAIT_MS = 1_000
+READ_RECORDS_MAX = 1_000
+"""Folded without a pause for others."""
+
+
+class Known(NamedTuple):
+    """An entity and where in the log the event stands that made it so."""
+
+    entity: Entity
+    position: Position
+
+
+class CatalogueHead:
+    """All entities as of the end of the topic. Connects at the first question; `close` it."""
+
+    def __init__(self, kafka_url: str, topic: str, *, client_id: str) -> None:
+        """Raises InvalidInput for an address that cannot be read."""
+        self._url = parse_kafka_url(kafka_url)
+        self._topic = topic
+        self._client_id = client_id
+        self._consumer: AIOKafkaConsumer | None = None
+        self._one_at_a_time = asyncio.Lock()
+        self._next: dict[TopicPartition, int] = {}
+        """Offsets that are still to be folded."""
+        self._entities: dict[str, Entity] = {}
+        self._positions: dict[str, Position] = {}
+        self._unreadable: dict[str, CorruptEvent] = {}
+        self._made: dict[str, Known] = {}
+        """By command, the oldest first."""
+
+    def __repr__(self) -> str:
+        return f"CatalogueHead({self._topic}, entities={len(self._entities)})"
+
+    async def close(self) -> None:
+        consumer, self._consumer = self._consumer, None
+        if consumer is not None:
+            await consumer.stop()
+
+    @property
+    def entities(self) -> Mapping[str, Entity]:
+        """By id, as of the last `read`."""
+        return self._entities
+
+    def known(self, entity_id: str) -> Known:
+        """An entity of `entities`."""
+        return Known(self._entities[entity_id], self._positions[entity_id])
+
+    def made_by(self, command_id: str) -> Known | None:
+        """What a command had as its effect; None if it had none, or is not among the newest."""
+        return self._made.get(command_id)
+
+    def check_readable(self, entity_id: str) -> None:
+        """Raises CorruptEvent if an event of this entity cannot be understood: nothing can be decided about it."""
+        if error := self._unreadable.get(entity_id):
+            raise error
+
+    async def read(self) -> None:
+        """Folds everything that was logged before this call. Raises LogUnavailable when that takes too long."""
+        async with self._one_at_a_time:
+            try:
+                async with asyncio.timeout(CATALOGUE_READ_MAX_SECONDS):
+                    await self._read()
+            except (KafkaError, OSError, TimeoutError) as error:
+                await self.close()
+                raise LogUnavailable(f"The catalogue cannot be read to its end: {error!r}") from error
+            except asyncio.CancelledError:
+                # What it has fetched and not handed over would be missing: the next one starts where the fold ended.
+                await self.close()
+                raise
+
+    async def _read(self) -> None:
+        consumer = self._consumer or await self._connect()
+        ends: dict[TopicPartition, int] = await consumer.end_offsets(list(consumer.assignment()))
+        while any(self._next.get(partition, 0) < end for partition, end in ends.items()):
+            fetched = await consumer.getmany(timeout_ms=READ_WAIT_MS, max_records=READ_RECORDS_MAX)
+            for partition, records in fetched.items():
+                for record in records:
+                    self._fold(record)
+                self._next[partition] = await consumer.position(partition)
+
+    async def _connect(self) -> AIOKafkaConsumer:
+        consumer = AIOKafkaConsumer(
+            self._topic,
+            **self._url.client_options(),
+            ssl_context=create_ssl_context(cafile=self._url.ca_file) if self._url.tls else None,
+            client_id=self._client_id,
+            group_id=None,
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+        )
+        self._consumer = consumer
+        await consumer.start()
+        for partition, offset in self._next.items():
+            consumer.seek(partition, offset)
+        return consumer
+
+    def _fold(self, record: ConsumerRecord[bytes, bytes]) -> None:
+        key = record.key.decode("utf-8", "replace") if record.key else ""
+        try:
+            event = decode(record.value or b"")
+        except CorruptEvent as error:
+            self._unreadable[key] = error
+            return
+        assert isinstance(event, CatalogueEvent), event
+        before = self._entities.get(event.aggregate_id)
+        after = evolve(before, event)
+        if after is None or after is before:
+            return
+        position = Position(record.topic, record.partition, record.offset)
+        self._entities[after.id] = after
+        self._positions[after.id] = position
+        self._made[event.causation_id] = Known(after, position)
+        if len(self._made) > COMMANDS_REMEMBERED_MAX:
+            del self._made[next(iter(self._made))]
