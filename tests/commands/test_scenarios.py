@@ -42,6 +42,8 @@ SAME_IN_AWARD_AND_TOKEN = (
     "revenue_micros", "fee_micros", "currency",
 )  # fmt: skip
 LATE_ANSWERS_SECONDS = 10
+DEVICE_IDS = {"ip", "ipv6", "ifa", "didsha1", "didmd5", "dpidsha1", "dpidmd5", "macsha1", "macmd5"}
+RECOGNISABLE_CHARS = 6
 REQUEST_HEADERS = {b"content-type: application/json", b"accept-encoding: gzip", b"x-openrtb-version: 2.6"}
 
 
@@ -196,6 +198,18 @@ def _assert_complete(
         if event["type"] == "auction_awarded":
             assert event["revenue_micros"] == event["clearing_price_micros"] * shares[event["imp_id"]] // 10_000
             assert event["revenue_micros"] + event["fee_micros"] == event["clearing_price_micros"]
+    kept = msgspec.json.encode(events).decode()
+    assert [each for each in _personal(scenario.request) if each in kept] == [], "nobody is recognised in the log"
     again = replay([decode(msgspec.json.encode(each)) for each in events])
     assert again.differences == (), "decided again from its events it ends the same"
     assert [each.imp_id for each in again.imps] == imps
+
+
+def _personal(request: dict[str, Any]) -> list[str]:
+    """What tells one person from another in the request; texts that are too short to be found for certain left out."""
+    device, user = request.get("device", {}), request.get("user", {})
+    ids = [value for name, value in device.items() if name in DEVICE_IDS]
+    ids += [user.get("id", ""), user.get("buyeruid", "")]
+    ids += [uid["id"] for source in user.get("eids", []) for uid in source["uids"]]
+    places = [holder["geo"].get(name) for holder in (device, user) if "geo" in holder for name in ("lat", "lon")]
+    return [text for text in ids + [str(place) for place in places] if len(text) >= RECOGNISABLE_CHARS]
