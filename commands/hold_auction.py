@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Literal, NamedTuple
 
@@ -60,10 +60,10 @@ class HoldAuction:
         ids: Ids,
         base_url: str,
         token_key: TokenKey,
-        pseudonym_key: bytes,
+        pseudonym_key: Callable[[], bytes],
         publisher_share_bps: int,
     ) -> None:
-        """`base_url` is where viewers reach the exchange; `pseudonym_key` hides people's ids in the log."""
+        """`base_url` is where viewers reach the exchange; `pseudonym_key` tells the key that now hides people's ids."""
         self._log = log
         self._topic = names.auctions
         self._catalogue = catalogue
@@ -102,7 +102,7 @@ class HoldAuction:
         story = AuctionStory(auction_id, test=sale.is_test, new_id=self._ids)
         tmax_ms = _bounded(sale.request.tmax)
         restricted_by = restrictions_of(sale.request)
-        for_log = request_for_log(parsed, self._pseudonym_key, restricted_by)
+        for_log = request_for_log(parsed, self._pseudonym_key(), restricted_by)
         story.requested(sale, for_log, at=self._clock.now(), tmax_ms=tmax_ms, restricted_by=restricted_by)
         deadline = received_at + (tmax_ms - ANSWER_RESERVE_MS) / 1000
         asked = await self._ask(parsed, restricted_by, sale, market.bidders, deadline)

@@ -6,13 +6,13 @@ are those of the run under way.
 
 from __future__ import annotations
 
-import os
 import secrets
 from pathlib import Path
 
 import msgspec
 
-from gavel.errors import explained
+from gavel.pseudonym_keys import PseudonymKeyFile
+from gavel.secret_file import write_secret
 from gavel.settings import INSTALLATION_FILE, Settings
 
 ADDRESSES = ("kafka_url", "postgres_url", "redis_url", "host", "port")
@@ -33,14 +33,18 @@ class Installation:
             self._write({name: value for name, value in values.items() if name not in ADDRESSES})
 
     def complete(self, settings: Settings) -> tuple[Settings, bool]:
-        """The settings with keys, made and kept where none are set; and whether the admin key is a new one."""
+        """The settings with keys, made and kept where none are set; and whether the admin key is a new one.
+
+        Pseudonym keys rotate while processes run, so they stand in a file of their own, which is made as well.
+        """
         made = {
             "admin_key": settings.admin_key or secrets.token_urlsafe(KEY_BYTES),
             "token_key": settings.token_key or secrets.token_hex(KEY_BYTES),
-            "pseudonym_key": settings.pseudonym_key or secrets.token_hex(KEY_BYTES),
         }
         # Kept as well: the log of three brokers cannot be started by one.
         self._write({**self._read(), **made, "brokers": settings.brokers})
+        if settings.pseudonym_key is None:
+            PseudonymKeyFile.of(settings).ensure()
         return msgspec.structs.replace(settings, **made), settings.admin_key is None
 
     def publish(self, settings: Settings) -> None:
@@ -55,11 +59,4 @@ class Installation:
             return {}
 
     def _write(self, values: dict[str, object]) -> None:
-        """Whole or not at all, and readable by this user only."""
-        temporary = self._path.with_suffix(".new")
-        with explained(self._folder, "keep the installation's keys in"):
-            temporary.unlink(missing_ok=True)
-            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(msgspec.json.format(msgspec.json.encode(values), indent=2) + b"\n")
-            temporary.replace(self._path)
+        write_secret(self._path, values)

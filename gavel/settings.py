@@ -53,7 +53,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     token_key: str | None = None
     """Hex, at least 16 bytes: signs impression and click tokens."""
     pseudonym_key: str | None = None
-    """Hex, at least 16 bytes: turns user and device ids into pseudonyms before they reach the log."""
+    """Hex, at least 16 bytes: turns user and device ids into pseudonyms before they reach the log.
+
+    A key that stands here cannot be rotated while processes run.
+    """
+    pseudonym_key_file: Path = Path("pseudonym-keys.json")
+    """Where the key is found otherwise, in the data folder unless absolute; running processes follow it."""
     allow_private_endpoints: bool = False
     trusted_proxies: tuple[str, ...] = ("127.0.0.0/8", "::1/128")
     publisher_share_bps: Share = 8_000

@@ -37,6 +37,7 @@ from domain.names import Names
 from domain.terms.kinds import all_forms
 from domain.tokens import SECRET_MAX_BYTES, SECRET_MIN_BYTES, TokenKey
 from gavel.process_clock import SystemClock, fresh_id
+from gavel.pseudonym_keys import KeyInForce, PseudonymKeyFile
 from gavel.settings import Settings, variable
 from gavel.telemetry import configure_logging
 from projections.connections import sqlalchemy_url
@@ -74,6 +75,7 @@ class ApiProcess:
         self._head = CatalogueHead(kafka_url, names.catalogue, client_id="gavel-api-catalogue")
         self._once = Once(self._pipeline, names, fresh_id)
         token_key = TokenKey.of(secret(settings, "token_key"))
+        self._pseudonym_key = _pseudonym_key(settings)
         quota = Quota(self._pipeline, names, is_unlimited=addresses.is_trusted)
         hold_auction = HoldAuction(
             log=self._log,
@@ -86,7 +88,7 @@ class ApiProcess:
             ids=fresh_id,
             base_url=settings.base_url,
             token_key=token_key,
-            pseudonym_key=secret(settings, "pseudonym_key"),
+            pseudonym_key=self._pseudonym_key,
             publisher_share_bps=settings.publisher_share_bps,
         )
         record_engagement = RecordEngagement(
@@ -141,6 +143,8 @@ class ApiProcess:
             stack.push_async_callback(self._pipeline.close)
             stack.push_async_callback(self._head.close)
             stack.push_async_callback(self._once.close)
+            following = asyncio.create_task(self._pseudonym_key.follow())
+            stack.callback(following.cancel)
             _spare_the_collector()
             yield
 
@@ -191,6 +195,12 @@ def require(settings: Settings, *names: str) -> list[str]:
     if missing:
         raise InvalidInput(missing)
     return [values[name] for name in names]
+
+
+def _pseudonym_key(settings: Settings) -> KeyInForce:
+    if settings.pseudonym_key is not None:
+        return KeyInForce(secret(settings, "pseudonym_key"))
+    return KeyInForce.of(PseudonymKeyFile.of(settings))
 
 
 def secret(settings: Settings, name: str) -> bytes:

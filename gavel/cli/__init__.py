@@ -21,6 +21,7 @@ COMMANDS = {
     "doctor": "gavel.cli.doctor:doctor",
     "auctions": "gavel.cli.auctions:auctions",
     "projections": "gavel.cli.projections:projections",
+    "privacy": "gavel.cli.privacy:privacy",
     "simulate": "gavel.cli.simulate:simulate",
 }
 """In the order that a newcomer needs them."""

@@ -47,7 +47,7 @@ class Exchange:
             ids=fresh_id,
             base_url=BASE_URL,
             token_key=TOKEN_KEY,
-            pseudonym_key=b"p" * 32,
+            pseudonym_key=lambda: b"p" * 32,
             publisher_share_bps=SHARE_BPS,
         )
         self.bidder_names: dict[str, str] = {}

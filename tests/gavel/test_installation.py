@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 
 from gavel.installation import Installation
+from gavel.pseudonym_keys import PseudonymKeyFile
 from gavel.settings import INSTALLATION_FILE, Settings, load
 
 
@@ -19,15 +20,13 @@ def read(folder: Path) -> Settings:
 def test_keys_are_made_once(tmp_path: Path) -> None:
     """The second start has the first one's keys, and only the first says that they are new."""
     first, is_new = Installation(tmp_path).complete(Settings(data=tmp_path))
+    hidden_with = PseudonymKeyFile.of(first).read()
     assert is_new
     second, is_new = Installation(tmp_path).complete(read(tmp_path))
     assert not is_new
-    assert (second.admin_key, second.token_key, second.pseudonym_key) == (
-        first.admin_key,
-        first.token_key,
-        first.pseudonym_key,
-    )
-    assert len({first.admin_key, first.token_key, first.pseudonym_key}) == 3
+    assert (second.admin_key, second.token_key) == (first.admin_key, first.token_key)
+    assert PseudonymKeyFile.of(second).read() == hidden_with
+    assert len({first.admin_key, first.token_key, *(each.key for each in hidden_with)}) == 3
 
 
 def test_nobody_else_can_read_it(tmp_path: Path) -> None:
