@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import msgspec
-
 from commands.fan_out import Asked
 from domain.award import Award
 from domain.events import RankedBy
@@ -14,12 +12,10 @@ from domain.money import cpm_text, micros_from_decimal
 from domain.openrtb.codes import LossReason
 from domain.outcomes import Outcome, Placed
 
-_encode = msgspec.json.Encoder().encode
-
 
 def debug_ext(
     asked: Sequence[Asked], awards: Mapping[str, Award], *, ranked_by: RankedBy, held_ms: float
-) -> msgspec.Raw:
+) -> dict[str, Any]:
     """The response's `ext`: `debug {held_ms, ranked_by, calls: [...], ranking: {imp id: [...]}}`."""
     debug = {
         "held_ms": held_ms,
@@ -27,7 +23,7 @@ def debug_ext(
         "calls": [_call(each, awards) for each in asked],
         "ranking": {imp_id: _ranking(award) for imp_id, award in awards.items()},
     }
-    return msgspec.Raw(_encode({"debug": debug}))
+    return {"debug": debug}
 
 
 def _call(asked: Asked, awards: Mapping[str, Award]) -> dict[str, Any]:
@@ -48,10 +44,9 @@ def _outcome(bidder_id: str, outcome: Outcome, award: Award | None) -> dict[str,
     if not isinstance(outcome, Placed):
         price = None if outcome.bid is None else cpm_text(micros_from_decimal(outcome.bid.bid.price))
         return {"status": outcome.status, "code": outcome.code, "reason": outcome.reason, "price": price}
-    assert award is not None, "an imp with a bid in its ranking is sold"
     code, status = LossReason.WON, "won"
-    if award.winner.bidder_id != bidder_id:
-        lost_to_deal = award.winner.deal_id is not None and outcome.admitted.deal is None
+    if award is None or award.winner.bidder_id != bidder_id:
+        lost_to_deal = award is not None and award.winner.deal_id is not None and outcome.admitted.deal is None
         code, status = (LossReason.LOST_TO_DEAL if lost_to_deal else LossReason.LOST_TO_HIGHER_BID), "lost"
     price = cpm_text(outcome.admitted.price_micros)
     return {"status": status, "code": int(code), "reason": code.sentence, "price": price}

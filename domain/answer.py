@@ -7,7 +7,7 @@ are taken out because Gavel itself fires them. Where the markup has to be fetche
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -21,6 +21,8 @@ from domain.markup import dress
 from domain.money import cpm_number
 from domain.openrtb.codes import LossReason
 from domain.openrtb.parse import Members
+from domain.openrtb.request import Imp
+from domain.openrtb.response import Bid
 from domain.outcomes import Placed
 from domain.sale import Sale
 from domain.tokens import EngagementClaims, TokenKey, expires_at, sign
@@ -51,9 +53,15 @@ class AddressBook(msgspec.Struct, frozen=True):
 
 
 def answer(
-    sale: Sale, auction_id: str, sold: Iterable[Sold], addresses: AddressBook, *, at: datetime, ext: msgspec.Raw | None
+    sale: Sale,
+    auction_id: str,
+    sold: Iterable[Sold],
+    addresses: AddressBook,
+    *,
+    at: datetime,
+    ext: Mapping[str, Any],
 ) -> bytes:
-    """The bid response as JSON; `ext` is the response's own extension."""
+    """The bid response as JSON; `ext` is the response's own extension, empty for none."""
     seats: dict[tuple[str, str], dict[str, Any]] = {}
     for each in sold:
         winner = each.award.winner
@@ -67,13 +75,13 @@ def answer(
         "cur": sale.currency,
         "seatbid": list(seats.values()),
     }
-    if ext is not None:
+    if ext:
         response["ext"] = ext
     return _encode(response)
 
 
-def no_bid_answer(sale: Sale, nbr: int, ext: msgspec.Raw) -> bytes:
-    """The answer to a test request for which nothing was sold."""
+def no_bid_answer(sale: Sale, nbr: int, ext: Mapping[str, Any]) -> bytes:
+    """The answer to a request that asks why, when nothing was sold."""
     return _encode({"id": sale.request.id, "nbr": nbr, "ext": ext})
 
 
@@ -86,6 +94,12 @@ def landing_url(placed: Placed) -> str | None:
     if url is not None and len(url.encode()) <= ENDPOINT_MAX_CHARS and is_landing_page_of(url, advertisers):
         return url
     return f"https://{advertisers[0]}/" if is_public_name(advertisers[0]) else None
+
+
+def impression_expiry_seconds(imp: Imp, bid: Bid) -> int:
+    """How long after the auction the ad may be seen and still count: the shorter of what imp and bid say (`exp`)."""
+    stated = [each for each in (imp.exp, bid.exp) if each is not None and each > 0]
+    return min(stated) if stated else IMPRESSION_EXPIRY_SECONDS
 
 
 def _stated_landing_url(placed: Placed) -> str | None:
@@ -134,7 +148,7 @@ def _engagement_urls(
         revenue_micros=award.revenue_micros,
         currency=sale.currency,
         awarded_at=at,
-        expires_at=expires_at(at, IMPRESSION_EXPIRY_SECONDS),
+        expires_at=expires_at(at, impression_expiry_seconds(sale.imps[award.imp_id].imp, sold.placed.bid.bid)),
         publisher_id=inventory.publisher_id,
         placement_id=inventory.placement_id,
         site=inventory.site,
@@ -164,6 +178,7 @@ def _macros(sold: Sold, sale: Sale) -> Macros:
         seat_id=award.winner.seat,
         ad_id=bid.adid,
         currency=sale.currency,
+        stated=sold.placed.admitted.stated,
         bid_price_micros=award.winner.price_micros,
         clearing_price_micros=award.clearing.price_micros,
         min_to_win_micros=award.clearing.min_to_win_micros,
