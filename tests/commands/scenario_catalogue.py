@@ -12,17 +12,10 @@ from typing import Any
 
 import msgspec
 
-from domain.catalogue import Bidder, CurrencyRate, Deal, Placement, Publisher, Status, Terms
 from domain.entity import Entity, EntityKind
-from domain.money import micros_from_text
+from domain.terms.kinds import all_forms
 
-_TERMS: dict[EntityKind, type[Terms]] = {
-    "publisher": Publisher,
-    "placement": Placement,
-    "bidder": Bidder,
-    "deal": Deal,
-    "currency_rate": CurrencyRate,
-}
+_FORMS = all_forms(allow_private=True)
 
 
 class ScenarioCatalogue(msgspec.Struct, forbid_unknown_fields=True):
@@ -48,19 +41,8 @@ def entities_of(catalogue: ScenarioCatalogue, bidder_ids: Mapping[str, str]) -> 
 
 
 def entity_of(kind: EntityKind, entity_id: str, stated: Mapping[str, Any]) -> Entity:
-    """The entity with these terms; a field that the kind does not have is a mistake in the scenario."""
-    body = dict(stated)
-    status: Status = body.pop("status", "active")
-    body["floor_rules"] = [_in_micros(rule) for rule in body.get("floor_rules", [])]
-    given = _in_micros({name: value for name, value in body.items() if value != []})
-    assert given.keys() <= set(_TERMS[kind].__struct_fields__), (kind, entity_id, sorted(given))
-    terms = msgspec.convert(given, _TERMS[kind])
-    return Entity(kind, entity_id, 1, status, msgspec.Raw(msgspec.json.encode(terms)))
-
-
-def _in_micros(stated: Mapping[str, Any]) -> dict[str, Any]:
-    """Money as the catalogue has it: `floor_cpm` is decimal text outside and micros inside."""
+    """The entity with these terms, checked as the API checks them."""
     terms = dict(stated)
-    if "floor_cpm" in terms:
-        terms["floor_micros"] = micros_from_text(terms.pop("floor_cpm"))
-    return terms
+    status = terms.pop("status", "active")
+    registration = _FORMS[kind].registration(msgspec.json.encode(terms))
+    return Entity(kind, entity_id, 1, status, msgspec.Raw(msgspec.json.encode(registration.terms)))
