@@ -48,7 +48,7 @@ class Clearing(msgspec.Struct, frozen=True):
     auction_type: int
     """The rule that was applied: 1 first price, 2 second price plus, 3 the deal's agreed price."""
     min_to_win_micros: int
-    """The winner's AUCTION_MIN_TO_WIN: the next bid's price, or the floor when there is none."""
+    """The winner's AUCTION_MIN_TO_WIN: its floor, or the price of the next bid that could have come before it."""
 
 
 def rank(candidates: Iterable[Candidate]) -> list[Candidate]:
@@ -73,7 +73,6 @@ def clear(ranked: Sequence[Candidate], auction_type: int) -> Clearing:
     A second price is set by the next bid in the ranking plus an increment, and is at least one increment.
     """
     winner = ranked[0]
-    min_to_win = ranked[1].price_micros if len(ranked) > 1 else winner.floor_micros
     applied = winner.deal_at if winner.deal_at is not None else auction_type
     if applied == FIRST_PRICE:
         price = winner.price_micros
@@ -84,4 +83,12 @@ def clear(ranked: Sequence[Candidate], auction_type: int) -> Clearing:
         applied = SECOND_PRICE
         second = ranked[1].price_micros if len(ranked) > 1 else 0
         price = min(winner.price_micros, max(winner.floor_micros, second + PRICE_INCREMENT_MICROS))
-    return Clearing(price, applied, min_to_win)
+    return Clearing(price, applied, _min_to_win_micros(ranked))
+
+
+def _min_to_win_micros(ranked: Sequence[Candidate]) -> int:
+    """A bid under a deal need not reach open ones, whatever their price."""
+    winner = ranked[0]
+    if len(ranked) == 1 or (winner.deal_id is not None and ranked[1].deal_id is None):
+        return winner.floor_micros
+    return max(winner.floor_micros, ranked[1].price_micros)

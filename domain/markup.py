@@ -15,7 +15,8 @@ from domain.macros import CLICK_URL
 
 _CLOSING_TAGS = re.compile(r"</body\s*>\s*(</html\s*>\s*)?$", re.IGNORECASE)
 """The end of a document; a </body> before that may stand inside a script's string."""
-_VAST_START = re.compile(r"\s*+(?><\?xml\b.*?\?>\s*)?(?><!--.*?-->\s*)*+<VAST\b", re.DOTALL)
+_VAST_START = re.compile(r"\ufeff?\s*+(?><\?xml\b.*?\?>\s*)?(?><!--.*?-->\s*)*+<(?:VAST|DAAST)\b", re.DOTALL)
+"""DAAST is what VAST for audio was called before VAST 4.1."""
 _VAST_PLACE = re.compile(
     r"<!\[CDATA\[.*?(?:\]\]>|\Z)|<!--.*?(?:-->|\Z)|(?P<place><Impression\b|</(?:InLine|Wrapper)\s*>)", re.DOTALL
 )
@@ -24,7 +25,7 @@ _CLOSING_TAGS_MAX_CHARS = 256
 
 _Members = dict[str, msgspec.Raw]
 _decode_members = msgspec.json.Decoder(_Members).decode
-_decode_array = msgspec.json.Decoder(list[msgspec.Raw]).decode
+_decode_array_or_null = msgspec.json.Decoder(list[msgspec.Raw] | None).decode
 _encode = msgspec.json.Encoder().encode
 
 
@@ -77,7 +78,7 @@ def _into_native(markup: str, url: str) -> str:
         document = _decode_members(markup)
         wrapped = "native" in document
         native = _decode_members(document["native"]) if wrapped else document
-        trackers = _decode_array(native["imptrackers"]) if "imptrackers" in native else []
+        trackers = (_decode_array_or_null(native["imptrackers"]) or []) if "imptrackers" in native else []
     except (msgspec.DecodeError, UnicodeError, RecursionError):  # it is a bidder's, so it may be anything
         return markup
     native["imptrackers"] = _raw(list(chain(trackers, [_raw(url)])))

@@ -89,6 +89,24 @@ def test_clearing(winner: Candidate, runner_up: Candidate | None, auction_type: 
     assert (ranked[0], cpm_text(clearing.price_micros), clearing.auction_type) == (winner, price, applied)
 
 
+@pytest.mark.parametrize(
+    ("winner", "runner_up", "min_to_win"),
+    [
+        (candidate("a", "3", floor="0.85"), None, "0.85"),
+        (candidate("a", "3", floor="0.85"), candidate("b", "2"), "2.00"),
+        (candidate("a", "3", floor="2.50"), candidate("b", "2"), "2.50"),
+        (candidate("a", "3", floor="1", deal_id="d"), candidate("b", "5"), "1.00"),
+        (candidate("a", "3", floor="1", deal_id="d"), candidate("b", "2", deal_id="e"), "2.00"),
+    ],
+    ids=["alone", "the next bid", "a floor of its own above the next bid", "a deal before an open bid", "two deals"],
+)
+def test_what_the_winner_would_have_had_to_bid(winner: Candidate, runner_up: Candidate | None, min_to_win: str) -> None:
+    """The price below which another bid would have come first, or none at all."""
+    ranked = rank([each for each in (runner_up, winner) if each is not None])
+    assert ranked[0] == winner
+    assert cpm_text(clear(ranked, 1).min_to_win_micros) == min_to_win
+
+
 @st.composite
 def contests(draw: st.DrawFn) -> list[Candidate]:
     """Candidates of one imp, as they come out of the judgement: each at or above its floor."""

@@ -106,6 +106,33 @@ def test_vast_wrapper() -> None:
 @pytest.mark.parametrize(
     "markup",
     [
+        "\ufeff<?xml version='1.0'?><VAST version='2.0'><Ad><InLine></InLine></Ad><Ad><InLine></InLine></Ad></VAST>",
+        "<DAAST version='1.0'><Ad><Wrapper></Wrapper></Ad></DAAST>",
+    ],
+    ids=["a pod behind a byte order mark", "audio before VAST 4.1"],
+)
+def test_the_first_ad_of_a_document_counts(markup: str) -> None:
+    """One pixel, in the first ad, whatever stands before the document or behind the ad."""
+    result = dressed(markup)
+    assert result.count("<Impression>") == 1
+    assert result.index("<Impression>") < result.index("</InLine>" if "InLine" in markup else "</Wrapper>")
+
+
+def test_native_trackers_that_are_null() -> None:
+    """A list that is null is an empty one."""
+    assert msgspec.json.decode(dressed('{"assets":[],"imptrackers":null}')) == {"assets": [], "imptrackers": [PIXEL]}
+
+
+def test_the_event_trackers_of_a_native_ad_stay_as_they_are() -> None:
+    """The tracker goes into `imptrackers` beside them."""
+    trackers = [{"event": 1, "method": 1, "url": "https://i.example/"}]
+    document = msgspec.json.decode(dressed(msgspec.json.encode({"eventtrackers": trackers}).decode()))
+    assert document == {"eventtrackers": trackers, "imptrackers": [PIXEL]}
+
+
+@pytest.mark.parametrize(
+    "markup",
+    [
         "<VAST version='4.0'/>",
         "<VAST>",
         "<?xml version='1.0'?><VAST><Error>e</Error></VAST>",

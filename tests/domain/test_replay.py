@@ -110,7 +110,7 @@ def of_many_rules() -> Story:
     story.placed("tie", "bundle", 2_900_000, group=1)
     story.placed("group", "bundle", 7_000_000, group=1)
     award = {"price_micros": 2_500_000, "clearing_micros": 2_000_000, "auction_type": 3, "deal_id": "d-1"}
-    story.awarded("deal", ("partner", "open"), **award, min_to_win_micros=9_000_000)
+    story.awarded("deal", ("partner", "open"), **award, min_to_win_micros=2_000_000)
     first = {"auction_type": 1, "withdrawn": ("bundle",)}
     story.awarded("tie", ("early", "late"), 3_000_000, 3_000_000, **first, min_to_win_micros=3_000_000)
     story.awarded("group", ("early",), 800_000, 800_000, **first, min_to_win_micros=500_000)
