@@ -26,10 +26,14 @@ from commands.kafka_log import KafkaLog
 from commands.ranking import RedisRanking
 from commands.redis_pipeline import RedisPipeline
 from domain.auction import Candidate
+from domain.catalogue import Bidder
 from domain.codec import encode
+from domain.invitation import invite
+from domain.market import Market, RegisteredBidder
 from domain.names import Names
-from domain.openrtb.outbound import request_for_bidders
+from domain.openrtb.outbound import RequestsForBidders
 from domain.openrtb.parse import parse_request
+from domain.sale import on_sale
 from gavel.topics import ensure_topics
 
 AT_ONCE = 32
@@ -38,6 +42,12 @@ TMAX_MS = 200
 BIDDER_SECONDS = 5.0
 HEADERS = (("content-type", "application/json"), ("x-openrtb-version", "2.6"))
 NAMES = Names("bench-parts")
+MARKET = Market(
+    bidders=tuple(
+        RegisteredBidder(f"bidder-{number}", 1, "active", Bidder(name="DSP", endpoint="https://dsp.example/bid"))
+        for number in range(BIDDERS)
+    )
+)
 PEER_TOPIC = "plain-parts"
 
 Operation = Callable[[int], Awaitable[None]]
@@ -118,9 +128,11 @@ def _request_in_and_out() -> Part:
     bodies = bid_requests(1_000)
 
     async def gavel(number: int) -> None:
-        template = request_for_bidders(parse_request(bodies[number % len(bodies)]), ())
-        for _ in range(BIDDERS):
-            template.body(TMAX_MS)
+        parsed = parse_request(bodies[number % len(bodies)])
+        sale = on_sale(parsed.request, parsed.members, MARKET, default_share_bps=8_000)
+        requests = RequestsForBidders(parsed, (), sale)
+        for invitation in invite(MARKET.bidders, sale, requests, is_robot=False).invitations:
+            invitation.template.body(TMAX_MS)
 
     async def plain(number: int) -> None:
         request = msgspec.json.decode(bodies[number % len(bodies)])

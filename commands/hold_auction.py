@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Literal, NamedTuple
 
 from commands.auction_debug import debug_ext
-from commands.fan_out import Asked, FanOut, skipped
+from commands.fan_out import Asked, FanOut
 from commands.ports import BidderClient, Catalogue, Clock, Ids, Ranked, Ranking, RefusingLog
 from commands.quota import Quota
 from commands.robots import compile_list, is_known_robot
@@ -15,19 +15,18 @@ from domain.answer import AddressBook, Sold, answer, no_bid_answer
 from domain.auction import Candidate
 from domain.auction_events import AuctionStory
 from domain.award import Award, Decision, decide
-from domain.eligibility import reason_to_skip
 from domain.errors import Overloaded
 from domain.events import OutcomeStatus
-from domain.invitation import ALL_OFFERED, Invitation
+from domain.invitation import Guests, PassedOver, invite
 from domain.limits import ANSWER_RESERVE_MS, AUCTIONS_IN_FLIGHT_MAX, TMAX_DEFAULT_MS, TMAX_MAX_MS, TMAX_MIN_MS
-from domain.market import RegisteredBidder
 from domain.names import Names
 from domain.openrtb.codes import NoBidReason
 from domain.openrtb.minimised import request_for_log
-from domain.openrtb.outbound import request_for_bidders
+from domain.openrtb.outbound import RequestsForBidders
 from domain.openrtb.parse import ParsedRequest, parse_request
-from domain.openrtb.restrictions import Restriction, restrictions_of
-from domain.outcomes import Outcome, Placed
+from domain.openrtb.request import BidRequest
+from domain.openrtb.restrictions import restrictions_of
+from domain.outcomes import Outcome, Placed, skipped_imp
 from domain.sale import Sale, on_sale
 from domain.tokens import TokenKey
 
@@ -103,9 +102,13 @@ class HoldAuction:
         tmax_ms = _bounded(sale.request.tmax)
         restricted_by = restrictions_of(sale.request)
         for_log = request_for_log(parsed, self._pseudonym_key(), restricted_by)
-        story.requested(sale, for_log, at=self._clock.now(), tmax_ms=tmax_ms, restricted_by=restricted_by)
-        deadline = received_at + (tmax_ms - ANSWER_RESERVE_MS) / 1000
-        asked = await self._ask(parsed, restricted_by, sale, market.bidders, deadline)
+        is_robot = _is_robot(sale.request)
+        story.requested(
+            sale, for_log, at=self._clock.now(), tmax_ms=tmax_ms, robot=is_robot, restricted_by=restricted_by
+        )
+        requests = RequestsForBidders(parsed, restricted_by, sale)
+        guests = invite(market.bidders, sale, requests, is_robot=is_robot)
+        asked = await self._ask(sale, guests, received_at + (tmax_ms - ANSWER_RESERVE_MS) / 1000)
         ranked = await self._rank(auction_id, asked)
         shares = {imp_id: each.share_bps for imp_id, each in sale.imps.items()}
         decision = decide(ranked.by_imp, sale.auction_type, shares)
@@ -117,29 +120,11 @@ class HoldAuction:
         await self._log.append(self._topic, auction_id, story.events)
         return result
 
-    async def _ask(
-        self,
-        parsed: ParsedRequest,
-        restricted_by: tuple[Restriction, ...],
-        sale: Sale,
-        bidders: Iterable[RegisteredBidder],
-        deadline: float,
-    ) -> list[Asked]:
+    async def _ask(self, sale: Sale, guests: Guests, deadline: float) -> list[Asked]:
         """Every bidder of the catalogue: the skipped ones first, the others in the order of their answers."""
-        user_agent = sale.request.device.ua if sale.request.device is not None else None
-        is_robot = user_agent is not None and is_known_robot(user_agent)
-        eligible: list[RegisteredBidder] = []
-        asked: list[Asked] = []
-        for bidder in bidders:
-            skip = reason_to_skip(bidder.terms, sale, is_robot=is_robot)
-            if skip is None:
-                eligible.append(bidder)
-            else:
-                asked.append(skipped(bidder, sale, skip))
-        if eligible:
-            template, imp_ids = request_for_bidders(parsed, restricted_by), tuple(sale.imps)
-            invitations = [Invitation(bidder, imp_ids, ALL_OFFERED, template) for bidder in eligible]
-            asked += await self._fan_out(sale, invitations, deadline)
+        asked = [_not_asked(each) for each in guests.passed_over]
+        if guests.invitations:
+            asked += await self._fan_out(sale, guests.invitations, deadline)
         return asked
 
     async def _rank(self, auction_id: str, asked: Sequence[Asked]) -> Ranked:
@@ -179,6 +164,15 @@ class HoldAuction:
 
 def _bounded(tmax_ms: int | None) -> int:
     return TMAX_DEFAULT_MS if tmax_ms is None else min(max(tmax_ms, TMAX_MIN_MS), TMAX_MAX_MS)
+
+
+def _is_robot(request: BidRequest) -> bool:
+    user_agent = request.device.ua if request.device is not None else None
+    return user_agent is not None and is_known_robot(user_agent)
+
+
+def _not_asked(passed_over: PassedOver) -> Asked:
+    return Asked(passed_over.bidder, {imp_id: skipped_imp(skip) for imp_id, skip in passed_over.skips.items()})
 
 
 def _candidate(bidder_id: str, placed: Placed, arrival: int) -> Candidate:

@@ -26,7 +26,14 @@ class AuctionStory:
         self._cause = ""
 
     def requested(
-        self, sale: Sale, request: msgspec.Raw, *, at: datetime, tmax_ms: int, restricted_by: tuple[str, ...] = ()
+        self,
+        sale: Sale,
+        request: msgspec.Raw,
+        *,
+        at: datetime,
+        tmax_ms: int,
+        robot: bool = False,
+        restricted_by: tuple[str, ...] = (),
     ) -> None:
         """The auction began; all else follows from this event, and this event from a command of its own id."""
         self._cause = self._new_id()
@@ -37,6 +44,7 @@ class AuctionStory:
             tmax_ms=tmax_ms,
             imps=tuple(each.offered for each in sale.imps.values()),
             request=request,
+            robot=robot,
             restricted_by=restricted_by,
             **self._head(at),
         )

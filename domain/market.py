@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cached_property
 from types import MappingProxyType
 from typing import Any
 
@@ -10,6 +11,9 @@ import msgspec
 
 from domain.catalogue import Bidder, Deal, Placement, Publisher, Status
 from domain.currency import NO_RATES, Rates
+from domain.deals import DealBook
+from domain.floors import FloorTerms
+from domain.limits import AUCTION_CURRENCIES_CACHED_MAX
 
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 
@@ -24,14 +28,14 @@ class RegisteredBidder(msgspec.Struct, frozen=True):
 
 
 class RegisteredPlacement(msgspec.Struct, frozen=True):
-    """A placement that is not archived; a paused one sells nothing."""
+    """A placement that is not archived; a paused one, or one of a paused publisher, sells nothing."""
 
     id: str
     status: Status
     terms: Placement
 
 
-class Market(msgspec.Struct, frozen=True):
+class Market(msgspec.Struct, frozen=True, dict=True):
     """What stands in the catalogue at one moment."""
 
     bidders: tuple[RegisteredBidder, ...] = ()
@@ -42,3 +46,16 @@ class Market(msgspec.Struct, frozen=True):
     deals: Mapping[str, Deal] = _NOTHING
     """Active ones, by the id that bids name."""
     rates: Rates = NO_RATES
+
+    def deal_book(self, currency: str) -> DealBook:
+        """The deals with their floors in this currency."""
+        books = self._deal_books
+        if currency not in books:
+            if len(books) >= AUCTION_CURRENCIES_CACHED_MAX:
+                books.clear()
+            books[currency] = DealBook(self.deals, FloorTerms(currency, self.rates))
+        return books[currency]
+
+    @cached_property
+    def _deal_books(self) -> dict[str, DealBook]:
+        return {}

@@ -1,23 +1,40 @@
-"""What a bid request puts on sale, in the auction's own terms: floors in micros, deals by id, blocks as sets."""
+"""What a bid request puts on sale, in the auction's own terms: floors in micros, deals by id, blocks as sets.
+
+A placement of the catalogue that `imp.tagid` names brings its floors, sizes, publisher and deals, and, where the
+request states none, the auction's kind.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from decimal import Decimal
+from typing import NamedTuple
 
 import msgspec
 
+from domain.auction import FIRST_PRICE, SECOND_PRICE
 from domain.catalogue import Bidder, MediaType
 from domain.currency import Rates, bid_converted, rate_text
-from domain.deals import DealOnSale, deal_of_request
+from domain.deals import NO_DEALS, DealOnSale, RegisteredDeals, deals_on_sale
+from domain.errors import Fault, InvalidInput
 from domain.events import ImpOffered, Inventory, StatedPrice
-from domain.floors import Floor, floor_of
+from domain.floors import Floor, FloorsByAd, FloorTerms, Size
+from domain.imp_floors import floors_of, listed_sizes
 from domain.limits import BASIS_POINTS
 from domain.market import Market, RegisteredPlacement
 from domain.money import micros_from_decimal
-from domain.openrtb.offer import auction_type_of, currency_of, floor_micros, inventory_of, media_types_of
+from domain.openrtb.offer import (
+    auction_type_of,
+    currency_of,
+    inventory_of,
+    longest_ad,
+    media_types_of,
+    publisher_id_of,
+    states_sizes,
+)
 from domain.openrtb.parse import Members
 from domain.openrtb.request import BidRequest, Imp
-from domain.skip import Skip
+from domain.skip import PLACEMENT_PAUSED, Skip
 
 NOTHING: frozenset[str] = frozenset()
 
@@ -31,19 +48,29 @@ class ImpOnSale(msgspec.Struct, frozen=True, gc=False):
     inventory: Inventory
     media_types: tuple[MediaType, ...]
     floor: Floor
-    """The lowest that a bid outside of deals can have."""
+    """What every bid outside of deals must reach, floors by duration left aside."""
+    floors_by_ad: FloorsByAd | None
+    """None: the same for all ads."""
     share_bps: int
     """What the publisher gets of the clearing price."""
-    deals: dict[str, DealOnSale]
+    deals: Mapping[str, DealOnSale]
     """By id, all that somebody may bid under."""
+    registered_deals: RegisteredDeals
+    """Those that the catalogue knows."""
     is_private: bool
     """Only bids under one of the deals are admitted."""
     closed: Skip | None
     """Why nobody is asked for it."""
 
-    def floor_for(self, media_type: MediaType, size: tuple[int, int] | None, duration: int | None) -> Floor:
+    def floor_for(self, media_type: MediaType, size: Size | None, duration: int | None) -> Floor:
         """The floor of such an ad outside of deals; None: it has no size or duration, or does not say."""
-        return self.floor
+        return self.floor if self.floors_by_ad is None else self.floors_by_ad.for_ad(media_type, size, duration)
+
+    @property
+    def brings_sizes(self) -> bool:
+        """Whether the placement's sizes count, because the banner states none."""
+        banner, placement = self.imp.banner, self.placement
+        return banner is not None and placement is not None and bool(placement.terms.sizes) and not states_sizes(banner)
 
     def allows_size(self, width: int, height: int) -> bool:
         """Whether a banner of this size may be shown: a listed size, or one of a flexible format's proportions.
@@ -53,16 +80,11 @@ class ImpOnSale(msgspec.Struct, frozen=True, gc=False):
         banner = self.imp.banner
         if banner is None:
             return False
-        formats = banner.format or ()
-        sizes = [(each.w, each.h) for each in formats if each.w and each.h]
-        if banner.w and banner.h:
-            sizes.append((banner.w, banner.h))
-        proportions = [each for each in formats if each.wratio and each.hratio]
-        if not (sizes or proportions) and self.placement is not None:
-            return not self.placement.terms.sizes or (width, height) in self.placement.terms.sizes
+        sizes = listed_sizes(self.imp, None if self.placement is None else self.placement.terms)
+        proportions = [each for each in banner.format or () if each.wratio and each.hratio]
         if (width, height) in sizes or not (sizes or proportions):
             return True
-        if self.imp.instl == 1 and any(width <= (w or 0) and height <= (h or 0) for w, h in sizes):
+        if self.imp.instl == 1 and any(width <= w and height <= h for w, h in sizes):
             return True
         return any(
             width * (each.hratio or 0) == height * (each.wratio or 0) and width >= (each.wmin or 0)
@@ -77,7 +99,7 @@ class ImpOnSale(msgspec.Struct, frozen=True, gc=False):
             inventory=self.inventory,
             media_types=self.media_types,
             stated_floor=self.floor.stated,
-            deals=tuple(deal.offered for deal in self.deals.values()),
+            deals=tuple([deal.offered for deal in self.deals.values()]) if self.deals else (),
             is_private=self.is_private,
             share_bps=self.share_bps,
         )
@@ -107,6 +129,11 @@ class Sale(msgspec.Struct, frozen=True, gc=False):
         return next(iter(self.imps.values())).inventory.country
 
     @property
+    def device_type(self) -> int:
+        """AdCOM device type, 0 if unknown; one for all imps."""
+        return next(iter(self.imps.values())).inventory.device_type
+
+    @property
     def is_test(self) -> bool:
         return self.request.test == 1
 
@@ -132,15 +159,19 @@ class Sale(msgspec.Struct, frozen=True, gc=False):
 def on_sale(request: BidRequest, members: Members, market: Market, *, default_share_bps: int) -> Sale:
     """Reads the request once, so that judging a bid need not; `members` are its members as they came.
 
-    A publisher of which the catalogue knows no share gets the default one.
+    A publisher of which the catalogue knows no share gets the default one. Raises InvalidInput where a placement
+    belongs to another publisher of the catalogue than the one that asks.
     """
     currency = currency_of(request)
+    publisher_id = publisher_id_of(request)
+    placements = _placements(request, market, publisher_id)
+    seller = _Seller(request, market, FloorTerms(currency, market.rates), publisher_id, default_share_bps)
     return Sale(
         request,
-        auction_type_of(request),
+        auction_type_of(request) if "at" in members else _auction_type_of(placements),
         currency,
         market.rates,
-        {imp.id: _imp_on_sale(request, imp, currency, market, default_share_bps) for imp in request.imp},
+        {imp.id: _imp_on_sale(imp, placement, seller) for imp, placement in zip(request.imp, placements, strict=True)},
         _set(request.wseat),
         _set(request.bseat),
         request.badv or (),
@@ -150,20 +181,70 @@ def on_sale(request: BidRequest, members: Members, market: Market, *, default_sh
     )
 
 
-def _imp_on_sale(request: BidRequest, imp: Imp, currency: str, market: Market, share_bps: int) -> ImpOnSale:
+class _Seller(NamedTuple):
+    """What all imps of a request share."""
+
+    request: BidRequest
+    market: Market
+    terms: FloorTerms
+    publisher_id: str
+    """As the request states it."""
+    default_share_bps: int
+
+
+def _placements(request: BidRequest, market: Market, publisher_id: str) -> list[RegisteredPlacement | None]:
+    """The stored placement of each imp, where its tag id names one."""
+    stored = market.placements
+    if not stored:
+        return [None] * len(request.imp)
+    placements = [stored.get(imp.tagid) if imp.tagid else None for imp in request.imp]
+    if publisher_id in market.publishers:
+        faults = [
+            Fault(f"imp[{index}].tagid", "names a placement of another publisher than the request's")
+            for index, placement in enumerate(placements)
+            if placement is not None and placement.terms.publisher_id != publisher_id
+        ]
+        if faults:
+            raise InvalidInput(faults)
+    return placements
+
+
+def _auction_type_of(placements: list[RegisteredPlacement | None]) -> int:
+    """The kind that all placements agree on, else the specification's default."""
+    all_first = all(each is not None and each.terms.auction == "first_price" for each in placements)
+    return FIRST_PRICE if all_first else SECOND_PRICE
+
+
+def _imp_on_sale(imp: Imp, placement: RegisteredPlacement | None, seller: _Seller) -> ImpOnSale:
+    market = seller.market
+    publisher_id = seller.publisher_id if placement is None else placement.terms.publisher_id
+    publisher = market.publishers.get(publisher_id)
+    inventory = inventory_of(seller.request, imp, publisher_id)
+    stored = None if placement is None else placement.terms
+    floor, floors_by_ad = floors_of(imp, stored, publisher, inventory=inventory, terms=seller.terms)
     pmp = imp.pmp
-    deals = pmp.deals if pmp is not None else None
+    registered = NO_DEALS
+    if market.deals:
+        registered = market.deal_book(seller.terms.currency).covering("" if placement is None else placement.id)
     return ImpOnSale(
         imp,
-        None,
-        inventory_of(request, imp),
+        placement,
+        inventory,
         media_types_of(imp),
-        floor_of(floor_micros(imp), imp.bidfloorcur, "The imp's", currency=currency, rates=market.rates),
-        share_bps,
-        {deal.id: deal_of_request(deal, currency=currency, rates=market.rates) for deal in deals or ()},
+        floor,
+        floors_by_ad,
+        seller.default_share_bps if publisher is None else publisher.share_bps,
+        deals_on_sale(pmp.deals if pmp is not None else None, registered, seller.terms, _longest_ad(imp)),
+        registered,
         pmp is not None and pmp.private_auction == 1,
-        None,
+        PLACEMENT_PAUSED if placement is not None and placement.status != "active" else None,
     )
+
+
+def _longest_ad(imp: Imp) -> int | None:
+    """Seconds that a video or audio ad for the imp may run at most, where that is known."""
+    known = [longest_ad(offered) for offered in (imp.video, imp.audio) if offered is not None]
+    return max((each for each in known if each is not None), default=None)
 
 
 def _set(values: tuple[str, ...] | None) -> frozenset[str]:

@@ -6,7 +6,7 @@ from domain.catalogue import MediaType
 from domain.events import Inventory
 from domain.money import micros_from_decimal
 from domain.openrtb.context import App, Dooh, Site
-from domain.openrtb.request import BidRequest, Imp
+from domain.openrtb.request import Audio, Banner, BidRequest, Imp, Video
 
 FIRST_PRICE = 1
 SECOND_PRICE_PLUS = 2
@@ -14,13 +14,24 @@ DEFAULT_CURRENCY = "USD"
 _ALPHA_3_LETTERS = 3
 
 
-def inventory_of(request: BidRequest, imp: Imp) -> Inventory:
-    """What the imp sells, in the words of the reports."""
-    channel = request.site or request.app or request.dooh
+def channel_of(request: BidRequest) -> Site | App | Dooh | None:
+    """Where the ad is shown."""
+    return request.site or request.app or request.dooh
+
+
+def publisher_id_of(request: BidRequest) -> str:
+    """Whose inventory it is, as the request says; empty if it does not."""
+    channel = channel_of(request)
     publisher = channel.publisher if channel is not None else None
+    return (publisher.id or "") if publisher is not None else ""
+
+
+def inventory_of(request: BidRequest, imp: Imp, publisher_id: str) -> Inventory:
+    """What the imp of this publisher sells, in the words of the reports."""
+    channel = channel_of(request)
     device = request.device
     return Inventory(
-        publisher_id=(publisher.id or "") if publisher is not None else "",
+        publisher_id=publisher_id,
         placement_id=imp.tagid or "",
         site=_site_of(channel),
         country=_country_of(request),
@@ -40,6 +51,24 @@ def media_types_of(imp: Imp) -> tuple[MediaType, ...]:
     if imp.native is not None:
         offered.append("native")
     return tuple(offered)
+
+
+def banner_sizes(banner: Banner) -> tuple[tuple[int, int], ...]:
+    """The sizes that the banner lists, flexible ones left out."""
+    sizes = [(each.w, each.h) for each in banner.format or () if each.w and each.h]
+    if banner.w and banner.h:
+        sizes.append((banner.w, banner.h))
+    return tuple(sizes)
+
+
+def states_sizes(banner: Banner) -> bool:
+    """Whether the banner lists any size, flexible ones included."""
+    return bool(banner_sizes(banner)) or any(each.wratio and each.hratio for each in banner.format or ())
+
+
+def longest_ad(offered: Video | Audio) -> int | None:
+    """Seconds that an ad may run at most; None if that is not said."""
+    return max(offered.rqddurs) if offered.rqddurs else offered.maxduration
 
 
 def floor_micros(imp: Imp) -> int:

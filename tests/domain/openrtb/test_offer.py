@@ -8,7 +8,14 @@ import msgspec
 import pytest
 
 from domain.events import Inventory
-from domain.openrtb.offer import auction_type_of, currency_of, floor_micros, inventory_of, media_types_of
+from domain.openrtb.offer import (
+    auction_type_of,
+    currency_of,
+    floor_micros,
+    inventory_of,
+    media_types_of,
+    publisher_id_of,
+)
 from domain.openrtb.parse import parse_request
 from domain.openrtb.request import BidRequest
 
@@ -46,13 +53,14 @@ def request(imp: dict[str, Any] | None = None, **members: Any) -> BidRequest:
 def test_inventory(members: dict[str, Any], expected: Inventory) -> None:
     """The words of the reports come from site, app or screen, the device's country before the user's."""
     bid_request = request(**members)
-    assert inventory_of(bid_request, bid_request.imp[0]) == expected
+    publisher_id = publisher_id_of(bid_request)
+    assert inventory_of(bid_request, bid_request.imp[0], publisher_id) == expected
 
 
 def test_placement() -> None:
     """The placement is the imp's tag id."""
     bid_request = request({"tagid": "top"})
-    assert inventory_of(bid_request, bid_request.imp[0]).placement_id == "top"
+    assert inventory_of(bid_request, bid_request.imp[0], "").placement_id == "top"
 
 
 def test_media_types() -> None:

@@ -8,10 +8,10 @@ import msgspec
 import pytest
 
 from domain.openrtb.minimised import request_for_log
-from domain.openrtb.outbound import request_for_bidders
 from domain.openrtb.parse import ParsedRequest, parse_request
 from domain.openrtb.restrictions import restrictions_of
 from tests.domain.test_tcf import ALL_ALLOWED, NO_PURPOSE, THREE_PURPOSES
+from tests.domain.trading import told_to_anybody
 
 KEY = b"a key of these tests"
 IDS = {
@@ -81,8 +81,7 @@ def body(content: dict[str, Any]) -> bytes:
 
 
 def for_bidders(content: dict[str, Any]) -> bytes:
-    parsed = parse_request(body(content))
-    return request_for_bidders(parsed, restrictions_of(parsed.request)).body(80)
+    return told_to_anybody(parse_request(body(content))).body(80)
 
 
 def log_copy(parsed: ParsedRequest, key: bytes) -> msgspec.Raw:
@@ -198,7 +197,7 @@ def test_the_publisher_s_tmax_is_replaced() -> None:
 
 def test_each_bidder_has_its_own_time() -> None:
     """One template serves bidders of different deadlines, and adds `tmax` where the publisher named none."""
-    template = request_for_bidders(parse_request(b'{"id":"r","imp":[{"id":"1","banner":{}}]}'), ())
+    template = told_to_anybody(parse_request(b'{"id":"r","imp":[{"id":"1","banner":{}}]}'))
     assert [msgspec.json.decode(template.body(tmax))["tmax"] for tmax in (5, 5_000)] == [5, 5_000]
 
 

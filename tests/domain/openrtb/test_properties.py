@@ -15,13 +15,20 @@ from hypothesis import strategies as st
 from domain.errors import InvalidInput
 from domain.openrtb.faults import request_faults
 from domain.openrtb.minimised import request_for_log
-from domain.openrtb.offer import auction_type_of, currency_of, floor_micros, inventory_of, media_types_of
-from domain.openrtb.outbound import request_for_bidders
+from domain.openrtb.offer import (
+    auction_type_of,
+    currency_of,
+    floor_micros,
+    inventory_of,
+    media_types_of,
+    publisher_id_of,
+)
 from domain.openrtb.parse import ParsedRequest, parse_request, parse_response
 from domain.openrtb.restrictions import restrictions_of
 from tests.domain.openrtb.test_examples import REQUESTS, RESPONSES
 from tests.domain.openrtb.test_examples import example as example_body
 from tests.domain.openrtb.test_outbound import full_request
+from tests.domain.trading import told_to_anybody
 
 KEY = b"a key of these tests"
 Path = tuple[str | int, ...]
@@ -102,14 +109,14 @@ def use(parsed: ParsedRequest) -> None:
     """What an auction does with every request that is accepted."""
     request = parsed.request
     restricted_by = restrictions_of(request)
-    assert msgspec.json.decode(request_for_bidders(parsed, restricted_by).body(50))["tmax"] == 50
+    assert msgspec.json.decode(told_to_anybody(parsed).body(50))["tmax"] == 50
     assert msgspec.json.decode(request_for_log(parsed, KEY, restricted_by))["id"] == request.id
     assert len(currency_of(request)) == 3
     assert auction_type_of(request) in (1, 2)
     for imp in request.imp:
         assert media_types_of(imp)
         assert floor_micros(imp) >= 0
-        assert inventory_of(request, imp)
+        assert inventory_of(request, imp, publisher_id_of(request))
 
 
 def refusal_of(body: bytes) -> InvalidInput | None:
@@ -138,7 +145,7 @@ def read_or_refuse(body: bytes) -> None:
 def test_unknown_fields_reach_the_bidders(content: dict[str, Any], tmax: int) -> None:
     """Fields that nobody has heard of pass through, wherever they stand."""
     body = msgspec.json.encode(content)
-    received = msgspec.json.decode(request_for_bidders(parse_request(body), ()).body(tmax))
+    received = msgspec.json.decode(told_to_anybody(parse_request(body)).body(tmax))
     assert received == msgspec.json.decode(body) | {"tmax": tmax}
 
 

@@ -1,0 +1,75 @@
+"""The floors of one imp: its own, and those of the placement and the publisher in the catalogue."""
+
+from __future__ import annotations
+
+from domain.catalogue import MediaType, Placement, Publisher
+from domain.events import Inventory
+from domain.floors import (
+    DurationFloors,
+    Floor,
+    FloorsByAd,
+    FloorTerms,
+    Size,
+    StoredFloor,
+    fitting_rules,
+    higher,
+)
+from domain.openrtb.offer import banner_sizes, floor_micros, longest_ad, media_types_of, states_sizes
+from domain.openrtb.request import Audio, Imp, Video
+
+
+def floors_of(
+    imp: Imp,
+    placement: Placement | None,
+    publisher: Publisher | None,
+    *,
+    inventory: Inventory,
+    terms: FloorTerms,
+) -> tuple[Floor, FloorsByAd | None]:
+    """What every bid must reach, and, where that depends on the ad, on what.
+
+    The floor is the higher of the imp's and the catalogue's, which is that of the most exact rule of the placement,
+    else of its publisher, else the placement's plain one.
+    """
+    floor = terms.floor(floor_micros(imp), imp.bidfloorcur, "The imp's")
+    stored = () if placement is None else _stored_floors(placement, publisher, inventory, terms)
+    by_duration = _floors_by_duration(imp, terms)
+    if not by_duration and len(stored) <= 1:
+        return (higher(floor, stored[0].floor) if stored else floor), None
+    sizes: dict[MediaType, tuple[Size, ...]] = {"banner": listed_sizes(imp, placement)}
+    if imp.video is not None and imp.video.w and imp.video.h:
+        sizes["video"] = ((imp.video.w, imp.video.h),)
+    by_ad = FloorsByAd(floor, by_duration, stored, sizes)
+    return (by_ad.lowest(media_types_of(imp)) if stored else floor), by_ad
+
+
+def listed_sizes(imp: Imp, placement: Placement | None) -> tuple[Size, ...]:
+    """The sizes that the imp's banner lists; the placement's, where it lists none."""
+    if imp.banner is None:
+        return ()
+    if placement is None or states_sizes(imp.banner):
+        return banner_sizes(imp.banner)
+    return placement.sizes
+
+
+def _stored_floors(
+    placement: Placement, publisher: Publisher | None, inventory: Inventory, terms: FloorTerms
+) -> tuple[StoredFloor, ...]:
+    """In the order in which they count; the last is for all ads, and none behind it is kept."""
+    stored: list[StoredFloor] = []
+    if placement.floor_rules:
+        stored += fitting_rules(placement.floor_rules, inventory, "The placement's", terms)
+    if publisher is not None and publisher.floor_rules:
+        stored += fitting_rules(publisher.floor_rules, inventory, "The publisher's", terms)
+    stored.append(StoredFloor(None, None, terms.floor(placement.floor_micros, placement.currency, "The placement's")))
+    for_all = next(place for place, each in enumerate(stored) if each.size is None and each.media_type is None)
+    return tuple(stored[: for_all + 1])
+
+
+def _floors_by_duration(imp: Imp, terms: FloorTerms) -> dict[MediaType, DurationFloors]:
+    found: dict[MediaType, DurationFloors] = {}
+    offers: tuple[tuple[MediaType, Video | Audio | None], ...] = (("video", imp.video), ("audio", imp.audio))
+    for media_type, offered in offers:
+        if offered is not None and (offered.durfloors or offered.mincpmpersec):
+            found[media_type] = terms.by_duration(offered, imp.bidfloorcur, "The imp's", longest=longest_ad(offered))
+    return found
