@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from itertools import chain
 from typing import NamedTuple
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -24,6 +25,7 @@ from domain.kafka_url import parse_kafka_url
 from domain.limits import CATALOGUE_READ_MAX_SECONDS, COMMANDS_REMEMBERED_MAX
 
 READ_WAIT_MS = 1_000
+FETCH_WAIT_MS = 50
 READ_RECORDS_MAX = 1_000
 """Folded without a pause for others."""
 
@@ -96,12 +98,17 @@ class CatalogueHead:
     async def _read(self) -> None:
         consumer = self._consumer or await self._connect()
         ends: dict[TopicPartition, int] = await consumer.end_offsets(list(consumer.assignment()))
-        while any(self._next.get(partition, 0) < end for partition, end in ends.items()):
-            fetched = await consumer.getmany(timeout_ms=READ_WAIT_MS, max_records=READ_RECORDS_MAX)
-            for partition, records in fetched.items():
-                for record in records:
-                    self._fold(record)
+        behind = {partition for partition, end in ends.items() if self._next.get(partition, 0) < end}
+        consumer.resume(*behind)
+        while behind:
+            fetched = await consumer.getmany(*behind, timeout_ms=READ_WAIT_MS, max_records=READ_RECORDS_MAX)
+            for record in chain.from_iterable(fetched.values()):
+                self._fold(record)
+            for partition in tuple(behind):
                 self._next[partition] = await consumer.position(partition)
+                if self._next[partition] >= ends[partition]:
+                    consumer.pause(partition)
+                    behind.remove(partition)
 
     async def _connect(self) -> AIOKafkaConsumer:
         consumer = AIOKafkaConsumer(
@@ -112,9 +119,12 @@ class CatalogueHead:
             group_id=None,
             enable_auto_commit=False,
             auto_offset_reset="earliest",
+            fetch_max_wait_ms=FETCH_WAIT_MS,
         )
         self._consumer = consumer
         await consumer.start()
+        # A fetch that waits for more would hold up the next question for the end: they share a connection.
+        consumer.pause(*consumer.assignment())
         for partition, offset in self._next.items():
             consumer.seek(partition, offset)
         return consumer
