@@ -9,6 +9,7 @@ import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from http import HTTPStatus
+from typing import Any
 
 import asyncpg
 import msgspec
@@ -27,6 +28,11 @@ from projections.migrate import PLACES
 ANSWER_SECONDS = 10.0
 CLOCK_SKEW_MAX_SECONDS = 1.0
 """Tokens expire and reports are cut by the hour: more than that is seen by people."""
+NOTICES_WAITING = """
+SELECT count(*), coalesce(extract(epoch FROM now() - min(due_at)), 0)::float8 FROM notices WHERE due_at IS NOT NULL
+"""
+NOTICES_LATE_SECONDS = 60
+"""What was due so long ago, nobody works on."""
 OLDEST_POSTGRES = 15
 OLDEST_REDIS = 7
 
@@ -61,6 +67,7 @@ async def check_all(settings: Settings) -> list[Check]:
         "postgres": _postgres,
         "schema": _schema,
         "redis": _redis,
+        "notices": _notices,
         "clock": _clock,
         "api": _api,
     }
@@ -151,6 +158,17 @@ async def _redis(settings: Settings) -> str:
     return f"{name}, {info['used_memory_human']} used"
 
 
+async def _notices(settings: Settings) -> str:
+    try:
+        waiting, late = await _ask_row(settings, NOTICES_WAITING)
+    except asyncpg.UndefinedTableError:
+        raise Trouble("no outbox", "run `gavel migrate`") from None
+    if late > NOTICES_LATE_SECONDS:
+        advice = "start a notifier, or one more: `gavel notify`"
+        raise Trouble(f"{waiting} notices to bidders wait, the first for {late:.0f} s", advice)
+    return f"{waiting} notices to bidders wait for their time"
+
+
 async def _clock(settings: Settings) -> str:
     before = datetime.now(UTC)
     theirs = datetime.fromisoformat(await _ask(settings, "SELECT clock_timestamp()"))
@@ -171,8 +189,14 @@ async def _api(settings: Settings) -> str:
 
 
 async def _ask(settings: Settings, query: str) -> str:
+    [value] = await _ask_row(settings, query)
+    return str(value)
+
+
+async def _ask_row(settings: Settings, query: str) -> tuple[Any, ...]:
     connection = await asyncpg.connect(_url(settings, "postgres_url"), timeout=ANSWER_SECONDS)
     try:
-        return str(await connection.fetchval(query))
+        row = await connection.fetchrow(query)
+        return () if row is None else tuple(row)
     finally:
         await connection.close()

@@ -1,4 +1,4 @@
-"""A whole exchange under one roof: servers, schema, topics, projectors and API, started in this order."""
+"""A whole exchange under one roof: servers, schema, topics, projectors, notifier and API, started in this order."""
 
 from __future__ import annotations
 
@@ -83,9 +83,10 @@ class Exchange:
             return await status_of_api(settings) == HTTPStatus.OK
 
         projectors = GavelProcess("projectors", ("gavel", "project"), settings, write=self._log)
+        notifier = GavelProcess("notifier", ("gavel", "notify"), settings, write=self._log)
         api = GavelProcess("api", ("gavel", "api"), settings, write=self._log, ready=is_ready)
         try:
-            await self._supervisor.start(projectors, api)
+            await self._supervisor.start(projectors, notifier, api)
             self._say(f"Gavel is ready: http://{_authority(settings)}/")
             if self._demo:
                 self._say(f"The dashboard, signed in: http://{_authority(settings)}/#key={settings.admin_key}")

@@ -16,6 +16,7 @@ COMMANDS = {
     "up": "gavel.cli.up:up",
     "api": "gavel.cli.api:api",
     "project": "gavel.cli.project:project",
+    "notify": "gavel.cli.notify:notify",
     "migrate": "gavel.cli.migrate:migrate",
     "topology": "gavel.cli.topology:topology",
     "doctor": "gavel.cli.doctor:doctor",

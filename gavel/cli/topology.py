@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from domain.events import NoticeDelivered, NoticeFailed
 from domain.names import Names
 from gavel.cli import options
 from gavel.settings import load
@@ -19,11 +20,14 @@ from projections.registry import topology as stops
 @click.command(epilog="Example: `GAVEL_NAMESPACE=staging gavel topology`")
 @options.data
 def topology(*, data: Path | None) -> None:
-    """Prints which projection reads which events of which topics, and where it writes. Needs no server."""
+    """Prints what reads which events of which topics, and where it writes. Needs no server."""
     console = Console()
-    for stop in stops(Names(load(data=data).namespace)):
+    names = Names(load(data=data).namespace)
+    for stop in stops(names):
         console.print(Text(stop.projection, style="bold"))
         console.print(_flow(stop))
+    console.print(Text("gavel notify", style="bold"))
+    console.print(_notifier(names))
 
 
 def _flow(stop: Stop) -> Table:
@@ -32,4 +36,12 @@ def _flow(stop: Stop) -> Table:
     table.add_row("takes", ", ".join(stop.events))
     table.add_row("group", stop.group or "none: each process reads every partition")
     table.add_row("writes", f"{stop.place}: {', '.join(stop.writes)}\n")
+    return table
+
+
+def _notifier(names: Names) -> Table:
+    table = Table.grid(padding=(0, 2, 0, 2))
+    table.add_row("reads", "postgres: notices")
+    table.add_row("calls", "bidders")
+    table.add_row("writes", f"{names.engagements}: {NoticeDelivered.__name__}, {NoticeFailed.__name__}\n")
     return table
