@@ -14,6 +14,7 @@ from commands.quota_share import QuotaShare
 from commands.redis_pipeline import RedisAway, RedisPipeline, Script
 from domain.limits import ENGAGEMENTS_PER_IP_MINUTE_MAX, QUOTA_WAIT_SECONDS
 from domain.names import Names
+from domain.privacy import pseudonym
 
 MINUTE_SECONDS: Final = 60
 
@@ -32,13 +33,23 @@ class Quota:
     """
 
     def __init__(
-        self, pipeline: RedisPipeline, names: Names, *, is_unlimited: Callable[[str], bool], processes: int = 1
+        self,
+        pipeline: RedisPipeline,
+        names: Names,
+        *,
+        is_unlimited: Callable[[str], bool],
+        address_key: Callable[[], bytes],
+        processes: int = 1,
     ) -> None:
-        """`is_unlimited` says of an address that it is one of our own; `processes` is how many hold auctions here."""
+        """`is_unlimited` says of an address that it is one of our own; `processes` is how many hold auctions here.
+
+        `address_key` is asked for the key that hides addresses in Redis, the same in all processes.
+        """
         self._pipeline = pipeline
         self._shares = defaultdict[str, QuotaShare](lambda: QuotaShare(processes))
         """By bidder."""
         self._is_unlimited = is_unlimited
+        self._address_key = address_key
         self._names = names
         self._count = Script(COUNT)
 
@@ -64,7 +75,8 @@ class Quota:
         """Counts one engagement of an address in this minute; False once it has had its share."""
         if self._is_unlimited(ip):
             return True
-        key = self._names.rate_key(ip, int(now.timestamp()) // MINUTE_SECONDS)
+        hidden = pseudonym(self._address_key(), ip)
+        key = self._names.rate_key(hidden, int(now.timestamp()) // MINUTE_SECONDS)
         try:
             return await self._counted(key, 2 * MINUTE_SECONDS) <= ENGAGEMENTS_PER_IP_MINUTE_MAX
         except (RedisAway, RedisError):

@@ -76,7 +76,7 @@ class ApiProcess:
         self._once = Once(self._pipeline, names, fresh_id)
         token_key = TokenKey.of(secret(settings, "token_key"))
         self._pseudonym_key = _pseudonym_key(settings)
-        quota = Quota(self._pipeline, names, is_unlimited=addresses.is_trusted)
+        quota = Quota(self._pipeline, names, is_unlimited=addresses.is_trusted, address_key=self._pseudonym_key)
         hold_auction = HoldAuction(
             log=self._log,
             names=names,

@@ -20,7 +20,7 @@ from api.raw_http import (
     respond,
     respond_problem,
 )
-from domain.errors import GavelError, InvalidInput, Overloaded
+from domain.errors import Fault, GavelError, InvalidInput, Overloaded
 from domain.limits import REQUEST_BODY_MAX_BYTES
 
 if TYPE_CHECKING:
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from commands.hold_auction import AuctionResult
 
 OPENRTB_VERSION = (b"x-openrtb-version", b"2.6")
+OPENRTB_MAJOR = b"2"
+VERSION_SHOWN_CHARS = 16
 JSON = (b"content-type", b"application/json")
 VARIES = (b"vary", b"accept-encoding")
 
@@ -44,6 +46,7 @@ def bid_requests(services: ApiServices) -> ASGIRouteHandler:
         headers = dict(scope["headers"])
         try:
             _check(scope["method"], headers)
+            _check_version(headers.get(b"x-openrtb-version", b""))
             body = await read_body(headers, receive, REQUEST_BODY_MAX_BYTES)
             result = await services.hold_auction(body, received_at_monotonic=arrived)
         except ClientLeft:
@@ -75,6 +78,14 @@ def _check(method: str, headers: Headers) -> None:
             f"Content-Type {media_type.decode('latin-1')!r} is not application/json",
             headers={"Accept-Post": "application/json"},
         )
+
+
+def _check_version(version: bytes) -> None:
+    """Every 2.x is understood; 3.x is another protocol, and what is no version says nothing."""
+    major = version.strip().partition(b".")[0]
+    if major.isdigit() and major != OPENRTB_MAJOR:
+        told = version.strip()[:VERSION_SHOWN_CHARS].decode("latin-1")
+        raise InvalidInput([Fault("x-openrtb-version", f"this exchange speaks 2.x, not {told}")])
 
 
 def _result_of(error: Exception) -> str:

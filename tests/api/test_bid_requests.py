@@ -56,6 +56,11 @@ BAD_INPUTS = {
     "cut gzip": BadInput(gzip.compress(body())[:-20], {"Content-Encoding": "gzip"}),
     "no gzip": BadInput(body(), {"Content-Encoding": "gzip"}),
     "unknown encoding": BadInput(body(), {"Content-Encoding": "br"}, 415, "unsupported-media-type"),
+    "another protocol": BadInput(body(), {"x-openrtb-version": "3.0"}, path="x-openrtb-version"),
+    "an endless version": BadInput(body(), {"x-openrtb-version": "9" * 5_000}, path="x-openrtb-version"),
+    "two ways of stating a duration": BadInput(
+        body(imp=imp(video={"mimes": ["video/mp4"], "minduration": 5, "rqddurs": [15]})), path="imp[0].video.rqddurs"
+    ),
     "wrong content type": BadInput(body(), {"Content-Type": "text/plain"}, 415, "unsupported-media-type"),
 }
 
@@ -108,6 +113,13 @@ async def test_a_body_without_a_type_is_taken_for_json(api: RunningApi) -> None:
     """The protocol knows only JSON, so its name may be left out."""
     async with api.http.post(PATH, data=body(), skip_auto_headers=["Content-Type"]) as response:
         assert response.status == 200
+
+
+@pytest.mark.parametrize("version", ["2.6", "2.5", "2.6-202606", "2", "", "latest"])
+async def test_every_second_version_is_understood(api: RunningApi, version: str) -> None:
+    """Senders of any 2.x are answered in 2.6; a header that names no version says nothing."""
+    async with api.http.post(PATH, json=bid_request(), headers={"x-openrtb-version": version}) as response:
+        assert (response.status, response.headers["x-openrtb-version"]) == (200, "2.6")
 
 
 async def test_nobody_bids(api: RunningApi) -> None:

@@ -42,7 +42,7 @@ class Exchange:
             ranking=RedisRanking(pipeline, self.names),
             catalogue=self._catalogue,
             bidder_client=self._client,
-            quota=Quota(pipeline, self.names, is_unlimited=lambda _: False),
+            quota=Quota(pipeline, self.names, is_unlimited=lambda _: False, address_key=lambda: b"a key"),
             clock=SystemClock(),
             ids=fresh_id,
             base_url=BASE_URL,

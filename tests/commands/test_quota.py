@@ -22,7 +22,13 @@ NO_RETRY = Retry(NoBackoff(), 0)
 
 
 def quota_on(redis: Redis, names: Names, processes: int = 1) -> Quota:
-    return Quota(RedisPipeline(redis, timeout_s=5.0), names, is_unlimited=lambda _: False, processes=processes)
+    return Quota(
+        RedisPipeline(redis, timeout_s=5.0),
+        names,
+        is_unlimited=lambda _: False,
+        address_key=lambda: b"a key",
+        processes=processes,
+    )
 
 
 async def allowed(quota: Quota, limit: int, calls: int, second: int = 0) -> int:

@@ -19,6 +19,7 @@ from commands.seen import CLAIM_WAIT_SECONDS, SeenInRedis
 from domain.errors import InvalidToken
 from domain.limits import ENGAGEMENTS_PER_IP_MINUTE_MAX
 from domain.names import Names
+from domain.privacy import pseudonym
 from domain.tokens import EngagementClaims, TokenKey, expires_at, sign
 from gavel.process_clock import SystemClock, fresh_id
 from tests.commands.topic_content import read_topic
@@ -27,6 +28,7 @@ KEY = TokenKey.of(b"0123456789abcdef")
 BROWSER = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
 ROBOT = "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)"
 OWN = "127.0.0.1"
+ADDRESS_KEY = b"hides addresses in Redis"
 VIEWER = "203.0.113.7"
 
 
@@ -47,7 +49,7 @@ class Recorder:
             log=self.log,
             names=self.names,
             seen=SeenInRedis(pipeline, self.names),
-            quota=Quota(pipeline, self.names, is_unlimited=OWN.__eq__),
+            quota=Quota(pipeline, self.names, is_unlimited=OWN.__eq__, address_key=lambda: ADDRESS_KEY),
             clock=SystemClock(),
             ids=fresh_id,
             keys=[KEY],
@@ -145,7 +147,7 @@ async def test_too_many_from_one_address(recorder: Recorder) -> None:
     key = recorder.names.rate_key
     minute = int(datetime.now(UTC).timestamp()) // 60
     for near in (minute, minute + 1):
-        await recorder.redis.set(key(VIEWER, near), ENGAGEMENTS_PER_IP_MINUTE_MAX)
+        await recorder.redis.set(key(pseudonym(ADDRESS_KEY, VIEWER), near), ENGAGEMENTS_PER_IP_MINUTE_MAX)
     assert await recorder.record.impression(token(), ip=VIEWER, user_agent=BROWSER) == "rate_limited"
     assert await recorder.record.impression(token(), ip="203.0.113.8", user_agent=BROWSER) == "valid"
     assert await recorder.record.impression(token(), ip=OWN, user_agent=BROWSER) == "valid"
