@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
 import asyncpg
@@ -53,13 +53,16 @@ class Bench:
         await self.log.append([event for each in stories for event in each.auction])
         stop = asyncio.Event()
         running = asyncio.create_task(run_projectors(self.addresses, ["notices"], stop))
-        await self.until("SELECT count(*) FROM notices", [(before + 2 * len(stories),)])
-        stop.set()
-        await running
+        try:
+            await self.until("SELECT count(*) FROM notices", [(before + 2 * len(stories),)])
+        finally:
+            stop.set()
+            await running
 
-    async def until(self, look: Callable[[], object], expected: object) -> None:
+    async def until(self, query: str, expected: object) -> None:
+        """Looks until the query answers so."""
         deadline = time.monotonic() + PATIENCE_S
-        while (found := await look()) != expected:
+        while (found := await self.rows(query)) != expected:
             assert time.monotonic() < deadline, f"{found} instead of {expected}"
             await asyncio.sleep(0.05)
 
