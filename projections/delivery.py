@@ -1,7 +1,7 @@
 """The read model `delivery`: hourly counts and money by publisher, placement, site, country, device and bidder.
 
-Each event counts in the hour of its own `at`. Tests never count. Requests and imps have no bidder; an auction with
-several imps is one request, under its first imp's inventory.
+Each event counts in the hour of its own `at`. Tests never count, nor do requests for pages that a robot fetched.
+Requests and imps have no bidder; an auction with several imps is one request, under its first imp's inventory.
 
 Engagements are judged here: one that was logged twice counts once, and of several valid ones of the same kind for
 the same imp, the first in the log counts net and the others gross only. `delivery_engagements` remembers them.
@@ -104,7 +104,7 @@ class Rows:
         by_type: dict[type[Event], list[Any]] = {each: [] for each in Delivery.events}
         for event in batch:
             by_type[type(event)].append(event)
-        requests = [each for each in by_type[events.BidRequested] if not each.test]
+        requests = [each for each in by_type[events.BidRequested] if not (each.test or each.robot)]
         self._count(REQUESTS, [_offered(each, each.imps[0].inventory) for each in requests])
         self._count(IMPS, [_offered(each, imp.inventory) for each in requests for imp in each.imps])
         self._count(BIDS, [_bought(each) for each in by_type[events.BidPlaced] if not each.test])

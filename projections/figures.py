@@ -67,7 +67,7 @@ class Tally:
             if getattr(event, "test", False):
                 continue
             match event:
-                case events.BidRequested():
+                case events.BidRequested(robot=False):
                     self.counts["auctions"] += 1
                 case events.BidPlaced():
                     self.counts["bids"] += 1

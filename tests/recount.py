@@ -2,9 +2,10 @@
 
     python tests/recount.py KAFKA_HOST:PORT [NAMESPACE]
 
-Tests (`test: true`) count nowhere. An event that stands in the log twice counts once. An engagement counts gross
-whatever its verdict; it counts once per auction, imp and kind if any of its verdicts is `valid`. Money is in
-nano-units of the currency (one impression at a CPM of one micro), booked in the hour of the engagement.
+Tests (`test: true`) count nowhere, requests of robots (`robot: true`) apart from all others. An event that stands in
+the log twice counts once. An engagement counts gross whatever its verdict; it counts once per auction, imp and kind if
+any of its verdicts is `valid`. Money is in nano-units of the currency (one impression at a CPM of one micro), booked in
+the hour of the engagement.
 """
 
 import asyncio
@@ -42,7 +43,7 @@ async def recount(kafka_url: str, namespace: str = "gavel") -> dict[str, Any]:
             if event["id"] in seen or event.get("test"):
                 continue
             seen.add(event["id"])
-            kind = event["type"]
+            kind = "robot's bid_requested" if event.get("robot") else event["type"]
             counts[kind] += 1
             if kind == "bid_requested":
                 counts["imps"] += len(event["imps"])

@@ -77,7 +77,7 @@ REPORTED = {
 """What the log calls it, to what the delivery report calls it."""
 
 STORED = {
-    "bid_requested": "SELECT count(*) FROM auctions WHERE NOT test",
+    "bid_requested": "SELECT count(*) FROM auctions WHERE NOT test AND NOT robot",
     "bid_placed": "SELECT count(*) FROM auction_outcomes JOIN auctions USING (day, auction_id)"
     " WHERE outcome = 'placed' AND NOT test",
     "bid_refused": "SELECT count(*) FROM auction_outcomes JOIN auctions USING (day, auction_id)"

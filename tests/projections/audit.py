@@ -31,7 +31,7 @@ def delivery_of(events: Iterable[dict[str, Any]]) -> dict[tuple[Any, ...], Count
         if event.get("test"):
             continue
         match event["type"]:
-            case "bid_requested":
+            case "bid_requested" if not event.get("robot"):
                 table[_key(event, event["imps"][0]["inventory"], "")]["requests"] += 1
                 for imp in event["imps"]:
                     table[_key(event, imp["inventory"], "")]["imps"] += 1

@@ -11,6 +11,7 @@ import msgspec
 import pytest
 
 from domain.errors import InvalidInput
+from domain.events import BidRequested
 from projections.queries import delivery as query
 from projections.queries.delivery import delivery_report
 from tests.projections import audit
@@ -69,6 +70,19 @@ async def test_rows_by_any_dimensions(
             assert abs(Decimal(row["ecpm"]) - exact) <= Decimal("0.0000005")
         assert not {"day", "campaign", "ad"} & row.keys()
     assert report.lag == 7
+
+
+async def test_robots_count_nowhere(read_side: ReadSide) -> None:
+    """A page that a known robot fetched is in the log and in no report."""
+    traffic = Traffic(3)
+    [request, *_] = traffic.auction(test=False)
+    assert isinstance(request, BidRequested)
+    await read_side.log.append([msgspec.structs.replace(request, robot=True)])
+    await read_side.log.append([request := traffic.auction(test=False)[0]])
+    await read_side.run_to_the_end("delivery")
+    totals = (await delivery_report(read_side.db, start=FROM, end=TO)).totals
+    assert isinstance(request, BidRequested)
+    assert (totals.requests, totals.imps) == (1, len(request.imps))
 
 
 async def test_totals(read_side: ReadSide, table: dict[tuple[Any, ...], Counter[str]]) -> None:
