@@ -46,7 +46,7 @@ def judge(
     deal = for_sale.deals.get(bid.dealid) if bid.dealid else None
     media_type = media_type_of(bid, for_sale.media_types)
     refusal = (
-        seat_refusal(parsed.seat, sale)
+        seat_refusal(parsed.seat, bidder, sale)
         or deal_refusal(parsed, bidder, for_sale, deal)
         or media_refusal(bid, for_sale, media_type)
         or _advertising_refusal(bid, sale, for_sale, media_type)

@@ -15,8 +15,10 @@ from domain.openrtb.response import Bid
 from domain.sale import ImpOnSale, Sale
 
 
-def seat_refusal(seat: str, sale: Sale) -> Refusal | None:
-    """The seat must be allowed and not blocked by the request."""
+def seat_refusal(seat: str, bidder: RegisteredBidder, sale: Sale) -> Refusal | None:
+    """A seat that the bid names must be the bidder's; it must be allowed and not blocked by the request."""
+    if seat and bidder.terms.seats and seat not in bidder.terms.seats:
+        return Refusal(LossReason.SEAT_BLOCKED, f"The seat {clip(seat)!r} is none of the bidder's.")
     if sale.seats_allowed and seat not in sale.seats_allowed:
         return Refusal(LossReason.SEAT_BLOCKED, f"The seat {clip(seat)!r} is not among the allowed ones (wseat).")
     if seat in sale.seats_blocked:
