@@ -12,7 +12,9 @@ from api.read.waiting import read_model
 from api.services import Services
 from domain.errors import NotFound
 from projections.queries import auctions as queries
+from projections.queries.auction_story import auction_story
 from projections.queries.page import Page
+from projections.queries.story_parts import AuctionStory
 
 PROJECTION = "auction_log"
 
@@ -43,10 +45,13 @@ async def list_auctions(
 @get("/auctions/{auction_id:str}", tags=["Auctions"], summary="One auction's whole story")
 async def show_auction(
     request: Request[Any, Any, Any], services: Services, auction_id: FromPath[str]
-) -> Response[queries.AuctionStory]:
-    """The request, every bidder's outcome and why, the ranking, the price, and the engagements so far."""
+) -> Response[AuctionStory]:
+    """The request, every bidder's outcome and why, the ranking, the price, notices and engagements so far.
+
+    `told` holds the same in sentences.
+    """
     async with read_model(PROJECTION, request, services) as freshness:
-        story = await queries.auction_story(services.database, auction_id)
+        story = await auction_story(services.database, auction_id)
     if story is None:
         raise NotFound(f"There is no auction {auction_id!r} in the read model (yet).")
     return Response(story, headers=freshness.headers)

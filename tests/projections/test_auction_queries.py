@@ -11,7 +11,8 @@ import pytest
 from domain import events
 from domain.errors import InvalidInput
 from domain.events import Event, ImpOffered, Inventory
-from projections.queries.auctions import auction_story, list_auctions
+from projections.queries.auction_story import auction_story
+from projections.queries.auctions import list_auctions
 from tests.projections.conftest import ReadSide
 from tests.projections.traffic import START, Traffic
 
@@ -28,9 +29,9 @@ class Auction:
         self.inventory = msgspec.structs.replace(SHOP, site=site)
         self.events: list[Event] = []
 
-    def add(self, kind: type[Event], **fields: Any) -> Any:
+    def add(self, event: type[Event], **fields: Any) -> Any:
         ids = {"correlation_id": self.id, "causation_id": self.id, "auction_id": self.id}
-        self.events.append(kind(id=self._traffic.id_at(self.at), at=self.at, **ids, **fields))
+        self.events.append(event(id=self._traffic.id_at(self.at), at=self.at, **ids, **fields))
         return self.events[-1]
 
     def requested(self, *imp_ids: str, **fields: Any) -> None:
@@ -142,6 +143,11 @@ IMPS = [
             "price": "2.50",
             "clearing_price": "1.25",
             "currency": "USD",
+            "auction_type": 2,
+            "revenue": "1.25",
+            "fee": "0.00",
+            "ranked_by": "redis",
+            "held_ms": 60.0,
         },
     },
     {
@@ -150,7 +156,14 @@ IMPS = [
         "outcomes": [
             CHEAP
             | IN_TIME
-            | {"status": "won", "code": 0, "reason": "Won, and pays 2.00 USD.", "price": "2.00", "rank": 1},
+            | {
+                "status": "won",
+                "code": 0,
+                "reason": "Won, and pays 2.00 USD.",
+                "price": "2.00",
+                "rank": 1,
+                "deal_id": "d-1",
+            },
             IN_TIME
             | {
                 "bidder_id": "b-3",
@@ -160,6 +173,7 @@ IMPS = [
                 "reason": "Lost to an earlier bid of the same price: Cheap bid 2.00 USD.",
                 "price": "2.00",
                 "rank": 2,
+                "deal_id": "d-2",
             },
             DEAR
             | IN_TIME
@@ -177,6 +191,11 @@ IMPS = [
             "price": "2.00",
             "clearing_price": "2.00",
             "currency": "USD",
+            "auction_type": 2,
+            "revenue": "2.00",
+            "fee": "0.00",
+            "ranked_by": "redis",
+            "held_ms": 60.0,
             "deal_id": "d-1",
         },
     },
@@ -184,6 +203,7 @@ IMPS = [
         "id": "3",
         "floor": "0.50",
         "outcomes": [DEAR | {"status": "no_bid", "code": 2, "reason": "It is no_bid."}],
+        "unsold_reason": "Nobody bid.",
     },
 ]
 """What the story of the next test says of its imps."""

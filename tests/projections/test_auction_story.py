@@ -1,0 +1,201 @@
+"""An auction's story in sentences: deals, currencies, groups, what was asked of whom, and what happened after."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import msgspec
+
+from domain import events
+from domain.events import DealOffered, ImpOffered, StatedPrice
+from projections.queries.auction_story import auction_story
+from projections.queries.auctions import list_auctions
+from projections.queries.story_parts import AuctionStory
+from tests.projections.conftest import ReadSide
+from tests.projections.test_auction_queries import Auction
+from tests.projections.traffic import Traffic
+
+NAMES = {"b-1": "Atlas", "b-2": "Borealis", "b-3": "Cetus", "b-4": "Draco", "b-5": "Eridanus", "b-6": "Fornax"}
+
+
+def of_every_rule(traffic: Traffic) -> Auction:
+    """Two imps in dollars: one sold under a deal, one by second price after a group has stepped back."""
+    auction = Auction(traffic)
+    imps = (
+        ImpOffered(
+            imp_id="1",
+            floor_micros=500_000,
+            inventory=auction.inventory,
+            media_types=("banner", "video"),
+            deals=(
+                DealOffered(
+                    deal_id="d-1",
+                    floor_micros=2_000_000,
+                    at=3,
+                    is_registered=True,
+                    stated_floor=StatedPrice(price_micros=1_600_000, currency="EUR", rate="1.25"),
+                ),
+                DealOffered(deal_id="d-2", floor_micros=None),
+            ),
+            is_private=True,
+            share_bps=8_000,
+        ),
+        ImpOffered(imp_id="2", floor_micros=1_000_000, inventory=auction.inventory, share_bps=8_000),
+    )
+    auction.add(
+        events.BidRequested,
+        request_id="r",
+        auction_type=2,
+        currency="USD",
+        tmax_ms=250,
+        imps=imps,
+        request=msgspec.Raw(b'{"id":"r"}'),
+        restricted_by=("gdpr", "lmt"),
+    )
+    stated = StatedPrice(price_micros=2_000_000, currency="EUR", rate="1.25", adjustment_bps=9_000)
+    auction.placed("1", "b-1", 2_250_000, deal_id="d-1", floor_micros=2_000_000, deal_at=3, stated=stated)
+    for bidder_id in ("b-4", "b-5"):
+        for imp_id in ("1", "2"):
+            auction.add(
+                events.BidRefused,
+                imp_id=imp_id,
+                bidder_id=bidder_id,
+                outcome="skipped",
+                code=200,
+                reason="Not asked: the bidder does not buy in DEU.",
+            )
+    auction.refused("1", "b-6", "timeout", 101, latency_ms=235.0)
+    money = {"revenue_micros": 1_600_000, "fee_micros": 400_000, "min_to_win_micros": 2_000_000, "auction_type": 3}
+    auction.placed("2", "b-2", 1_500_000, group=1, media_type="banner")
+    auction.placed("2", "b-3", 1_200_000)
+    award = auction.awarded("1", ("b-1",), 2_250_000, 2_000_000, deal_id="d-1")
+    auction.events[-1] = msgspec.structs.replace(award, **money)
+    award = auction.awarded("2", ("b-3",), 1_200_000, 1_000_000, withdrawn=("b-2",), min_to_win_micros=1_000_000)
+    auction.events[-1] = msgspec.structs.replace(award, revenue_micros=800_000, fee_micros=200_000)
+    return auction
+
+
+def afterwards(auction: Auction) -> None:
+    """A late answer, a notice that arrived and one that was given up, an impression."""
+    auction.at += timedelta(seconds=1)
+    bid = events.LateBid(bid_id="late", imp_id="1", price_micros=9_000_000, currency="USD")
+    auction.add(events.BidderAnsweredLate, bidder_id="b-6", latency_ms=301.5, http_status=200, bids=(bid,))
+    about = {"imp_id": "1", "bidder_id": "b-1", "bid_id": "bid of b-1", "url": "https://atlas.example/n"}
+    auction.at += timedelta(seconds=1)
+    auction.add(events.NoticeDelivered, kind="win", attempts=1, http_status=204, **about)
+    auction.at += timedelta(seconds=1)
+    auction.add(events.NoticeFailed, kind="billing", attempts=9, reason="The status was 500.", **about)
+
+
+TOLD = {
+    "The request": (
+        (
+            "On 20 November 2026 at 22:30:00 UTC a publisher asked for bids on 2 imps:"
+            " second price, in USD, within 250 ms."
+        ),
+        (
+            "Neither the bidders nor the log were told who the person is or where exactly, because"
+            " there is no consent under the GDPR and the person limits ad tracking."
+        ),
+    ),
+    "Imp 1": (
+        "It was an opportunity for banner or video with a floor of 0.50 USD.",
+        (
+            "Only bids under a deal were admitted:"
+            " d-1 of the catalogue (floor 2.00 USD (stated as 1.60 EUR at the rate 1.25), agreed price)"
+            " and d-2 of the request (a floor that no rate converts)."
+        ),
+        "Draco and Eridanus were not asked: the bidder does not buy in DEU.",
+        "Atlas bid 2.25 USD (stated as 2.00 EUR at the rate 1.25, of which 90 % compete) after 10.5 ms under deal d-1.",
+        "Fornax gave no usable answer (code 101) after 235.0 ms: it is timeout.",
+        "The ranking, made in Redis: 1. Atlas with 2.25 (deal d-1).",
+        "Atlas won and pays 2.00 USD: the price agreed in deal d-1.",
+        "It would have won with any bid above 2.00, or with that much if it came first.",
+        (
+            "Of this the publisher gets 1.60 and the exchange 0.40 USD (all per thousand impressions);"
+            " the decision stood after 60.0 ms."
+        ),
+    ),
+    "Imp 2": (
+        "It was an opportunity with a floor of 1.00 USD.",
+        "Draco and Eridanus were not asked: the bidder does not buy in DEU.",
+        "Cetus bid 1.20 USD after 10.5 ms.",
+        "Borealis bid 1.50 USD after 10.5 ms, as part of its group 1 that wins or loses as a whole.",
+        "Borealis stepped back: its group of bids could not win as a whole.",
+        "The ranking, made in Redis: 1. Cetus with 1.20.",
+        "Cetus won and pays 1.00 USD: the floor of 1.00, there being no other bid.",
+        "It would have won with any bid above 1.00, or with that much if it came first.",
+        (
+            "Of this the publisher gets 0.80 and the exchange 0.20 USD (all per thousand impressions);"
+            " the decision stood after 60.0 ms."
+        ),
+    ),
+    "Afterwards": (
+        "Fornax answered with a bid of 9.00 USD for imp 1 after 301.5 ms: too late to change anything.",
+        "The win notice to Atlas for imp 1 was delivered with the first attempt (status 204) at 22:30:02.",
+        "The billing notice to Atlas for imp 1 was given up after 9 attempts: the status was 500.",
+        "Nobody has seen or clicked an ad of this auction (yet).",
+    ),
+}
+"""By title; the sentences of an imp in the order in which things happened."""
+
+
+async def story_of(read_side: ReadSide, traffic: Traffic, auction: Auction) -> AuctionStory:
+    await read_side.log.append([traffic.bidder(each, name) for each, name in NAMES.items()])
+    await read_side.log.append(auction.events)
+    await read_side.run_to_the_end("catalogue", "auction_log")
+    story = await auction_story(read_side.db, auction.id)
+    assert story is not None
+    return story
+
+
+async def test_every_rule_is_told(read_side: ReadSide) -> None:
+    """Who was asked and who not, what each answered, the ranking, the sum, and what happened after."""
+    traffic = Traffic(5)
+    auction = of_every_rule(traffic)
+    afterwards(auction)
+    story = await story_of(read_side, traffic, auction)
+    assert {each.title: each.sentences for each in story.told} == TOLD
+
+
+async def test_the_facts_behind_the_sentences(read_side: ReadSide) -> None:
+    """Machines read the same: deals, floors, stated prices, groups, shares, late answers, notices."""
+    traffic = Traffic(6)
+    auction = of_every_rule(traffic)
+    afterwards(auction)
+    story = msgspec.json.decode(msgspec.json.encode(await story_of(read_side, traffic, auction)))
+    stated_floor = {"price": "1.60", "currency": "EUR", "rate": "1.25"}
+    one, two = story["imps"]
+    assert one["deals"] == [
+        {"id": "d-1", "floor": "2.00", "at": 3, "registered": True, "stated_floor": stated_floor},
+        {"id": "d-2", "floor": None},
+    ]
+    assert (one["private"], one["share_bps"], one["media_types"]) == (True, 8_000, ["banner", "video"])
+    won = one["outcomes"][0]
+    assert (won["deal_id"], won["floor"], won["rank"]) == ("d-1", "2.00", 1)
+    assert won["stated"] == {"price": "2.00", "currency": "EUR", "rate": "1.25", "adjustment_bps": 9_000}
+    award = one["award"]
+    assert (award["auction_type"], award["revenue"], award["fee"], award["min_to_win"]) == (3, "1.60", "0.40", "2.00")
+    stepped_back = next(each for each in two["outcomes"] if each["bidder"] == "Borealis")
+    assert (stepped_back["status"], stepped_back["code"], stepped_back["group"]) == ("lost", 102, 1)
+    assert (stepped_back["media_type"], "rank" in stepped_back) == ("banner", False)
+    assert story["restricted_by"] == ["gdpr", "lmt"]
+    bids = [{"bid_id": "late", "imp_id": "1", "price": "9.00", "currency": "USD"}]
+    assert story["late_answers"] == [
+        {"bidder_id": "b-6", "bidder": "Fornax", "latency_ms": 301.5, "http_status": 200, "bids": bids}
+    ]
+    assert [(each["kind"], each["delivered"], each["attempts"]) for each in story["notices"]] == [
+        ("win", True, 1),
+        ("billing", False, 9),
+    ]
+
+
+async def test_a_robot_asks_nobody(read_side: ReadSide) -> None:
+    """The story says why there is nothing more to tell, and the list knows the auction."""
+    traffic = Traffic(7)
+    auction = Auction(traffic)
+    auction.requested("1", robot=True)
+    story = await story_of(read_side, traffic, auction)
+    assert story.robot
+    assert story.told[0].sentences[-1] == "A known robot had fetched the page, so nobody was asked."
+    assert [each.id for each in (await list_auctions(read_side.db)).items] == [auction.id]
