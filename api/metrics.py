@@ -33,6 +33,9 @@ class Metrics:
         engagements = Counter(
             "gavel_engagements", "Pixels and clicks that were fetched.", ["kind", "verdict"], registry=self._registry
         )
+        self._late_answers = Counter(
+            "gavel_late_answers", "Answers of bidders that came after the auction's decision.", registry=self._registry
+        )
         self._auctions = {result: auctions.labels(result) for result in AUCTION_RESULTS}
         self._outcomes = {status: outcomes.labels(status) for status in OUTCOMES}
         self._engagements = {
@@ -68,6 +71,10 @@ class Metrics:
         """Bidders were considered for imps; each status is one of OUTCOMES."""
         for status, times in Counted(statuses).items():
             self._outcomes[status].inc(times)
+
+    def late_answer(self) -> None:
+        """A bidder answered after the auction's decision, and that is logged."""
+        self._late_answers.inc()
 
     def engagement(self, kind: str, verdict: str) -> None:
         """A pixel or click address was fetched; `verdict` is one of VERDICTS."""

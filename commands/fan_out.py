@@ -6,33 +6,27 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
-from commands.ports import (
-    BidderAnswer,
-    BidderBroken,
-    BidderClient,
-    BidderFailed,
-    BidderTimeout,
-    Clock,
-)
+from commands.bidder_health import BidderHealth
+from commands.late_answers import LateCall
+from commands.ports import BidderAnswer, BidderBroken, BidderClient, BidderFailed, BidderTimeout, Clock
 from commands.quota import Quota
-from domain.errors import InvalidInput
 from domain.invitation import ALL_OFFERED, Invitation
-from domain.limits import BIDDER_TIME_MIN_MS
+from domain.limits import BIDDER_FAIR_TIME_MS, BIDDER_TIME_MIN_MS
 from domain.market import RegisteredBidder
 from domain.openrtb.codes import NonBidStatus
-from domain.openrtb.parse import parse_response
-from domain.outcomes import Outcome, no_bid, outcomes_of, the_same_for_all_imps
+from domain.openrtb.http_answer import Unusable, response_in
+from domain.outcomes import Missed, Outcome, no_bid, outcomes_of, the_same_for_all_imps
 from domain.sale import Sale
 from domain.skip import NO_TIME, OVER_QUOTA, Skip
 
+Headers = tuple[tuple[str, str], ...]
 HEADERS: Final = (
     ("Content-Type", "application/json"),
     ("Accept", "application/json"),
     ("Accept-Encoding", "gzip"),
     ("x-openrtb-version", "2.6"),
 )
-_OK: Final = 200
-_NO_CONTENT: Final = 204
+GZIP_HEADERS: Final = (*HEADERS, ("Content-Encoding", "gzip"))
 
 
 class Asked(NamedTuple):
@@ -44,6 +38,10 @@ class Asked(NamedTuple):
     """From the call to the whole answer; None if it was not called."""
     tmax_ms: int | None = None
     """What the bidder was told."""
+    sent: bytes | None = None
+    """The request as the bidder reads it, unpacked."""
+    late: LateCall | None = None
+    """Where it was called in vain and is still waited for."""
 
 
 class FanOut:
@@ -53,8 +51,11 @@ class FanOut:
         self._client = client
         self._quota = quota
         self._clock = clock
+        self._health = BidderHealth()
 
-    async def __call__(self, sale: Sale, invitations: Sequence[Invitation], deadline: float) -> list[Asked]:
+    async def __call__(
+        self, auction_id: str, sale: Sale, invitations: Sequence[Invitation], deadline: float
+    ) -> list[Asked]:
         """What became of each of the invited bidders, at least one, in the order in which they answered.
 
         Comes back by `deadline` (monotonic seconds). Raises nothing for whatever a bidder does.
@@ -62,7 +63,7 @@ class FanOut:
         answered: list[Asked] = []
 
         async def ask(invitation: Invitation) -> None:
-            answered.append(await self._ask(invitation, sale, deadline))
+            answered.append(await self._ask(auction_id, invitation, sale, deadline))
 
         # One bidder is asked by this task itself, and no `gather`: both would cost more than a bid's judgement.
         others = [asyncio.create_task(ask(invitation)) for invitation in invitations[1:]]
@@ -76,9 +77,12 @@ class FanOut:
             raise
         return answered
 
-    async def _ask(self, invitation: Invitation, sale: Sale, deadline: float) -> Asked:
+    async def _ask(self, auction_id: str, invitation: Invitation, sale: Sale, deadline: float) -> Asked:
         bidder = invitation.bidder
         terms = bidder.terms
+        spared = self._health.reason_to_spare(bidder.id, auction_id)
+        if spared is not None:
+            return skipped(bidder, sale, spared, invitation.not_offered)
         if terms.qps_limit is not None and not await self._quota.allows_call(
             bidder.id, terms.qps_limit, self._clock.now()
         ):
@@ -89,13 +93,31 @@ class FanOut:
         tmax_ms = int((deadline - asked_at) * 1000)
         if tmax_ms < BIDDER_TIME_MIN_MS:
             return skipped(bidder, sale, NO_TIME, invitation.not_offered)
+        return await self._call(invitation, sale, asked_at, deadline, tmax_ms)
+
+    async def _call(self, invitation: Invitation, sale: Sale, asked_at: float, deadline: float, tmax_ms: int) -> Asked:
+        bidder = invitation.bidder
+        sent = body = invitation.template.body(tmax_ms)
+        headers: Headers = HEADERS
+        if bidder.terms.accepts_gzip:
+            headers, body = GZIP_HEADERS, invitation.template.compressed_body(tmax_ms)
+        late = None
         try:
-            answer = await self._client.post(terms.endpoint, HEADERS, invitation.template.body(tmax_ms), deadline)
+            answer = await self._client.post(bidder.terms.endpoint, headers, body, deadline)
+        except BidderTimeout as timeout:
+            outcomes = _failed(timeout, sale, invitation.not_offered)
+            if tmax_ms >= BIDDER_FAIR_TIME_MS:
+                self._health.called(bidder.id, failed=True)
+            if timeout.late is not None:
+                late = LateCall(timeout.late, asked_at)
         except BidderFailed as failure:
             outcomes = _failed(failure, sale, invitation.not_offered)
+            self._health.called(bidder.id, failed=True)
         else:
-            outcomes = _understood(answer, sale, invitation)
-        return Asked(bidder, outcomes, round((self._clock.monotonic() - asked_at) * 1000, 3), tmax_ms)
+            outcomes = understood(answer, sale, invitation)
+            self._health.called(bidder.id, failed=_is_error(outcomes[invitation.imp_ids[0]]))
+        latency_ms = round((self._clock.monotonic() - asked_at) * 1000, 3)
+        return Asked(bidder, outcomes, latency_ms, tmax_ms, sent, late)
 
 
 def skipped(bidder: RegisteredBidder, sale: Sale, skip: Skip, not_offered: Mapping[str, Skip] = ALL_OFFERED) -> Asked:
@@ -114,16 +136,15 @@ def _failed(failure: BidderFailed, sale: Sale, not_offered: Mapping[str, Skip]) 
     return the_same_for_all_imps(sale, "error", NonBidStatus.UNREACHABLE, reason, not_offered)
 
 
-def _understood(answer: BidderAnswer, sale: Sale, invitation: Invitation) -> dict[str, Outcome]:
-    not_offered = invitation.not_offered
-    if answer.status not in (_OK, _NO_CONTENT):
-        reason = f"The bidder answered with the status {answer.status}."
-        return the_same_for_all_imps(sale, "error", NonBidStatus.ERROR, reason, not_offered)
-    if answer.status == _NO_CONTENT or not answer.body:
-        return no_bid(sale, None, not_offered)
-    try:
-        response = parse_response(answer.body)
-    except InvalidInput as fault:
-        reason = f"The answer is not a bid response: {fault}."
-        return the_same_for_all_imps(sale, "error", NonBidStatus.INVALID_RESPONSE, reason, not_offered)
+def understood(answer: BidderAnswer, sale: Sale, invitation: Invitation) -> dict[str, Outcome]:
+    """Judges a bidder's HTTP answer: an outcome for every imp of the sale."""
+    response = response_in(answer.status, answer.body)
+    if response is None:
+        return no_bid(sale, None, invitation.not_offered)
+    if isinstance(response, Unusable):
+        return the_same_for_all_imps(sale, "error", response.code, response.reason, invitation.not_offered)
     return outcomes_of(response, sale, invitation)
+
+
+def _is_error(outcome: Outcome) -> bool:
+    return isinstance(outcome, Missed) and outcome.status == "error"

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from commands.auction_debug import debug_ext
 from commands.fan_out import Asked, FanOut
+from commands.late_answers import Decided, LateAnswers
 from commands.ports import BidderClient, Catalogue, Clock, Ids, Ranked, Ranking, RefusingLog
 from commands.quota import Quota
 from commands.robots import compile_list, is_known_robot
@@ -28,6 +29,7 @@ from domain.openrtb.request import BidRequest
 from domain.openrtb.restrictions import restrictions_of
 from domain.outcomes import Outcome, Placed, skipped_imp
 from domain.sale import Sale, on_sale
+from domain.seat_non_bid import is_asked_for, seat_non_bids
 from domain.tokens import TokenKey
 
 OK = 200
@@ -55,6 +57,7 @@ class HoldAuction:
         catalogue: Catalogue,
         bidder_client: BidderClient,
         quota: Quota,
+        late_answers: LateAnswers,
         clock: Clock,
         ids: Ids,
         base_url: str,
@@ -67,6 +70,7 @@ class HoldAuction:
         self._topic = names.auctions
         self._catalogue = catalogue
         self._fan_out = FanOut(client=bidder_client, quota=quota, clock=clock)
+        self._late_answers = late_answers
         self._ranking = ranking
         self._clock = clock
         self._ids = ids
@@ -108,7 +112,7 @@ class HoldAuction:
         )
         requests = RequestsForBidders(parsed, restricted_by, sale)
         guests = invite(market.bidders, sale, requests, is_robot=is_robot)
-        asked = await self._ask(sale, guests, received_at + (tmax_ms - ANSWER_RESERVE_MS) / 1000)
+        asked = await self._ask(auction_id, sale, guests, received_at + (tmax_ms - ANSWER_RESERVE_MS) / 1000)
         ranked = await self._rank(auction_id, asked)
         shares = {imp_id: each.share_bps for imp_id, each in sale.imps.items()}
         decision = decide(ranked.by_imp, sale.auction_type, shares)
@@ -118,13 +122,17 @@ class HoldAuction:
         # Written before it is logged: what cannot be answered must not be in the log as sold.
         result = self._answer(auction_id, sale, asked, decision.awards, ranked, at=decided_at, held_ms=held_ms)
         await self._log.append(self._topic, auction_id, story.events)
+        for each in asked:
+            if each.late is not None:
+                auction = Decided(auction_id, sale.request.id, story.events[0].id, sale.is_test)
+                self._late_answers.expect(auction, each.bidder.id, each.late)
         return result
 
-    async def _ask(self, sale: Sale, guests: Guests, deadline: float) -> list[Asked]:
+    async def _ask(self, auction_id: str, sale: Sale, guests: Guests, deadline: float) -> list[Asked]:
         """Every bidder of the catalogue: the skipped ones first, the others in the order of their answers."""
         asked = [_not_asked(each) for each in guests.passed_over]
         if guests.invitations:
-            asked += await self._fan_out(sale, guests.invitations, deadline)
+            asked += await self._fan_out(auction_id, sale, guests.invitations, deadline)
         return asked
 
     async def _rank(self, auction_id: str, asked: Sequence[Asked]) -> Ranked:
@@ -151,13 +159,17 @@ class HoldAuction:
             for each in asked
             for imp_id, outcome in each.outcomes.items()
         )
-        ext = debug_ext(asked, awards, ranked_by=ranked.ranked_by, held_ms=held_ms) if sale.is_test else None
+        ext: dict[str, Any] = {}
+        if sale.is_test:
+            ext |= debug_ext(asked, awards, ranked_by=ranked.ranked_by, held_ms=held_ms)
+        if is_asked_for(sale.request):
+            ext["seatnonbid"] = seat_non_bids((each.bidder, each.outcomes) for each in asked)
         if awards:
             by_bidder = {each.bidder.id: each.outcomes for each in asked}
             sold = [_sold(award, by_bidder[award.winner.bidder_id][imp_id]) for imp_id, award in awards.items()]
             body = answer(sale, auction_id, sold, self._addresses, at=at, ext=ext)
             return AuctionResult(auction_id, OK, body, outcomes)
-        if ext is not None:
+        if ext:
             return AuctionResult(auction_id, OK, no_bid_answer(sale, NoBidReason.UNKNOWN, ext), outcomes)
         return AuctionResult(auction_id, NO_CONTENT, b"", outcomes)
 
@@ -187,6 +199,7 @@ def _candidate(bidder_id: str, placed: Placed, arrival: int) -> Candidate:
         None if deal is None else deal.id,
         None if deal is None else deal.at,
         arrival,
+        placed.group,
     )
 
 
@@ -219,5 +232,10 @@ def _tell(
         if award is not None:
             story.awarded(award, sale, withdrawn=withdrawn, at=at, held_ms=held_ms, ranked_by=ranked.ranked_by)
         else:
-            reason = "No bidder had a valid bid." if asked else "No bidder is registered."
-            story.unsold(for_sale, reason, withdrawn=withdrawn, at=at, held_ms=held_ms)
+            story.unsold(for_sale, _why_unsold(asked, withdrawn), withdrawn=withdrawn, at=at, held_ms=held_ms)
+
+
+def _why_unsold(asked: Sequence[Asked], withdrawn: Sequence[str]) -> str:
+    if withdrawn:
+        return "Every bid stepped back, because its group could not win as a whole."
+    return "No bidder had a valid bid." if asked else "No bidder is registered."

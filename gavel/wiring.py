@@ -25,6 +25,7 @@ from commands.catalogue_view import CatalogueView
 from commands.change_catalogue import ChangeCatalogue
 from commands.hold_auction import HoldAuction
 from commands.kafka_log import KafkaLog
+from commands.late_answers import LateAnswers
 from commands.once import Once
 from commands.quota import Quota
 from commands.ranking import RedisRanking
@@ -76,7 +77,17 @@ class ApiProcess:
         self._once = Once(self._pipeline, names, fresh_id)
         token_key = TokenKey.of(secret(settings, "token_key"))
         self._pseudonym_key = _pseudonym_key(settings)
-        quota = Quota(self._pipeline, names, is_unlimited=addresses.is_trusted, address_key=self._pseudonym_key)
+        quota = Quota(
+            self._pipeline,
+            names,
+            is_unlimited=addresses.is_trusted,
+            processes=settings.workers,
+            address_key=self._pseudonym_key,
+        )
+        metrics = Metrics(multiprocess_metrics)
+        self._late_answers = LateAnswers(
+            log=self._log, topic=names.auctions, clock=clock, ids=fresh_id, logged=metrics.late_answer
+        )
         hold_auction = HoldAuction(
             log=self._log,
             names=names,
@@ -84,6 +95,7 @@ class ApiProcess:
             catalogue=self._catalogue,
             bidder_client=self._bidders,
             quota=quota,
+            late_answers=self._late_answers,
             clock=clock,
             ids=fresh_id,
             base_url=settings.base_url,
@@ -119,7 +131,7 @@ class ApiProcess:
             live=LiveFeed(self._calm_redis, names.live_channel),
             log=self._log,
             spool=self._spool,
-            metrics=Metrics(multiprocess_metrics),
+            metrics=metrics,
             client_addresses=addresses,
             admin_key=admin_key,
             base_url=settings.base_url,
@@ -136,6 +148,7 @@ class ApiProcess:
             stack.push_async_callback(self._bidders.close)
             await self._log.start()
             stack.push_async_callback(self._log.close)
+            stack.push_async_callback(self._late_answers.close)
             await self._spool.start()
             stack.push_async_callback(self._spool.close)
             await self._catalogue.start()

@@ -10,6 +10,7 @@ from redis.asyncio import Redis
 from commands.bidder_client import KeepAliveBidderClient
 from commands.catalogue_view import CatalogueView
 from commands.hold_auction import AuctionResult, HoldAuction
+from commands.late_answers import LateAnswers
 from commands.ports import RefusingLog
 from commands.quota import Quota
 from commands.ranking import RedisRanking
@@ -36,6 +37,10 @@ class Exchange:
         self._catalogue = CatalogueView(redis, self.names)
         pipeline = RedisPipeline(hot_redis or redis, timeout_s=1.0)
         self._client = KeepAliveBidderClient(allow_private=True)
+        self.late_answers_logged = 0
+        self._late_answers = LateAnswers(
+            log=log, topic=topics.auctions, clock=SystemClock(), ids=fresh_id, logged=self._late_answer_logged
+        )
         self._hold = HoldAuction(
             log=log,
             names=topics,
@@ -43,6 +48,7 @@ class Exchange:
             catalogue=self._catalogue,
             bidder_client=self._client,
             quota=Quota(pipeline, self.names, is_unlimited=lambda _: False, address_key=lambda: b"a key"),
+            late_answers=self._late_answers,
             clock=SystemClock(),
             ids=fresh_id,
             base_url=BASE_URL,
@@ -61,15 +67,19 @@ class Exchange:
         ]
         self.bidder_names = {each.id: name for each, name in zip(entities, ids, strict=True) if each.status == "active"}
         entities += entities_of(scenario.catalogue, ids)
-        mapping = {f"{each.kind}:{each.id}": msgspec.json.encode(each) for each in entities}
-        if mapping:
-            await self._redis.hset(self.names.catalogue_entities, mapping=mapping)
+        for each in entities:
+            field = f"{each.kind}:{each.id}"
+            await self._redis.hset(self.names.catalogue_entities, field, msgspec.json.encode(each).decode())
         await self._catalogue.start()
 
     async def hold(self, body: bytes, *, received_ago_seconds: float = 0) -> AuctionResult:
         return await self._hold(body, received_at_monotonic=time.monotonic() - received_ago_seconds)
 
+    def _late_answer_logged(self) -> None:
+        self.late_answers_logged += 1
+
     async def close(self) -> None:
+        await self._late_answers.close()
         await self._catalogue.close()
         await self._client.close()
         await self._redis.delete(self.names.catalogue_entities)

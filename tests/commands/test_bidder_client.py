@@ -7,20 +7,13 @@ import gzip
 import socket
 import ssl
 import time
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from commands.bidder_client import KeepAliveBidderClient
-from commands.ports import (
-    BidderAnswer,
-    BidderBroken,
-    BidderFailed,
-    BidderTimeout,
-    BidderUnreachable,
-    LateAnswer,
-)
+from commands.ports import BidderAnswer, BidderBroken, BidderFailed, BidderTimeout, BidderUnreachable
 from domain.limits import BID_RESPONSE_HEAD_MAX_BYTES, BID_RESPONSE_MAX_BYTES, CONNECTIONS_PER_BIDDER_MAX
 from tests.commands.eventually import eventually
 from tests.commands.hostile_bidder import HostileBidder, hostile_bidder, ok, says
@@ -216,81 +209,6 @@ async def test_two_answers_in_one_packet_do_not_mix(client: KeepAliveBidderClien
 
 
 # -- time ------------------------------------------------------------------------------------------------
-
-
-async def timed_out(client: KeepAliveBidderClient, url: str, seconds: float) -> Awaitable[LateAnswer | None] | None:
-    """The late answer of a call that must run into its deadline, and not long past it."""
-    started = time.monotonic()
-    with pytest.raises(BidderTimeout) as timeout:
-        await post(client, url, seconds)
-    assert seconds * 0.9 < time.monotonic() - started < seconds + 2
-    return timeout.value.late
-
-
-async def test_a_late_answer_is_told_and_its_connection_kept(client: KeepAliveBidderClient) -> None:
-    """A bidder past the deadline costs exactly the deadline; what it says later is not taken for the next answer."""
-    release = asyncio.Event()
-
-    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if len(bidder.requests) == 1:
-            await release.wait()
-            await says(ok(b"late"))(reader, writer)
-        else:
-            await says(ok(b"in time"))(reader, writer)
-
-    async with hostile_bidder(answer) as bidder:
-        late = await timed_out(client, bidder.url, 0.1)
-        assert late is not None
-        assert await post(client, bidder.url) == (200, b"in time")
-        assert bidder.connections == 2
-        release.set()
-        answered = await late
-        assert answered is not None
-        assert answered.answer == (200, b"late")
-        for following in await asyncio.gather(post(client, bidder.url), post(client, bidder.url)):
-            assert following == (200, b"in time")
-        assert bidder.connections == 2
-
-
-@pytest.mark.parametrize("then", ["nothing", "garbage", "hangs up"])
-async def test_an_answer_that_never_comes_is_given_up(
-    client: KeepAliveBidderClient, monkeypatch: pytest.MonkeyPatch, then: str
-) -> None:
-    """The wait for a late answer is bounded, ends with the connection, and asks nobody a second time."""
-    monkeypatch.setattr("commands.bidder_connection.LATE_ANSWER_MAX_SECONDS", 0.1 if then == "nothing" else 30)
-    release = asyncio.Event()
-
-    async def answer(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if len(bidder.requests) == 1:
-            writer.write(ok(b"first"))  # so that the call that is late goes over a kept connection
-            return
-        await release.wait()
-        if then == "garbage":
-            writer.write(b"SSH-2.0")
-        writer.close()
-
-    async with hostile_bidder(answer) as bidder:
-        await post(client, bidder.url)
-        late = await timed_out(client, bidder.url, 0.1)
-        assert late is not None
-        if then != "nothing":
-            release.set()
-        async with asyncio.timeout(10):
-            assert await late is None
-        await eventually(lambda: _all_closed(client))
-        assert (bidder.connections, len(bidder.requests)) == (1, 2)
-
-
-async def test_only_so_many_late_answers_are_waited_for(
-    client: KeepAliveBidderClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Past the bound a late call takes its connection along, so that a silent bidder cannot hold all of them."""
-    monkeypatch.setattr("commands.bidder_pool.LATE_ANSWERS_PER_BIDDER_MAX", 2)
-    async with hostile_bidder(lambda *_: asyncio.sleep(60)) as bidder:
-        lates = await asyncio.gather(*(timed_out(client, bidder.url, 0.2) for _ in range(5)))
-        assert sum(late is not None for late in lates) == 2
-        await client.close()
-        assert [await late for late in lates if late is not None] == [None, None]
 
 
 async def test_dripping_does_not_win_time(client: KeepAliveBidderClient) -> None:

@@ -63,12 +63,16 @@ async def test_one_call_a_second_is_always_left(away: Redis, names: Names) -> No
 
 async def test_a_redis_that_hangs_costs_a_moment(names: Names) -> None:
     """Redis that takes connections and stays silent does not take the bidder's time: the share decides."""
-    server = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0)
+    silent: list[asyncio.StreamWriter] = []
+    server = await asyncio.start_server(lambda _, writer: silent.append(writer), "127.0.0.1", 0)
     async with Redis(port=server.sockets[0].getsockname()[1], retry=NO_RETRY) as redis:
         quota = quota_on(redis, names, processes=2)
         async with asyncio.timeout(2):
             assert await allowed(quota, 4, 6) == 2
     server.close()
+    for writer in silent:
+        writer.close()
+        await writer.wait_closed()
 
 
 def test_a_share_is_learnt_from_what_was_counted_together() -> None:
