@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from gavel.simulate.chance import chance
+from gavel.simulate.example_catalogue import NOTHING_STORED, PREMIUM_DEAL, Stored
 from gavel.simulate.inventory import PROPERTIES, ROBOT_USER_AGENTS, Property, Size, Viewer, viewer_at
 
 SEVERAL_IMPS_SHARE = 0.18
@@ -19,8 +20,6 @@ DEAL_SHARE = 0.08
 FIRST_PRICE_SHARE = 0.3
 LIMITED_TRACKING_SHARE = 0.12
 NO_CONSENT_SHARE = 0.1
-PREMIUM_DEAL = "premium-display"
-"""The deal that publishers offer to the dear bidder's seat."""
 
 
 class SimulatedRequest(NamedTuple):
@@ -33,24 +32,26 @@ class SimulatedRequest(NamedTuple):
     viewer: Viewer
 
 
-def bid_requests(seed: int) -> Iterator[SimulatedRequest]:
-    """Requests without end."""
+def bid_requests(seed: int, stored: Stored = NOTHING_STORED) -> Iterator[SimulatedRequest]:
+    """Requests without end; what the exchange has stored is named by the ids that it gave."""
     rng = chance(seed, "publishers")
     property_weights = [each.weight for each in PROPERTIES]
     number = 0
     while True:
         number += 1
         (sold_by,) = rng.choices(PROPERTIES, property_weights)
-        yield _request(f"{seed}-{number}", sold_by, viewer_at(rng.random()), rng)
+        yield _request(f"{seed}-{number}", sold_by, viewer_at(rng.random()), stored, rng)
 
 
-def _request(request_id: str, sold_by: Property, viewer: Viewer, rng: random.Random) -> SimulatedRequest:
+def _request(
+    request_id: str, sold_by: Property, viewer: Viewer, stored: Stored, rng: random.Random
+) -> SimulatedRequest:
     imps = rng.choice((2, 2, 3)) if rng.random() < SEVERAL_IMPS_SHARE else 1
     test = rng.random() < TEST_SHARE
     request: dict[str, Any] = {
         "id": request_id,
-        "imp": [_imp(str(n + 1), sold_by, rng) for n in range(imps)],
-        "app" if sold_by.is_app else "site": _inventory(sold_by, rng),
+        "imp": [_imp(str(n + 1), sold_by, stored, rng) for n in range(imps)],
+        "app" if sold_by.is_app else "site": _inventory(sold_by, stored, rng),
         "device": _device(viewer, rng),
         "user": {"id": f"viewer-{viewer.number}"},
         "tmax": rng.choice((120, 150, 200, 250)),
@@ -68,12 +69,12 @@ def _request(request_id: str, sold_by: Property, viewer: Viewer, rng: random.Ran
     return SimulatedRequest(request_id, msgspec.json.encode(request), imps, test, viewer)
 
 
-def _imp(imp_id: str, sold_by: Property, rng: random.Random) -> dict[str, Any]:
+def _imp(imp_id: str, sold_by: Property, stored: Stored, rng: random.Random) -> dict[str, Any]:
     width, height = size = rng.choice(sold_by.sizes)
     floor_cents = sold_by.floor_cents * rng.choice((0, 1, 1, 1, 2))
     imp: dict[str, Any] = {
         "id": imp_id,
-        "tagid": f"{sold_by.domain}/{width}x{height}",
+        "tagid": stored.tagid(sold_by, size),
         "banner": {"w": width, "h": height, "format": _formats(size, sold_by, rng), "pos": rng.choice((1, 3))},
         "bidfloor": floor_cents / 100,
         "bidfloorcur": "USD",
@@ -91,12 +92,12 @@ def _formats(size: Size, sold_by: Property, rng: random.Random) -> list[dict[str
     return [{"w": width, "h": height} for width, height in sorted(sizes)]
 
 
-def _inventory(sold_by: Property, rng: random.Random) -> dict[str, Any]:
+def _inventory(sold_by: Property, stored: Stored, rng: random.Random) -> dict[str, Any]:
     inventory: dict[str, Any] = {
         "id": sold_by.domain,
         "name": sold_by.name,
         "cat": [sold_by.category],
-        "publisher": {"id": sold_by.publisher_id, "name": sold_by.publisher},
+        "publisher": {"id": stored.publisher(sold_by), "name": sold_by.publisher},
     }
     if sold_by.is_app:
         return inventory | {"bundle": sold_by.domain, "ver": "3.2"}

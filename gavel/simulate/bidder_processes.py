@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import sys
 from contextlib import AsyncExitStack
-from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Self
 
@@ -14,18 +13,14 @@ import msgspec
 from gavel import child
 from gavel.child import Child, Program
 from gavel.errors import CannotRun, explained
-from gavel.settings import Settings, variable
 from gavel.simulate.bidders import HOST
+from gavel.simulate.catalogue_client import CatalogueClient
 from gavel.simulate.characters import CHARACTERS, Character
-from gavel.simulate.exchange_client import Answer, ExchangeClient, ExchangeUnreachable
+from gavel.simulate.exchange_client import ExchangeClient, ExchangeUnreachable
 
 PORTS_FILE = "simulated-bidders.json"
 """Inside the data folder: character to port, so that bidders come back at the address they are registered with."""
 START_SECONDS = 20.0
-CATALOGUE_WAIT_SECONDS = 8
-"""So long a registered bidder may take to be seen in the read model."""
-PUSH_SECONDS = 1.0
-"""Within this time every API process knows it too."""
 
 
 class BidderProcesses:
@@ -61,29 +56,19 @@ class BidderProcesses:
         """Raises CannotRun when a bidder process ends; never returns."""
         await asyncio.gather(asyncio.Event().wait(), *(self._end(each) for each in self._children))
 
-    async def register(self, client: ExchangeClient, settings: Settings) -> None:
-        """Registers those that the exchange does not know at their present address. Raises CannotRun."""
-        if settings.admin_key is None:
-            raise CannotRun(
-                f"no admin key: name the data folder of a running installation (--data), or set {variable('admin_key')}"
+    async def register(self, catalogue: CatalogueClient) -> dict[str, str]:
+        """Registers those that the exchange does not know at their present address.
+
+        Returns the ids by character. Raises CannotRun, ExchangeUnreachable.
+        """
+        known = {(entity["name"], entity["endpoint"]): entity["id"] async for entity in catalogue.active("bidders")}
+        ids = {}
+        for key, character in CHARACTERS.items():
+            terms = _terms(character, self._ports[key])
+            ids[key] = (
+                known.get((terms["name"], terms["endpoint"])) or (await catalogue.register("bidders", terms))["id"]
             )
-        headers = f"Authorization: Bearer {settings.admin_key}\r\n"
-        registered = await _registered(client, headers)
-        missing = [
-            character
-            for key, character in CHARACTERS.items()
-            if (character.name, endpoint(self._ports[key])) not in registered
-        ]
-        for character in missing:
-            answer = await client.post("/v1/bidders", _terms(character, self._ports[character.key]), headers)
-            if answer.status != HTTPStatus.CREATED:
-                raise CannotRun(f"the exchange does not register {character.name}: {_problem(answer)}")
-            seen = f"{headers}Gavel-Token: {answer.headers['gavel-token']}\r\nPrefer: wait={CATALOGUE_WAIT_SECONDS}\r\n"
-            answer = await client.get(answer.headers["location"], seen)
-            if answer.status != HTTPStatus.OK:
-                raise CannotRun(f"{character.name} is registered but not to be seen: {_problem(answer)}")
-        if missing:
-            await asyncio.sleep(PUSH_SECONDS)
+        return ids
 
     async def _start(self, character: str, port: int) -> None:
         if port and await _answers(character, port):
@@ -127,40 +112,14 @@ def endpoint(port: int) -> str:
     return f"http://{HOST}:{port}/bid"
 
 
-def _terms(character: Character, port: int) -> bytes:
-    return msgspec.json.encode(
-        {
-            "name": character.name,
-            "endpoint": endpoint(port),
-            "seats": [character.seat],
-            "media_types": ["banner"],
-            "currency": "USD",
-        }
-    )
-
-
-async def _registered(client: ExchangeClient, headers: str) -> set[tuple[str, str]]:
-    """Names and endpoints of all bidders of the exchange."""
-    found: set[tuple[str, str]] = set()
-    target = "/v1/bidders?limit=100"
-    while True:
-        answer = await client.get(target, headers)
-        if answer.status != HTTPStatus.OK:
-            raise CannotRun(f"the exchange does not list its bidders: {_problem(answer)}")
-        page = msgspec.json.decode(answer.body, type=dict[str, Any])
-        found |= {(each["name"], each["endpoint"]) for each in page["items"] if each["status"] == "active"}
-        if not page.get("next_cursor"):
-            return found
-        target = f"/v1/bidders?limit=100&cursor={page['next_cursor']}"
-
-
-def _problem(answer: Answer) -> str:
-    """What the exchange says is wrong, as one line."""
-    try:
-        problem = msgspec.json.decode(answer.body, type=dict[str, Any])
-    except msgspec.DecodeError:
-        return f"HTTP {answer.status}"
-    return f"HTTP {answer.status}, {problem.get('detail') or problem.get('title')}"
+def _terms(character: Character, port: int) -> dict[str, Any]:
+    return {
+        "name": character.name,
+        "endpoint": endpoint(port),
+        "seats": [character.seat],
+        "media_types": ["banner"],
+        "currency": character.currency,
+    }
 
 
 async def _answers(character: str, port: int) -> bool:

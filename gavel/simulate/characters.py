@@ -76,6 +76,8 @@ class Character(NamedTuple):
     """Shortest and longest time it thinks."""
     deals: tuple[str, ...]
     """Deals that it takes up when they are offered."""
+    currency: str = "USD"
+    """What it bids in."""
     misbehaviours: tuple[tuple[str, int], ...] = ()
     """Names in `MISBEHAVIOURS` with their weight; what is missing to 100 is good behaviour."""
 
@@ -108,6 +110,7 @@ CHARACTERS = {
             price_spread=0.5,
             delay_ms=(15.0, 60.0),
             deals=("premium-display",),
+            currency="EUR",
         ),
         Character(
             key="rogue",
@@ -166,7 +169,11 @@ class Bidder:
         rng = chance(self._seed, self.character.key, request.id)
         bids = [bid for imp in request.imp if (bid := self._bid(request, imp, rng)) is not None]
         delay_ms = rng.uniform(*self.character.delay_ms)
-        response = {"id": request.id, "cur": "USD", "seatbid": [{"seat": self.character.seat, "bid": bids}]}
+        response = {
+            "id": request.id,
+            "cur": self.character.currency,
+            "seatbid": [{"seat": self.character.seat, "bid": bids}],
+        }
         (conduct,) = rng.choices(self._conducts, self._weights)
         if conduct:
             return MISBEHAVIOURS[conduct](request, response, delay_ms)

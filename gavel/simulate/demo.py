@@ -22,8 +22,10 @@ from gavel.settings import Settings, load
 from gavel.simulate.bid_requests import bid_requests
 from gavel.simulate.bidder_processes import BidderProcesses
 from gavel.simulate.chance import chance
+from gavel.simulate.example_catalogue import Stored
 from gavel.simulate.exchange_client import ExchangeClient, ExchangeUnreachable
 from gavel.simulate.figures import Observations
+from gavel.simulate.market import set_up_market
 from gavel.simulate.publishers import Publishers
 from gavel.simulate.run import check_ready
 from gavel.simulate.viewers import Viewers
@@ -54,16 +56,16 @@ async def demo(settings: Settings, rate: float, seed: int) -> None:
     try:
         async with BidderProcesses(settings.data, seed) as bidders:
             await _until_ready(client)
-            await _until_registered(bidders, client, settings)
-            await _until_one_fails(_traffic(client, rate, seed), bidders.watch())
+            stored = await _until_registered(bidders, client, settings)
+            await _until_one_fails(_traffic(client, stored, rate, seed), bidders.watch())
     finally:
         client.close()
 
 
-async def _traffic(client: ExchangeClient, rate: float, seed: int) -> None:
+async def _traffic(client: ExchangeClient, stored: Stored, rate: float, seed: int) -> None:
     observations = Observations(keep_evidence=False)
     async with Viewers(client, observations, seed) as viewers:
-        await Publishers(client, viewers, observations).send(bid_requests(seed), wave(rate, seed))
+        await Publishers(client, viewers, observations).send(bid_requests(seed, stored), wave(rate, seed))
 
 
 async def _until_one_fails(*endless: Coroutine[Any, Any, None]) -> None:
@@ -89,14 +91,12 @@ async def _until_ready(client: ExchangeClient) -> None:
             return
 
 
-async def _until_registered(bidders: BidderProcesses, client: ExchangeClient, settings: Settings) -> None:
+async def _until_registered(bidders: BidderProcesses, client: ExchangeClient, settings: Settings) -> Stored:
     while True:
         try:
-            await bidders.register(client, settings)
+            return await set_up_market(client, settings, bidders)
         except ExchangeUnreachable:
             await asyncio.sleep(PAUSE_SECONDS)
-        else:
-            return
 
 
 def main() -> None:

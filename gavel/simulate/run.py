@@ -19,8 +19,10 @@ from gavel.settings import Settings
 from gavel.simulate.bid_requests import bid_requests
 from gavel.simulate.bidder_processes import BidderProcesses
 from gavel.simulate.chance import chance
+from gavel.simulate.example_catalogue import NOTHING_STORED
 from gavel.simulate.exchange_client import ExchangeClient, ExchangeUnreachable
 from gavel.simulate.figures import Observations
+from gavel.simulate.market import set_up_market
 from gavel.simulate.publishers import Publishers, poisson_gaps
 from gavel.simulate.viewers import Viewers
 
@@ -54,15 +56,16 @@ async def simulate(plan: Plan, settings: Settings, console: Console) -> Observat
     async with AsyncExitStack() as stack:
         stack.callback(client.close)
         await check_ready(client)
+        stored = NOTHING_STORED
         if plan.bidders:
             bidders = await stack.enter_async_context(BidderProcesses(settings.data, plan.seed))
-            await bidders.register(client, settings)
+            stored = await set_up_market(client, settings, bidders)
         progress = stack.enter_context(_progress(console))
         watching = asyncio.create_task(_watch(progress, plan, observations))
         stack.callback(watching.cancel)
         async with Viewers(client, observations, plan.seed) as viewers:
             gaps = poisson_gaps(chance(plan.seed, "arrivals"), plan.rate, plan.auctions)
-            await Publishers(client, viewers, observations).send(bid_requests(plan.seed), gaps)
+            await Publishers(client, viewers, observations).send(bid_requests(plan.seed, stored), gaps)
     if plan.json_file is not None:
         observations.write(plan.json_file, {"url": url, "seed": plan.seed, "rate": plan.rate, "seconds": plan.seconds})
     console.print(summary(observations))

@@ -7,7 +7,8 @@ from itertools import islice
 
 import msgspec
 
-from gavel.simulate.bid_requests import PREMIUM_DEAL, bid_requests
+from gavel.simulate.bid_requests import bid_requests
+from gavel.simulate.example_catalogue import PREMIUM_DEAL
 
 
 def test_the_same_seed_gives_the_same_requests() -> None:

@@ -11,10 +11,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from gavel.simulate.bid_requests import PREMIUM_DEAL
 from gavel.simulate.bidder_processes import PORTS_FILE, BidderProcesses
 from gavel.simulate.bidders import HOST
 from gavel.simulate.characters import CHARACTERS, MISBEHAVIOURS
+from gavel.simulate.example_catalogue import PREMIUM_DEAL
 from gavel.simulate.exchange_client import ExchangeClient, ExchangeUnreachable
 
 ADVERTISERS = {character.advertiser for character in CHARACTERS.values()}
