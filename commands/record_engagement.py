@@ -67,7 +67,7 @@ class RecordEngagement:
 
     async def _record(self, claims: EngagementClaims, *, ip: str, user_agent: str) -> Verdict:
         judgement = await self._judge(claims, ip=ip, user_agent=user_agent)
-        event = recorded(claims, judgement, event_id=self._ids(), at=self._clock.now())
+        event = recorded(claims, judgement, event_id=self._ids(), at=self._clock.now(), ip=ip, user_agent=user_agent)
         await self._log.append(self._topic, claims.auction_id, [event])
         if judgement is VALID:
             await self._seen.confirm(claims.kind, claims.auction_id, claims.imp_id)

@@ -157,6 +157,7 @@ def _engagement_urls(
         seat=winner.seat,
         deal_id=winner.deal_id,
         test=sale.is_test,
+        wants_billing_notice=bool(sold.placed.bid.bid.burl),
     )
     landing = landing_url(sold.placed)
     if landing is None:

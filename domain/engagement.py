@@ -7,9 +7,11 @@ A duplicate is looked for last: a hit that does not count for another reason mus
 from __future__ import annotations
 
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from domain.events import ClickRecorded, Engagement, ImpressionRecorded, Verdict
+from domain.events import ClickRecorded, Engagement, ImpressionRecorded, Verdict, Viewer
+from domain.limits import USER_AGENT_KEPT_MAX_CHARS
+from domain.privacy import truncate_ip
 from domain.tokens import EngagementClaims, is_expired
 
 
@@ -46,28 +48,39 @@ def objection(
     return None
 
 
-def recorded(claims: EngagementClaims, judgement: Judgement, *, event_id: str, at: datetime) -> Engagement:
-    """The event that tells of the engagement."""
-    event_type = ImpressionRecorded if claims.kind == "impression" else ClickRecorded
-    return event_type(
-        id=event_id,
-        at=at,
-        correlation_id=claims.auction_id,
-        causation_id=event_id,
-        auction_id=claims.auction_id,
-        imp_id=claims.imp_id,
-        bidder_id=claims.bidder_id,
-        bid_id=claims.bid_id,
-        verdict=judgement.verdict,
-        price_micros=claims.price_micros,
-        clearing_price_micros=claims.clearing_price_micros,
-        revenue_micros=claims.revenue_micros,
-        fee_micros=claims.fee_micros,
-        currency=claims.currency,
-        inventory=claims.inventory,
-        awarded_at=claims.awarded_at,
-        seat=claims.seat,
-        deal_id=claims.deal_id,
-        reason=judgement.reason,
-        test=claims.test,
-    )
+def recorded(
+    claims: EngagementClaims, judgement: Judgement, *, event_id: str, at: datetime, ip: str, user_agent: str
+) -> Engagement:
+    """The event that tells of the engagement; of who it was, only what a billing notice will say."""
+    told: dict[str, Any] = {
+        "id": event_id,
+        "at": at,
+        "correlation_id": claims.auction_id,
+        "causation_id": event_id,
+        "auction_id": claims.auction_id,
+        "imp_id": claims.imp_id,
+        "bidder_id": claims.bidder_id,
+        "bid_id": claims.bid_id,
+        "verdict": judgement.verdict,
+        "price_micros": claims.price_micros,
+        "clearing_price_micros": claims.clearing_price_micros,
+        "revenue_micros": claims.revenue_micros,
+        "fee_micros": claims.fee_micros,
+        "currency": claims.currency,
+        "inventory": claims.inventory,
+        "awarded_at": claims.awarded_at,
+        "seat": claims.seat,
+        "deal_id": claims.deal_id,
+        "reason": judgement.reason,
+        "test": claims.test,
+    }
+    if claims.kind == "click":
+        return ClickRecorded(**told)
+    is_billed = claims.wants_billing_notice and judgement is VALID
+    return ImpressionRecorded(**told, viewer=_viewer(ip, user_agent) if is_billed else None)
+
+
+def _viewer(ip: str, user_agent: str) -> Viewer:
+    """An address cut to its network, and a user agent fit for a header line."""
+    printable = "".join(each for each in user_agent[:USER_AGENT_KEPT_MAX_CHARS] if each.isprintable())
+    return Viewer(ip=truncate_ip(ip), user_agent=printable)

@@ -98,6 +98,7 @@ TOKEN_MAX_CHARS: Final = 16 * 1024
 """The longest ids and addresses that OpenRTB lets in, in characters of four bytes, stay below."""
 IMPRESSION_EXPIRY_SECONDS: Final = 3_600
 CLICK_EXPIRY_SECONDS: Final = 24 * 3_600
+USER_AGENT_KEPT_MAX_CHARS: Final = 512
 ENGAGEMENTS_PER_IP_MINUTE_MAX: Final = 600
 
 # -- notices to bidders --------------------------------------------------------------------------

@@ -53,6 +53,8 @@ class EngagementClaims(msgspec.Struct, frozen=True, kw_only=True, array_like=Tru
     test: bool = False
     landing_url: str | None = None
     """Where a click leads; always there in a click's token."""
+    wants_billing_notice: bool = False
+    """The bidder is told of the impression, and with it what is known of the viewer."""
 
     @property
     def fee_micros(self) -> int:

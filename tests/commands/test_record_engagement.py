@@ -102,6 +102,18 @@ async def test_a_second_hit_is_a_duplicate(recorder: Recorder) -> None:
     }
 
 
+async def test_the_viewer_is_kept_for_a_billing_notice_alone(recorder: Recorder) -> None:
+    """Only of the impression that counts, where the bidder asked for the notice; and never the whole address."""
+    hits = [token(wants_billing_notice=True), token(), token(wants_billing_notice=True, expires_at=1)]
+    for hit in (*hits, hits[0]):
+        await recorder.record.impression(hit, ip=VIEWER, user_agent=BROWSER + "\x7f")
+    await recorder.record.click(token("click", wants_billing_notice=True), ip=VIEWER, user_agent=BROWSER)
+    logged = await recorder.logged()
+    viewers = [each["viewer"] for each in logged if "viewer" in each]
+    assert len(logged) == 5
+    assert viewers == [{"ip": "203.0.113.0", "user_agent": BROWSER}]
+
+
 async def test_two_nodes_at_once(recorder: Recorder) -> None:
     """Of hits that arrive everywhere at the same moment exactly one counts."""
     pixel = token()
