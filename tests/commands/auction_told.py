@@ -17,10 +17,11 @@ Event = dict[str, Any]
 def told(events: list[Event], bidder_names: Mapping[str, str]) -> dict[str, Any]:
     """What the events say, under the words that a scenario's `expected` uses; `bidder_names` is by id."""
     awards = {each["imp_id"]: each for each in events if each["type"] == "auction_awarded"}
+    floors = {imp["imp_id"]: imp["floor_micros"] for imp in events[0]["imps"]}
     outcomes: dict[str, dict[str, Any]] = {}
     for event in events:
         if event["type"] in {"bid_placed", "bid_refused"}:
-            outcome = _outcome(event, awards.get(event["imp_id"]))
+            outcome = _outcome(event, awards.get(event["imp_id"]), floors[event["imp_id"]])
             outcomes.setdefault(event["imp_id"], {})[bidder_names[event["bidder_id"]]] = outcome
     return {
         "requested": events[0],
@@ -76,8 +77,8 @@ def _imp(imp: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _outcome(event: Event, award: Event | None) -> dict[str, Any]:
-    """What became of one bidder for one imp."""
+def _outcome(event: Event, award: Event | None, imp_floor_micros: int) -> dict[str, Any]:
+    """What became of one bidder for one imp; a placed bid that names no floor of its own had the imp's."""
     if event["type"] == "bid_refused":
         status = event["outcome"]
     else:
@@ -91,7 +92,7 @@ def _outcome(event: Event, award: Event | None) -> dict[str, Any]:
         "price": _cpm(event.get("price_micros")),
         "currency": event.get("currency"),
         "stated": _stated(event.get("stated")),
-        "floor": _cpm(event.get("floor_micros")),
+        "floor": cpm_text(event.get("floor_micros", imp_floor_micros)),
         "deal_id": event.get("deal_id"),
         "group": event.get("group"),
         "media_type": event.get("media_type"),
