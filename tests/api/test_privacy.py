@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import asyncpg
+import msgspec
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from click.testing import CliRunner
 from redis.asyncio import Redis
 
 from domain.names import Names
 from domain.privacy import pseudonym
+from gavel.cli import cli
+from gavel.pseudonym_keys import PseudonymKeyFile
 from gavel.settings import Settings
 from tests.api.conftest import Auction, bid_request, hold
-from tests.api.running_api import RunningApi, until
+from tests.api.running_api import RunningApi, free_port, running_api, until
 from tests.api.test_engagements import BROWSER
 from tests.domain.openrtb.test_outbound import RESTRICTIONS
 from tests.domain.test_tcf import ALL_ALLOWED
@@ -83,6 +88,35 @@ async def test_the_log_says_why_nobody_was_told(api: RunningApi, settings: Setti
     [requested] = [record for record in records if record.startswith(b'{"type":"bid_requested"')]
     assert f'"restricted_by":[{told}]'.encode() in requested
     assert b'"ifa"' not in requested
+
+
+async def test_the_key_rotates_under_a_running_api(api: RunningApi, settings: Settings, tmp_path: Path) -> None:
+    """No restart: soon after `gavel privacy rotate` the same person has another pseudonym, under the new key."""
+    of_its_own = msgspec.structs.replace(settings, data=tmp_path, pseudonym_key=None, port=free_port())
+    file = PseudonymKeyFile.of(of_its_own)
+    file.ensure()
+    [old] = file.read()
+    async with running_api(of_its_own) as rotated:
+        assert await _logged_ifa(settings, await hold_for_somebody(rotated)) == pseudonym(old.secret, IDS[0])
+        result = CliRunner().invoke(cli, ["privacy", "rotate", "--data", str(tmp_path)], catch_exceptions=False)
+        assert result.exit_code == 0
+        [new] = file.read()
+
+        async def has_new_pseudonym() -> bool:
+            return await _logged_ifa(settings, await hold_for_somebody(rotated)) == pseudonym(new.secret, IDS[0])
+
+        await until(has_new_pseudonym)
+
+
+async def hold_for_somebody(api: RunningApi) -> Auction:
+    return await hold(api, **request_about_somebody({}, "rotated.example"))
+
+
+async def _logged_ifa(settings: Settings, auction: Auction) -> str:
+    records = [each async for each in _kafka(settings) if each.startswith(b'{"type":"bid_requested"')]
+    [event] = [each for each in map(msgspec.json.decode, records) if each["auction_id"] == auction.id]
+    ifa: str = event["request"]["device"]["ifa"]
+    return ifa
 
 
 def _spellings() -> list[bytes]:
