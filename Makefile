@@ -8,7 +8,7 @@ FROM_LOCK := install --require-hashes --only-binary :all:
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types bench lock clean
+.PHONY: help demo test lint types bench replay lock clean
 
 help: ## List what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -29,6 +29,9 @@ types: .venv/dev.stamp ## Check types
 
 bench: .venv/dev.stamp ## Measure against peers and limits
 	@$(BIN)/python -m bench $(ARGS)
+
+replay: .venv/dev.stamp ## Decide a million logged auctions again, twice; ARGS='--auctions 10000' for fewer
+	@$(BIN)/python -m bench.replay_twice $(ARGS)
 
 COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 	--no-emit-index-url --no-emit-find-links

@@ -127,12 +127,9 @@ class Replayer:
     def take(self, event: Event) -> AuctionReplay | None:
         """The auction that this event completes; all that is kept of an auction is forgotten with it.
 
-        One that cannot be decided again counts as not confirmed and says why. An auction that asked nobody
-        (a robot's) has nothing to decide again.
+        One that cannot be decided again counts as not confirmed and says why.
         """
         assert isinstance(event, DECIDING)
-        if isinstance(event, BidRequested) and event.robot:
-            return None
         auction = self._open.get(event.auction_id)
         if auction is None:
             auction = self._open[event.auction_id] = _Auction()
@@ -174,12 +171,12 @@ class _Auction:
         if request is None:
             raise CannotReplay("The log does not hold the auction's request.")
         missing = [each.imp_id for each in request.imps if each.imp_id not in self.decided]
-        if missing and not request.robot:
+        if missing:
             raise CannotReplay(f"The log holds no decision about imp {', '.join(missing)}.")
         candidates: dict[str, list[Candidate]] = {}
-        old_terms = _OldTerms(request)
+        floors = _Floors(request)
         for arrival, bid in enumerate(self.bids.values()):
-            candidates.setdefault(bid.imp_id, []).append(_candidate(bid, arrival, old_terms))
+            candidates.setdefault(bid.imp_id, []).append(_candidate(bid, arrival, floors))
         decision = decide(
             {imp_id: rank(bids) for imp_id, bids in candidates.items()},
             request.auction_type,
@@ -208,26 +205,34 @@ class _Terms(NamedTuple):
     deal_at: int | None
 
 
-class _OldTerms:
-    """Floors and deals' rules for bids that were logged without them: read from the request, when there are any."""
+class _Floors:
+    """Floors and deals' rules of bids that do not state them: the imp's, or, in old events, those of the request."""
 
     def __init__(self, request: BidRequested) -> None:
         self._request = request
-        self._imp_floors = {each.imp_id: each.floor_micros for each in request.imps}
+        self._imps = {each.imp_id: each for each in request.imps}
 
     def of(self, bid: BidPlaced) -> _Terms:
-        if bid.deal_id is not None:
-            for imp in _decode_request(self._request).imp:
-                for deal in imp.pmp.deals if imp.id == bid.imp_id and imp.pmp is not None else ():
-                    if deal.id == bid.deal_id:
-                        return _Terms(_micros(deal.bidfloor), deal.at)
-        return _Terms(self._imp_floors.get(bid.imp_id, 0), None)
+        if bid.floor_micros is not None:
+            return _Terms(bid.floor_micros, bid.deal_at)
+        imp = self._imps.get(bid.imp_id)
+        if bid.deal_id is not None and (imp is None or all(each.deal_id != bid.deal_id for each in imp.deals)):
+            old = self._in_request(bid)
+            if old is not None:
+                return old
+        return _Terms(0 if imp is None else imp.floor_micros, bid.deal_at)
+
+    def _in_request(self, bid: BidPlaced) -> _Terms | None:
+        """Events once did not tell which deals an imp could be bought under; their floors were in its currency."""
+        for imp in _decode_request(self._request).imp:
+            for deal in imp.pmp.deals if imp.id == bid.imp_id and imp.pmp is not None else ():
+                if deal.id == bid.deal_id:
+                    return _Terms(_micros(deal.bidfloor), deal.at)
+        return None
 
 
-def _candidate(bid: BidPlaced, arrival: int, old: _OldTerms) -> Candidate:
-    floor_micros, deal_at = bid.floor_micros, bid.deal_at
-    if floor_micros is None:
-        floor_micros, deal_at = old.of(bid)
+def _candidate(bid: BidPlaced, arrival: int, floors: _Floors) -> Candidate:
+    floor_micros, deal_at = floors.of(bid)
     return Candidate(
         bid.bidder_id, bid.bid_id, bid.seat, bid.price_micros, floor_micros, bid.deal_id, deal_at, arrival, bid.group
     )

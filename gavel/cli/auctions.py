@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import textwrap
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import rich_click as click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from domain.errors import CorruptEvent, Fault, InvalidInput
+from domain.errors import CorruptEvent, Fault, InvalidInput, NotFound
 from domain.money import cpm_text
 from domain.names import Names
 from domain.replay import Difference, ImpReplay
@@ -20,13 +21,46 @@ from domain.replay import replay as decide_again
 from gavel.cli import options
 from gavel.settings import load
 from gavel.telemetry import configure_logging
-from gavel.wiring import require
+from gavel.wiring import database_engine, read_side, require
 from projections.logged_auctions import LogReplay, ReplayProgress, deciding_events, replay_log
+from projections.queries.auction_story import auction_story
+from projections.queries.story_parts import AuctionStory
+from projections.servers import Addresses
+
+TEXT_WIDTH = 110
 
 
 @click.group(epilog="Example: `gavel auctions replay --all`")
 def auctions() -> None:
     """Explains auctions, and decides them again from the log."""
+
+
+@auctions.command(epilog="Example: `gavel auctions explain 0199…`")
+@click.argument("auction_id")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object, as `GET /v1/auctions/ID` gives it.")
+@options.data
+def explain(*, auction_id: str, as_json: bool, data: Path | None) -> None:
+    """Tells an auction as a person would: who was asked, who not and why, the ranking, the sum, what happened after."""
+    story = asyncio.run(_story(read_side(load(data=data)), auction_id))
+    if as_json:
+        _print_json(story)
+        return
+    for paragraph in story.told:
+        click.secho(paragraph.title, bold=True)
+        for sentence in paragraph.sentences:
+            click.echo(textwrap.fill(sentence, TEXT_WIDTH, initial_indent="  ", subsequent_indent="    "))
+        click.echo()
+
+
+async def _story(addresses: Addresses, auction_id: str) -> AuctionStory:
+    database = database_engine(addresses.postgres_url)
+    try:
+        story = await auction_story(database, auction_id)
+    finally:
+        await database.dispose()
+    if story is None:
+        raise NotFound(f"there is no auction {auction_id!r} in the read model (yet)")
+    return story
 
 
 @auctions.command(epilog="Example: `gavel auctions replay 0199…`, or, for the whole log, `gavel auctions replay --all`")
