@@ -10,18 +10,18 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from commands.catalogue_head import CatalogueHead, Known
-from commands.ports import Clock, EventLog, Ids, Position
+from commands.ports import Clock, Ids, Position, RefusingLog
 from domain.catalogue import Status
 from domain.catalogue_changes import Decision, Entities, Stamp, Versions, change, move, register, set_rate
 from domain.entity import Entity, EntityKind
 from domain.errors import Conflict, VersionMismatch
 from domain.events import CatalogueEvent
 from domain.names import Names
-from domain.terms.currency_rate import CURRENCY_RATE
+from domain.terms.currency_rate import CURRENCY_RATE, rate_id
 from domain.terms.form import Form
 from domain.terms.kinds import Forms
 
-LOST = "Somebody else changed it at the same moment."
+LOST = "Somebody else was faster: read it again, then decide again."
 
 
 class Changed(NamedTuple):
@@ -43,7 +43,7 @@ class ChangeCatalogue:
     """
 
     def __init__(
-        self, *, log: EventLog, head: CatalogueHead, names: Names, forms: Forms, clock: Clock, ids: Ids
+        self, *, log: RefusingLog, head: CatalogueHead, names: Names, forms: Forms, clock: Clock, ids: Ids
     ) -> None:
         self._log = log
         self._head = head
@@ -61,7 +61,9 @@ class ChangeCatalogue:
         form = self._forms[kind]
         stated = form.registration(body)
         stamp = self._stamp(command_id)
-        return await self._carry_out(stamp, None, lambda entities: register(form, stated, entities, stamp))
+        return await self._carry_out(
+            stated.id or command_id, stamp, None, lambda entities: register(form, stated, entities, stamp)
+        )
 
     async def change(
         self, kind: EntityKind, entity_id: str, patch: bytes, *, expected: Versions | None, command_id: str
@@ -69,6 +71,7 @@ class ChangeCatalogue:
         """`PATCH /v1/…/{id}`; `expected` holds the versions that the caller would have changed."""
         form, stamp = self._forms[kind], self._stamp(command_id)
         return await self._carry_out(
+            entity_id,
             stamp,
             expected,
             lambda entities: change(form, entity_id, patch, entities=entities, stamp=stamp, expected=expected),
@@ -80,6 +83,7 @@ class ChangeCatalogue:
         """`POST /v1/…/{id}/pause`, `/resume` and `/archive`."""
         stamp = self._stamp(command_id)
         return await self._carry_out(
+            entity_id,
             stamp,
             expected,
             lambda entities: move(kind, entity_id, status, entities=entities, stamp=stamp, expected=expected),
@@ -89,14 +93,15 @@ class ChangeCatalogue:
         """`POST /v1/currency-rates`."""
         terms = CURRENCY_RATE.registration(body).terms
         stamp = self._stamp(command_id)
-        return await self._carry_out(stamp, None, lambda entities: set_rate(terms, entities, stamp))
+        return await self._carry_out(rate_id(terms), stamp, None, lambda entities: set_rate(terms, entities, stamp))
 
     def _stamp(self, command_id: str) -> Stamp:
         return Stamp(command_id, self._ids(), self._clock.now())
 
     async def _carry_out(
-        self, stamp: Stamp, expected: Versions | None, decide: Callable[[Entities], Decision]
+        self, entity_id: str, stamp: Stamp, expected: Versions | None, decide: Callable[[Entities], Decision]
     ) -> Changed:
+        self._log.check(self._names.catalogue, entity_id)
         await self._head.read()
         made = self._head.made_by(stamp.command_id)
         if made is None:

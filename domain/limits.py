@@ -33,7 +33,7 @@ CATALOGUE_ID_MAX_CHARS: Final = 64
 CATALOGUE_NAME_MAX_CHARS: Final = 256
 CATALOGUE_LIST_MAX_ITEMS: Final = 256
 BIDDER_QPS_MAX: Final = 1_000_000
-CATALOGUE_READ_MAX_SECONDS: Final = 10
+CATALOGUE_READ_MAX_SECONDS: Final = 5
 """A command waits no longer for the head of the log."""
 COMMANDS_REMEMBERED_MAX: Final = 100_000
 """The newest commands whose effect a process can still tell."""
@@ -115,6 +115,8 @@ NOTICES_IN_FLIGHT_MAX: Final = 256
 NOTICES_PER_HOST_MAX: Final = 16
 NOTICE_LEASE_SECONDS: Final = 30.0
 """For so long a claimed notice is left to its notifier; after that it is taken for dead."""
+NOTICE_DAYS_KEPT: Final = 7
+"""So long an impression can still lead to a billing notice, and the outbox knows what was sent."""
 
 assert PRICE_MAX_MICROS < 2**44, "a deal's preference is added above the price in a Redis score"
 assert LOG_LINGER_MS < LOG_ACK_OVERDUE_MS < LOG_ACK_TIMEOUT_MS
