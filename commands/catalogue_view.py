@@ -14,7 +14,7 @@ from redis.asyncio.client import PubSub
 from redis.exceptions import RedisError
 from redis.utils import str_if_bytes
 
-from domain.catalogue import Bidder, CurrencyRate, Deal, Placement, Publisher, Terms
+from domain.catalogue import Bidder, CurrencyRate, Deal, Placement, Publisher, Status, Terms
 from domain.currency import Rates
 from domain.entity import Entity, EntityKind
 from domain.market import Market, RegisteredBidder, RegisteredPlacement
@@ -126,13 +126,20 @@ def _market_of(entities: Mapping[str, Entity]) -> Market:
             if entity.status == "active"
         ),
         placements={
-            entity.id: RegisteredPlacement(entity.id, entity.status, terms)
+            entity.id: RegisteredPlacement(
+                entity.id, _status_beside(entities.get(f"publisher:{terms.publisher_id}"), entity), terms
+            )
             for entity, terms in _of_kind(entities, "placement", Placement)
         },
         publishers={entity.id: terms for entity, terms in _of_kind(entities, "publisher", Publisher)},
         deals={entity.id: terms for entity, terms in _of_kind(entities, "deal", Deal) if entity.status == "active"},
         rates=Rates(terms for _, terms in _of_kind(entities, "currency_rate", CurrencyRate)),
     )
+
+
+def _status_beside(publisher: Entity | None, placement: Entity) -> Status:
+    """A placement of a publisher that is paused or archived sells nothing either."""
+    return placement.status if publisher is None or publisher.status == "active" else "paused"
 
 
 _Kind = TypeVar("_Kind", bound=Terms)

@@ -18,4 +18,4 @@ class Skip(NamedTuple):
 ROBOT = Skip(NoBidReason.KNOWN_CRAWLER, "Not asked: the page was fetched by a known robot.")
 OVER_QUOTA = Skip(NonBidStatus.REQUEST_BLOCKED, "Not asked: the bidder's limit of requests per second is reached.")
 NO_TIME = Skip(NonBidStatus.OPTIMIZED, "Not asked: too little of the auction's time was left.")
-PLACEMENT_PAUSED = Skip(NonBidStatus.REQUEST_BLOCKED, "Not asked: the placement is paused.")
+PLACEMENT_PAUSED = Skip(NonBidStatus.REQUEST_BLOCKED, "Not asked: the placement, or its publisher, is paused.")

@@ -13,7 +13,7 @@ from domain.invitation import Guests, invite
 from domain.market import Market, RegisteredBidder, RegisteredPlacement
 from domain.openrtb.outbound import BidderRequestTemplate, RequestsForBidders
 from domain.openrtb.parse import ParsedRequest, parse_request
-from domain.openrtb.restrictions import restrictions_of
+from domain.openrtb.restrictions import Restriction, restrictions_of
 from domain.sale import ImpOnSale, Sale, on_sale
 
 DEFAULT_SHARE_BPS = 8_000
@@ -86,10 +86,10 @@ def told(body: bytes, catalogue: Market) -> dict[str, dict[str, Any]]:
     }
 
 
-def told_to_anybody(parsed: ParsedRequest) -> BidderRequestTemplate:
+def told_to_anybody(parsed: ParsedRequest, restricted_by: tuple[Restriction, ...]) -> BidderRequestTemplate:
     """What any bidder is sent where the catalogue knows nothing of the imps."""
     sale = _sale(parsed, Market())
-    return RequestsForBidders(parsed, restrictions_of(parsed.request), sale).template(bidder(), tuple(sale.imps))
+    return RequestsForBidders(parsed, restricted_by, sale).template(bidder(), tuple(sale.imps))
 
 
 def _sale(parsed: ParsedRequest, catalogue: Market) -> Sale:

@@ -49,7 +49,7 @@ def test_a_request_is_understood(name: str) -> None:
 def test_bidders_get_the_request_as_it_came(name: str) -> None:
     """Nothing is lost or changed on the way to a bidder but the time that is left."""
     sent = msgspec.json.decode(example(name))
-    received = msgspec.json.decode(told_to_anybody(parse_request(example(name))).body(77))
+    received = msgspec.json.decode(told_to_anybody(parse_request(example(name)), ()).body(77))
     assert received == sent | {"tmax": 77}
 
 

@@ -81,7 +81,8 @@ def body(content: dict[str, Any]) -> bytes:
 
 
 def for_bidders(content: dict[str, Any]) -> bytes:
-    return told_to_anybody(parse_request(body(content))).body(80)
+    parsed = parse_request(body(content))
+    return told_to_anybody(parsed, restrictions_of(parsed.request)).body(80)
 
 
 def log_copy(parsed: ParsedRequest, key: bytes) -> msgspec.Raw:
@@ -197,7 +198,7 @@ def test_the_publisher_s_tmax_is_replaced() -> None:
 
 def test_each_bidder_has_its_own_time() -> None:
     """One template serves bidders of different deadlines, and adds `tmax` where the publisher named none."""
-    template = told_to_anybody(parse_request(b'{"id":"r","imp":[{"id":"1","banner":{}}]}'))
+    template = told_to_anybody(parse_request(b'{"id":"r","imp":[{"id":"1","banner":{}}]}'), ())
     assert [msgspec.json.decode(template.body(tmax))["tmax"] for tmax in (5, 5_000)] == [5, 5_000]
 
 

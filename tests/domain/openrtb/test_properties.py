@@ -109,7 +109,7 @@ def use(parsed: ParsedRequest) -> None:
     """What an auction does with every request that is accepted."""
     request = parsed.request
     restricted_by = restrictions_of(request)
-    assert msgspec.json.decode(told_to_anybody(parsed).body(50))["tmax"] == 50
+    assert msgspec.json.decode(told_to_anybody(parsed, restricted_by).body(50))["tmax"] == 50
     assert msgspec.json.decode(request_for_log(parsed, KEY, restricted_by))["id"] == request.id
     assert len(currency_of(request)) == 3
     assert auction_type_of(request) in (1, 2)
@@ -145,7 +145,7 @@ def read_or_refuse(body: bytes) -> None:
 def test_unknown_fields_reach_the_bidders(content: dict[str, Any], tmax: int) -> None:
     """Fields that nobody has heard of pass through, wherever they stand."""
     body = msgspec.json.encode(content)
-    received = msgspec.json.decode(told_to_anybody(parse_request(body)).body(tmax))
+    received = msgspec.json.decode(told_to_anybody(parse_request(body), ()).body(tmax))
     assert received == msgspec.json.decode(body) | {"tmax": tmax}
 
 
