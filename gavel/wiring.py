@@ -88,21 +88,6 @@ class ApiProcess:
         self._late_answers = LateAnswers(
             log=self._log, topic=names.auctions, clock=clock, ids=fresh_id, logged=metrics.late_answer
         )
-        hold_auction = HoldAuction(
-            log=self._log,
-            names=names,
-            ranking=RedisRanking(self._pipeline, names),
-            catalogue=self._catalogue,
-            bidder_client=self._bidders,
-            quota=quota,
-            late_answers=self._late_answers,
-            clock=clock,
-            ids=fresh_id,
-            base_url=settings.base_url,
-            token_key=token_key,
-            pseudonym_key=self._pseudonym_key,
-            publisher_share_bps=settings.publisher_share_bps,
-        )
         record_engagement = RecordEngagement(
             log=self._spool,
             names=names,
@@ -113,7 +98,7 @@ class ApiProcess:
             keys=[token_key],
         )
         self.services = ApiServices(
-            hold_auction=hold_auction,
+            hold_auction=self._hold_auction(settings, names, clock, quota, token_key),
             record_engagement=record_engagement,
             change_catalogue=ChangeCatalogue(
                 log=self._log,
@@ -135,6 +120,25 @@ class ApiProcess:
             client_addresses=addresses,
             admin_key=admin_key,
             base_url=settings.base_url,
+        )
+
+    def _hold_auction(
+        self, settings: Settings, names: Names, clock: SystemClock, quota: Quota, token_key: TokenKey
+    ) -> HoldAuction:
+        return HoldAuction(
+            log=self._log,
+            names=names,
+            ranking=RedisRanking(self._pipeline, names),
+            catalogue=self._catalogue,
+            bidder_client=self._bidders,
+            quota=quota,
+            late_answers=self._late_answers,
+            clock=clock,
+            ids=fresh_id,
+            base_url=settings.base_url,
+            token_key=token_key,
+            pseudonym_key=self._pseudonym_key,
+            publisher_share_bps=settings.publisher_share_bps,
         )
 
     @asynccontextmanager
