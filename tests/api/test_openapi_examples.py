@@ -1,0 +1,98 @@
+"""The examples of the OpenAPI document work, and what is answered has the shape that it promises."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+import pytest
+from jsonschema import Draft202012Validator
+
+from tests.api.running_api import RunningApi
+from tests.api.test_catalogue import Answer, ask
+from tests.api.test_openapi import document, operations
+
+__all__ = ["document"]
+
+JSON, MERGE_PATCH = "application/json", "application/merge-patch+json"
+
+
+def validator(document: dict[str, Any], schema: dict[str, Any]) -> Draft202012Validator:
+    return Draft202012Validator({**schema, "components": document["components"]})
+
+
+def of_catalogue(document: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    return {name: each for name, each in operations(document).items() if each["tags"] == ["Catalogue"]}
+
+
+def test_every_example_is_of_its_schema(document: dict[str, Any]) -> None:
+    """What is sent and what comes back, for each operation of the catalogue."""
+    tried = 0
+    for name, operation in of_catalogue(document).items():
+        bodies = [operation.get("requestBody", {"content": {}}), *operation["responses"].values()]
+        for content in [each for body in bodies for each in body.get("content", {}).values()]:
+            validator(document, content["schema"]).validate(content["example"])
+            tried += 1
+        if name.startswith(("post", "patch")):
+            assert "Idempotency-Key" in {each.get("name") for each in operation["parameters"]}, name
+    assert tried > 40
+
+
+async def told(api: RunningApi, document: dict[str, Any], name: str, path: str, body: Any = None) -> Answer:
+    """What the operation answers, which is what the document says of it."""
+    method = name.partition(" ")[0].upper()
+    answer = await ask(api, method, path, body)
+    response = operations(document)[name]["responses"][str(answer.status)]
+    validator(document, response["content"][JSON]["schema"]).validate(answer.body)
+    for header in response.get("headers", {}):
+        assert header in answer.headers, (name, header)
+    return answer
+
+
+@pytest.mark.parametrize("kind", ["publishers", "placements", "bidders", "deals"])
+async def test_the_examples_work(empty_api: RunningApi, document: dict[str, Any], kind: str) -> None:
+    """Registered, changed, paused, resumed, archived, read and listed as the document shows it."""
+    ids: dict[str, str] = {}
+    for each in ("publishers", "placements", "bidders", "deals"):
+        body = operations(document)[f"post /v1/{each}"]["requestBody"]["content"][JSON]["example"]
+        body = body | {name: ids[value] for name, value in _LINKS[each].items()}
+        body |= {name: [ids[value]] for name, value in _LISTS[each].items()}
+        if "id" in body:
+            body["id"] = uuid.uuid4().hex
+        answer = await told(empty_api, document, f"post /v1/{each}", f"/v1/{each}", body)
+        ids[each] = answer.body["id"]
+    path = f"/v1/{kind}/{ids[kind]}"
+    patch = operations(document)[f"patch /v1/{kind}/{{id}}"]["requestBody"]["content"][MERGE_PATCH]["example"]
+    await told(empty_api, document, f"patch /v1/{kind}/{{id}}", path, patch)
+    for move in ("pause", "resume", "archive"):
+        answer = await told(empty_api, document, f"post /v1/{kind}/{{id}}/{move}", f"{path}/{move}")
+    waiting = {"Gavel_Token": answer.headers["Gavel-Token"], "Prefer": "wait=20"}
+    assert (await ask(empty_api, "GET", path, **waiting)).status == 200
+    await told(empty_api, document, f"get /v1/{kind}/{{id}}", path)
+    await told(empty_api, document, f"get /v1/{kind}", f"/v1/{kind}?status=archived")
+
+
+_LINKS: dict[str, dict[str, str]] = {
+    "publishers": {},
+    "placements": {"publisher_id": "publishers"},
+    "bidders": {},
+    "deals": {},
+}
+_LISTS: dict[str, dict[str, str]] = {
+    "publishers": {},
+    "placements": {},
+    "bidders": {},
+    "deals": {"placement_ids": "placements", "bidder_ids": "bidders"},
+}
+
+
+async def test_the_example_of_a_rate_works(empty_api: RunningApi, document: dict[str, Any]) -> None:
+    """Stated, stated otherwise, and read."""
+    name = "post /v1/currency-rates"
+    body = operations(document)[name]["requestBody"]["content"][JSON]["example"]
+    for rate in (body["rate"], "1.25"):
+        answer = await told(empty_api, document, name, "/v1/currency-rates", body | {"base": "CHF", "rate": rate})
+    assert answer.status == 200
+    waiting = {"Gavel_Token": answer.headers["Gavel-Token"], "Prefer": "wait=20"}
+    assert (await ask(empty_api, "GET", "/v1/currency-rates/CHF-USD", **waiting)).body["rate"] == "1.25"
+    await told(empty_api, document, "get /v1/currency-rates", "/v1/currency-rates")
