@@ -47,6 +47,11 @@ class KeepAliveBidderClient:
     def __repr__(self) -> str:
         return f"KeepAliveBidderClient({len(self._pools)} bidders)"
 
+    @property
+    def connections_opened(self) -> int:
+        """By all calls so far, to the bidders that are still known."""
+        return sum(pool.opened for pool in self._pools.values())
+
     async def post(self, url: str, headers: Sequence[tuple[str, str]], body: bytes, deadline: float) -> BidderAnswer:
         """One POST, answered before `deadline` (monotonic seconds); the body comes unpacked.
 

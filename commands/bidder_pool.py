@@ -30,6 +30,8 @@ class BidderPool:
         self._idle: list[BidderConnection] = []
         """The one used last stands last."""
         self._open: set[BidderConnection] = set()
+        self.opened = 0
+        """Connections so far."""
         self._late: set[BidderConnection] = set()
         """Those whose answer is waited for although nobody can use it any more."""
         self._connecting: set[asyncio.Task[None]] = set()
@@ -96,6 +98,7 @@ class BidderPool:
             call.fail(BidderUnreachable("The client was closed."))
             raise
         self._open.add(connection)
+        self.opened += 1
         if not connection.usable:
             self._open.discard(connection)
             call.fail(BidderUnreachable(f"{self._origin.host} closed the connection at once"))

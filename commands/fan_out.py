@@ -105,13 +105,13 @@ class FanOut:
         try:
             answer = await self._client.post(bidder.terms.endpoint, headers, body, deadline)
         except BidderTimeout as timeout:
-            outcomes = _failed(timeout, sale, invitation.not_offered)
+            outcomes = failed(timeout, sale, invitation.not_offered)
             if tmax_ms >= BIDDER_FAIR_TIME_MS:
                 self._health.called(bidder.id, failed=True)
             if timeout.late is not None:
                 late = LateCall(timeout.late, asked_at)
         except BidderFailed as failure:
-            outcomes = _failed(failure, sale, invitation.not_offered)
+            outcomes = failed(failure, sale, invitation.not_offered)
             self._health.called(bidder.id, failed=True)
         else:
             outcomes = understood(answer, sale, invitation)
@@ -125,7 +125,8 @@ def skipped(bidder: RegisteredBidder, sale: Sale, skip: Skip, not_offered: Mappi
     return Asked(bidder, the_same_for_all_imps(sale, "skipped", skip.code, skip.reason, not_offered))
 
 
-def _failed(failure: BidderFailed, sale: Sale, not_offered: Mapping[str, Skip]) -> dict[str, Outcome]:
+def failed(failure: BidderFailed, sale: Sale, not_offered: Mapping[str, Skip]) -> dict[str, Outcome]:
+    """The outcomes of a bidder that gave no answer."""
     if isinstance(failure, BidderTimeout):
         reason = "The bidder did not answer in time."
         return the_same_for_all_imps(sale, "timeout", NonBidStatus.TIMEOUT, reason, not_offered)

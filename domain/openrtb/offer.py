@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from domain.catalogue import MediaType
 from domain.events import Inventory
+from domain.limits import TMAX_DEFAULT_MS, TMAX_MAX_MS, TMAX_MIN_MS
 from domain.money import micros_from_decimal
 from domain.openrtb.context import App, Dooh, Site
 from domain.openrtb.request import Audio, Banner, BidRequest, Imp, Video
@@ -74,6 +75,11 @@ def longest_ad(offered: Video | Audio) -> int | None:
 def floor_micros(imp: Imp) -> int:
     """The imp's floor, CPM in micros of its `bidfloorcur`."""
     return micros_from_decimal(imp.bidfloor) if imp.bidfloor else 0
+
+
+def tmax_ms_of(request: BidRequest) -> int:
+    """How long the auction may take: what the publisher says, within the exchange's bounds."""
+    return TMAX_DEFAULT_MS if request.tmax is None else min(max(request.tmax, TMAX_MIN_MS), TMAX_MAX_MS)
 
 
 def currency_of(request: BidRequest) -> str:

@@ -20,6 +20,7 @@ COMMANDS = {
     "migrate": "gavel.cli.migrate:migrate",
     "topology": "gavel.cli.topology:topology",
     "doctor": "gavel.cli.doctor:doctor",
+    "bidders": "gavel.cli.bidders:bidders",
     "auctions": "gavel.cli.auctions:auctions",
     "projections": "gavel.cli.projections:projections",
     "privacy": "gavel.cli.privacy:privacy",

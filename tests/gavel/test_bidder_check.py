@@ -1,0 +1,196 @@
+"""`gavel bidders check` against real bidders on real sockets: what it finds is what an auction would make of them."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from domain.errors import InvalidInput
+from gavel import bidder_check
+from gavel.bidder_check import Report, check_bidder
+from gavel.sample_request import sample_request
+from tests.commands.auction_scenario import closed_port
+from tests.commands.eventually import eventually
+from tests.commands.hostile_bidder import HostileBidder, hostile_bidder, ok, says
+
+SAMPLE = sample_request("r")
+BANNER = {"id": "b1", "impid": "banner", "price": 1.5, "adm": "<b>ad</b>", "w": 300, "h": 250}
+VIDEO = {"id": "v1", "impid": "video", "price": 0.2, "adm": '<VAST version="4.2"/>', "mtype": 2}
+
+
+def bids(*each: dict[str, Any], request_id: str = "r") -> bytes:
+    return ok(msgspec.json.encode({"id": request_id, "seatbid": [{"bid": list(each)}]}))
+
+
+async def check(bidder: HostileBidder, body: bytes = SAMPLE, *, accepts_gzip: bool = False) -> Report:
+    return await check_bidder(bidder.url, body, allow_private=True, accepts_gzip=accepts_gzip)
+
+
+def found(report: Report) -> list[tuple[str, str]]:
+    return [(each.level, each.what) for each in report.findings]
+
+
+NO_CONTENT = b"HTTP/1.1 204 No Content\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        pytest.param(bids(BANNER), [], id="a good bid"),
+        pytest.param(NO_CONTENT, [("note", "no_bid")], id="204"),
+        pytest.param(ok(b""), [("note", "no_bid")], id="an empty body"),
+        pytest.param(ok(b"{}"), [("note", "no_bid")], id="an empty object"),
+        pytest.param(ok(b'{"id":"r","nbr":8}'), [("note", "no_bid")], id="a reason"),
+        pytest.param(ok(b"oops"), [("fault", "malformed")], id="no JSON"),
+        pytest.param(bids(BANNER, request_id="other"), [("fault", "malformed")], id="another request's answer"),
+        pytest.param(ok(b"").replace(b"200 OK", b"404 No"), [("fault", "status")], id="a wrong status"),
+        pytest.param(b"SSH-2.0\r\n", [("fault", "broken")], id="no HTTP"),
+        pytest.param(bids(BANNER, VIDEO), [("fault", "bid_refused")], id="a bid below the floor"),
+        pytest.param(bids({"id": "x"}), [("fault", "bid_refused")], id="a bid that cannot be read"),
+    ],
+)
+async def test_what_an_answer_is_found_to_be(answer: bytes, expected: list[tuple[str, str]]) -> None:
+    """Each kind of answer has its own finding, and only faults make the bidder unfit."""
+    async with hostile_bidder(says(answer)) as bidder:
+        report = await check(bidder)
+        assert len(bidder.requests) == bidder_check.CALLS
+    assert found(report) == expected
+    assert report.ok == all(level != "fault" for level, _ in expected)
+
+
+async def test_every_bid_is_judged_with_its_code_and_sentence() -> None:
+    """One competes, one of the same bidder is beaten, one is below its floor, one cannot be read."""
+    worse = {**BANNER, "id": "b2", "price": 1}
+    async with hostile_bidder(says(bids(BANNER, worse, VIDEO, {"id": "x"}))) as bidder:
+        report = await check(bidder)
+    assert {(bid.imp_id, bid.bid_id): (bid.price, bid.verdict, bid.code) for bid in report.bids} == {
+        ("banner", "b1"): ("1.50", "admitted", 0),
+        ("banner", "b2"): ("1.00", "beaten", 102),
+        ("banner", "x"): (None, "refused", 3),
+        ("video", "v1"): ("0.20", "refused", 100),
+    }
+    [sentence] = [each.sentence for each in report.findings if "v1" in each.sentence]
+    assert "refused (code 100): The imp's floor is 0.50 USD, the bid 0.20." in sentence
+
+
+async def test_a_reason_for_no_bid_is_told() -> None:
+    """The bidder's own `nbr` is put into words."""
+    async with hostile_bidder(says(ok(b'{"id":"r","nbr":8}'))) as bidder:
+        report = await check(bidder)
+    assert "Unmatched user" in report.findings[0].sentence
+
+
+async def test_a_late_bidder_hears_by_how_much() -> None:
+    """Its answers cost it the auction, and those that come after all are told."""
+    release = asyncio.Event()
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await release.wait()
+        await says(bids(BANNER))(reader, writer)
+
+    body = msgspec.json.encode({**msgspec.json.decode(SAMPLE), "tmax": 100})
+    async with hostile_bidder(answer) as bidder:
+        checking = asyncio.create_task(check(bidder, body))
+        await eventually(lambda: len(bidder.requests) == bidder_check.CALLS)
+        release.set()  # which may be in time for the last call
+        report = await checking
+    assert not report.ok
+    assert [each.what for each in report.findings] == ["late", "answered_late"]
+    assert report.findings[0].sentence.endswith(" of 5 calls: The bidder did not answer in time.")
+    assert [call.status for call in report.calls[:4]] == [None] * 4
+    assert report.time_ms == 85
+
+
+async def test_nobody_there() -> None:
+    """A bidder that cannot be reached is called once."""
+    url = f"http://127.0.0.1:{await closed_port()}/"
+    report = await check_bidder(url, SAMPLE, allow_private=True, accepts_gzip=False)
+    assert (found(report), len(report.calls)) == ([("fault", "unreachable")], 1)
+
+
+async def test_a_bidder_that_closes_its_connections() -> None:
+    """It works, and pays for each connection anew."""
+    async with hostile_bidder(says(bids(BANNER), then_close=True)) as bidder:
+        report = await check(bidder)
+    assert (report.ok, found(report)) == (True, [("warning", "no_keep_alive")])
+
+
+async def test_an_address_that_the_exchange_would_not_call() -> None:
+    """The check calls a private address, and says that the exchange as it is set up would not."""
+    async with hostile_bidder(says(bids(BANNER))) as bidder:
+        report = await check_bidder(bidder.url, SAMPLE, allow_private=False, accepts_gzip=False)
+    assert (report.ok, found(report)) == (True, [("warning", "private_address")])
+    assert "GAVEL_ALLOW_PRIVATE_ENDPOINTS" in report.findings[0].sentence
+
+
+async def test_a_compressed_request_says_the_same() -> None:
+    """With `accepts_gzip` the bidder gets the same request in gzip."""
+    async with hostile_bidder(says(bids(BANNER))) as bidder:
+        await check(bidder)
+        await check(bidder, accepts_gzip=True)
+        (_, plain), (head, packed) = bidder.requests[0], bidder.requests[-1]
+    assert b"\r\nContent-Encoding: gzip\r\n" in head
+    assert msgspec.json.decode(gzip.decompress(packed)) == msgspec.json.decode(plain)
+
+
+@pytest.mark.parametrize(
+    ("url", "changes", "expected"),
+    [
+        pytest.param("ftp://bidder.example/", {}, "URL: must start with", id="no URL"),
+        pytest.param("http://169.254.169.254/", {}, "link-local", id="a metadata service"),
+        pytest.param("http://bidder.example/", {"imp": []}, "imp: ", id="a request that is refused"),
+        pytest.param("http://bidder.example/", {"device": {"ua": "Googlebot/2.1"}}, "known robot", id="a robot's"),
+    ],
+)
+async def test_what_cannot_be_tried(url: str, changes: dict[str, Any], expected: str) -> None:
+    """A URL or a request that no auction would use is refused before anybody is called."""
+    body = msgspec.json.encode({**msgspec.json.decode(SAMPLE), **changes})
+    with pytest.raises(InvalidInput, match=expected):
+        await check_bidder(url, body, allow_private=True, accepts_gzip=False)
+
+
+# -- the command -----------------------------------------------------------------------------------------
+
+
+@asynccontextmanager
+async def gavel(*arguments: str) -> AsyncIterator[tuple[int, str]]:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "gavel", *arguments, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+    )
+    output, _ = await process.communicate()
+    assert process.returncode is not None
+    yield process.returncode, output.decode()
+
+
+@pytest.mark.parametrize(("answer", "code"), [(bids(BANNER, request_id="own"), 0), (ok(b"["), 1)])
+async def test_the_exit_code_tells_a_script(tmp_path: Path, answer: bytes, code: int) -> None:
+    """0 for a bidder that can take part, 1 for one that cannot; the caller's own request is what is sent."""
+    own = tmp_path / "request.json"
+    own.write_bytes(msgspec.json.encode({**msgspec.json.decode(SAMPLE), "id": "own"}))
+    async with (
+        hostile_bidder(says(answer)) as bidder,
+        gavel("bidders", "check", bidder.url, "--request", str(own), "--json") as (returned, output),
+    ):
+        assert returned == code, output
+        assert msgspec.json.decode(bidder.requests[0][1])["id"] == "own"
+    assert msgspec.json.decode(output)["ok"] == (code == 0)
+
+
+async def test_a_person_is_told_in_sentences() -> None:
+    """Without `--json` findings, bids and the verdict are text, whatever a bidder calls its bid; wrong use is 2."""
+    strange = {**BANNER, "id": "[red]b1[/nothing]"}
+    async with (
+        hostile_bidder(says(bids(strange, request_id="?"))) as bidder,
+        gavel("bidders", "check", bidder.url) as (returned, output),
+    ):
+        assert (returned, "not the id of the request" in output) == (1, True)
+    async with gavel("bidders", "check", "ftp://bidder.example/") as (returned, output):
+        assert (returned, "must start with" in output) == (2, True)
