@@ -19,10 +19,11 @@ from domain.award import Award, Decision, decide
 from domain.errors import Overloaded
 from domain.events import OutcomeStatus
 from domain.invitation import Guests, PassedOver, invite
-from domain.limits import ANSWER_RESERVE_MS, AUCTIONS_IN_FLIGHT_MAX, TMAX_DEFAULT_MS, TMAX_MAX_MS, TMAX_MIN_MS
+from domain.limits import ANSWER_RESERVE_MS, AUCTIONS_IN_FLIGHT_MAX
 from domain.names import Names
 from domain.openrtb.codes import NoBidReason
 from domain.openrtb.minimised import request_for_log
+from domain.openrtb.offer import tmax_ms_of
 from domain.openrtb.outbound import RequestsForBidders
 from domain.openrtb.parse import ParsedRequest, parse_request
 from domain.openrtb.request import BidRequest
@@ -103,7 +104,7 @@ class HoldAuction:
         auction_id = self._ids()
         self._log.check(self._topic, auction_id)
         story = AuctionStory(auction_id, test=sale.is_test, new_id=self._ids)
-        tmax_ms = _bounded(sale.request.tmax)
+        tmax_ms = tmax_ms_of(sale.request)
         restricted_by = restrictions_of(sale.request)
         for_log = request_for_log(parsed, self._pseudonym_key(), restricted_by)
         is_robot = _is_robot(sale.request)
@@ -120,7 +121,9 @@ class HoldAuction:
         held_ms = round((self._clock.monotonic() - received_at) * 1000, 3)
         _tell(story, sale, asked, decision, ranked, at=decided_at, held_ms=held_ms)
         # Written before it is logged: what cannot be answered must not be in the log as sold.
-        result = self._answer(auction_id, sale, asked, decision.awards, ranked, at=decided_at, held_ms=held_ms)
+        # A robot is told nothing, whatever its request asks for.
+        ext = {} if is_robot else _response_ext(sale, asked, decision, ranked, held_ms=held_ms)
+        result = self._answer(auction_id, sale, asked, decision.awards, ext, at=decided_at)
         await self._log.append(self._topic, auction_id, story.events)
         for each in asked:
             if each.late is not None:
@@ -149,21 +152,15 @@ class HoldAuction:
         sale: Sale,
         asked: Sequence[Asked],
         awards: Mapping[str, Award],
-        ranked: Ranked,
+        ext: Mapping[str, Any],
         *,
         at: datetime,
-        held_ms: float,
     ) -> AuctionResult:
         outcomes = tuple(
             _status(each.bidder.id, outcome, awards.get(imp_id))
             for each in asked
             for imp_id, outcome in each.outcomes.items()
         )
-        ext: dict[str, Any] = {}
-        if sale.is_test:
-            ext |= debug_ext(asked, awards, ranked_by=ranked.ranked_by, held_ms=held_ms)
-        if is_asked_for(sale.request):
-            ext["seatnonbid"] = seat_non_bids((each.bidder, each.outcomes) for each in asked)
         if awards:
             by_bidder = {each.bidder.id: each.outcomes for each in asked}
             sold = [_sold(award, by_bidder[award.winner.bidder_id][imp_id]) for imp_id, award in awards.items()]
@@ -174,8 +171,16 @@ class HoldAuction:
         return AuctionResult(auction_id, NO_CONTENT, b"", outcomes)
 
 
-def _bounded(tmax_ms: int | None) -> int:
-    return TMAX_DEFAULT_MS if tmax_ms is None else min(max(tmax_ms, TMAX_MIN_MS), TMAX_MAX_MS)
+def _response_ext(
+    sale: Sale, asked: Sequence[Asked], decision: Decision, ranked: Ranked, *, held_ms: float
+) -> dict[str, Any]:
+    """What the request asks to be told beyond the bids; mostly nothing."""
+    ext: dict[str, Any] = {}
+    if sale.is_test:
+        ext |= debug_ext(asked, decision, ranked_by=ranked.ranked_by, held_ms=held_ms)
+    if is_asked_for(sale.request):
+        ext["seatnonbid"] = seat_non_bids((each.bidder, each.outcomes) for each in asked)
+    return ext
 
 
 def _is_robot(request: BidRequest) -> bool:
