@@ -158,3 +158,7 @@ class Outbox(Protocol):
     async def settle(self, ended: Mapping[NoticeKey, bool], retries: Mapping[NoticeKey, float]) -> None:
         """Notices that came to an end, and whether they were delivered; those to be tried again, in so many seconds."""
         ...
+
+    async def forget_old_days(self) -> None:
+        """Drops the days that no notice can follow from any more."""
+        ...

@@ -29,6 +29,7 @@ POLL_SECONDS: Final = 0.2
 PACE_SECONDS: Final = 0.02
 """The same while calls are under way: each that ends makes room for another."""
 AWAY_SECONDS: Final = 1.0
+FORGET_SECONDS: Final = 3_600.0
 STOP_SECONDS: Final = 5.0
 """For calls that are under way when a stop is asked for."""
 DELIVERED: Final = range(200, 300)
@@ -74,12 +75,14 @@ class SendNotices:
         """Until `stop` is set; servers that are away are waited for."""
         async with asyncio.TaskGroup() as tasks:
             settling = tasks.create_task(self._settlements.run())
+            forgetting = tasks.create_task(self._forget_old_days())
             async with asyncio.TaskGroup() as calls:
                 while not stop.is_set():
                     pause = await self._start_some(calls)
                     with suppress(TimeoutError):
                         await asyncio.wait_for(stop.wait(), pause)
                 await self._finish()
+            forgetting.cancel()
             settling.cancel()
 
     async def _start_some(self, calls: asyncio.TaskGroup) -> float:
@@ -116,6 +119,14 @@ class SendNotices:
             _, late = await asyncio.wait(self._under_way.values(), timeout=STOP_SECONDS)
             for task in late:
                 task.cancel()
+
+    async def _forget_old_days(self) -> None:
+        while True:
+            try:
+                await self._outbox.forget_old_days()
+            except Unavailable as away:
+                _log.warning("old notices are kept for now", error=str(away))
+            await asyncio.sleep(FORGET_SECONDS)
 
     # -- one notice --------------------------------------------------------------------------------
 

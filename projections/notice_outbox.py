@@ -7,9 +7,10 @@ from collections.abc import Mapping
 import asyncpg
 
 from domain.events import Viewer
-from domain.limits import NOTICE_LEASE_SECONDS, NOTICES_PER_HOST_MAX
+from domain.limits import NOTICE_DAYS_KEPT, NOTICE_LEASE_SECONDS, NOTICES_PER_HOST_MAX
 from domain.notices import ClaimedNotice, Notice, NoticeKey
 from projections.auction_day import auction_day
+from projections.notices import TABLES
 from projections.postgres_store import Pool, connected
 
 CLAIM = """
@@ -50,6 +51,16 @@ WHERE (notices.day, notices.auction_id, notices.outcome_id, notices.place, notic
     = (settled.day, settled.auction_id, settled.outcome_id, settled.place, settled.kind)
 """
 
+OLD_PARTITIONS = """
+SELECT partition.relname FROM pg_inherits
+JOIN pg_class AS partition ON partition.oid = inhrelid
+JOIN pg_class AS parent ON parent.oid = inhparent
+WHERE parent.relname = ANY($1)
+  AND right(partition.relname, 8) < to_char(now() AT TIME ZONE 'UTC' - make_interval(days => $2), 'YYYYMMDD')
+"""
+LOCK_MS = 2_000
+"""Dropping a partition stops the table's readers and writers for a moment: it must not wait long while it does."""
+
 
 class NoticeOutbox:
     """Implements `commands.ports.Outbox` on the read model `notices`."""
@@ -70,6 +81,15 @@ class NoticeOutbox:
         rows += [(auction_day(key.auction_id), *key, None, seconds) for key, seconds in retries.items()]
         async with connected(self._pool) as connection:
             await connection.execute(SETTLE, *zip(*rows, strict=True))
+
+    async def forget_old_days(self) -> None:
+        async with connected(self._pool) as connection:
+            # A day more than the projection writes to.
+            old = await connection.fetch(OLD_PARTITIONS, TABLES, NOTICE_DAYS_KEPT + 1)
+            for (partition,) in old:
+                async with connection.transaction():
+                    await connection.execute(f"SET LOCAL lock_timeout = {LOCK_MS}")
+                    await connection.execute(f"DROP TABLE IF EXISTS {partition}")
 
 
 def _claimed(row: asyncpg.Record) -> ClaimedNotice:

@@ -10,12 +10,13 @@ it is read here is no news any more, so a log that is read from its start does n
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import msgspec
 
 from domain.codec import Decoder, encode
 from domain.events import Event
+from domain.limits import NOTICE_DAYS_KEPT
 from domain.notices import SOURCES, Notice, Source, notices_of, still_needed, trimmed
 from projections.auction_day import auction_day
 from projections.day_partitions import DayPartitions
@@ -46,9 +47,13 @@ class Rows(msgspec.Struct, frozen=True):
     by_auction: dict[str, list[Source]]
 
     def forget_before(self, since: datetime) -> None:
+        """Leaves out what is no news, and auctions whose day is not kept any more."""
+        oldest_day = since.date() - timedelta(days=NOTICE_DAYS_KEPT - 1)
         for auction_id, sources in list(self.by_auction.items()):
-            self.by_auction[auction_id] = news = [each for each in sources if each.at >= since]
-            if not news:
+            news = [each for each in sources if each.at >= since] if auction_day(auction_id) >= oldest_day else []
+            if news:
+                self.by_auction[auction_id] = news
+            else:
                 del self.by_auction[auction_id]
 
 

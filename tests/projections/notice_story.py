@@ -19,14 +19,16 @@ from domain.events import (
     Viewer,
 )
 from gavel.process_clock import fresh_id
+from tests.projections.traffic import Traffic
 
 
 class NoticeStory:
     """One auction that `winner` won and `loser` lost; both are base addresses, to which the kind is added."""
 
-    def __init__(self, winner: str, loser: str, *, age: timedelta = timedelta(), auction_id: str | None = None) -> None:
-        self.auction_id = auction_id or fresh_id()
+    def __init__(self, winner: str, loser: str, *, age: timedelta = timedelta(), aged_id: bool = False) -> None:
+        """Its events are as old as `age` says, its id only with `aged_id`."""
         self._at = datetime.now(UTC) - age
+        self.auction_id = Traffic(0).id_at(self._at) if aged_id else fresh_id()
         self.won = self._placed("winner", winner, 1_000_000)
         self.lost = self._placed("loser", loser, 900_000)
         imp = ImpOffered(imp_id="1", floor_micros=850_000, inventory=Inventory())
@@ -49,7 +51,7 @@ class NoticeStory:
             "revenue_micros": 728_000, "fee_micros": 182_000, "inventory": Inventory(), "awarded_at": self._at,
             "viewer": Viewer(ip="203.0.113.0", user_agent="Browser"),
         }  # fmt: skip
-        return ImpressionRecorded(**self._head(), **{**values, **changes})
+        return ImpressionRecorded(**{**self._head(), **values, **changes})
 
     def _placed(self, bidder: str, base: str, price_micros: int) -> BidPlaced:
         told = "?p=${AUCTION_PRICE}&m=${AUCTION_MIN_TO_WIN}&l=${AUCTION_LOSS}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
 import asyncpg
@@ -12,6 +12,7 @@ import pytest
 
 from domain.errors import Refusal
 from domain.limits import NOTICES_PER_HOST_MAX
+from projections.day_partitions import partition_name
 from projections.notice_outbox import NoticeOutbox
 from projections.rebuild import rebuild
 from tests.projections.conftest import ReadSide
@@ -77,6 +78,23 @@ async def test_old_news_is_none(read_side: ReadSide) -> None:
     await read_side.run_to_the_end("notices")
     assert await waiting(read_side) == [LURL, NURL]
     assert len(await read_side.fetch("SELECT FROM notice_sources")) == 1
+
+
+async def test_old_days_are_forgotten(read_side: ReadSide, outbox: NoticeOutbox) -> None:
+    """A week is kept; an impression of an ad from before that leads nowhere, and does no harm."""
+    today = datetime.now(UTC).date()
+    for table in ("notices", "notice_sources"):
+        for day in (today - timedelta(days=9), today - timedelta(days=6)):
+            bounds = f"FROM ('{day}') TO ('{day + timedelta(days=1)}')"
+            partition = partition_name(table, day)
+            await read_side.fetch(f"CREATE TABLE {partition} PARTITION OF {table} FOR VALUES {bounds}")
+    await outbox.forget_old_days()
+    old, kept = [NoticeStory(WINNER, LOSER, age=timedelta(days=each), aged_id=True) for each in (9, 6)]
+    await read_side.log.append([old.impression(at=datetime.now(UTC)), kept.impression(at=datetime.now(UTC))])
+    await read_side.run_to_the_end("notices")
+    assert [row[0] for row in await read_side.fetch("SELECT auction_id::text FROM notice_sources")] == [kept.auction_id]
+    assert await read_side.fetch("SELECT FROM dead_letters") == []
+    assert len(await read_side.fetch("SELECT FROM pg_inherits WHERE inhparent = 'notices'::regclass")) == 1
 
 
 async def test_it_is_never_rebuilt(read_side: ReadSide) -> None:
