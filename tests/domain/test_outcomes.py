@@ -85,9 +85,10 @@ def test_of_two_groups_in_each_others_way_the_cheaper_is_refused() -> None:
 
 def test_a_group_of_more_bids_than_are_read_does_not_win() -> None:
     """A part of it would be missing."""
-    bids = [bid("a", "1"), *(bid(str(number), "2") for number in range(BIDS_PER_RESPONSE_MAX))]
-    assert told(outcomes(seat(*bids, group=1))["1"]) == ("refused", 3, "a")
-    assert told(outcomes(seat(*bids))["1"]) == ("placed", None, "a")
+    before = seat(*(bid(str(number), "2", 9) for number in range(BIDS_PER_RESPONSE_MAX - 1)))
+    cut = [bid("a", "1"), bid("b", "2", 10)]
+    assert told(outcomes(before, seat(*cut, group=1))["1"]) == ("refused", 3, "a")
+    assert told(outcomes(before, seat(*cut))["1"]) == ("placed", None, "a")
 
 
 def test_where_a_bidder_wants_to_hear() -> None:
