@@ -140,7 +140,10 @@ class BidRequested(Event, frozen=True, kw_only=True):
     robot: bool = False
     """A known robot fetched the page: nobody was asked, and no report counts it."""
     restricted_by: tuple[str, ...] = ()
-    """Why neither bidders nor the log got ids and precise place: coppa, lmt, dnt, gdpr, us_privacy."""
+    """Why neither bidders nor the log got ids and precise place: coppa, lmt, dnt, gdpr, us_privacy.
+
+    gdpr_geo alone takes the precise place only.
+    """
 
 
 class NoticeUrls(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):

@@ -28,6 +28,7 @@ _RESTRICTIONS = {
     "dnt": "the person does not want to be tracked",
     "gdpr": "there is no consent under the GDPR",
     "us_privacy": "the person opted out of sale (US privacy)",
+    "gdpr_geo": "there is no opt-in to precise geolocation (GDPR)",
 }
 _VERDICTS = {
     "valid": "it counts",
@@ -65,7 +66,9 @@ def _request(story: AuctionStory) -> Iterator[str]:
         yield "A known robot had fetched the page, so nobody was asked."
     if story.restricted_by:
         reasons = _and([_RESTRICTIONS.get(each, each) for each in story.restricted_by])
-        yield f"Neither the bidders nor the log were told who the person is or where exactly, because {reasons}."
+        # With that reason alone, ids are allowed.
+        hidden = "where the person is" if story.restricted_by == ("gdpr_geo",) else "who the person is or where"
+        yield f"Neither the bidders nor the log were told {hidden} exactly, because {reasons}."
 
 
 # -- an imp ------------------------------------------------------------------------------------------

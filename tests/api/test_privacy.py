@@ -22,7 +22,7 @@ from tests.api.conftest import Auction, bid_request, hold
 from tests.api.running_api import RunningApi, free_port, running_api, until
 from tests.api.test_engagements import BROWSER
 from tests.domain.openrtb.test_outbound import RESTRICTIONS
-from tests.domain.test_tcf import ALL_ALLOWED
+from tests.domain.test_tcf import ALL_ALLOWED, THREE_PURPOSES
 
 IDS = ("6d92078a-8246-4ba4-ae5b-76104861e7dc", "buyer-7f3c0a55e2", "aa11bb22cc33dd44ee55", "graph-0f9e8d7c6b")
 DEVICE_IP, DEVICE_IPV6, VIEWER_IP = "198.51.100.237", "2001:db8:77:88:99:aa:bb:cc", "203.0.113.241"
@@ -88,6 +88,21 @@ async def test_the_log_says_why_nobody_was_told(api: RunningApi, settings: Setti
     [requested] = [record for record in records if record.startswith(b'{"type":"bid_requested"')]
     assert f'"restricted_by":[{told}]'.encode() in requested
     assert b'"ifa"' not in requested
+
+
+async def test_the_story_says_what_was_kept_from_bidders(api: RunningApi) -> None:
+    """With consent to ids alone, only the exact place: the story does not say that more was hidden."""
+    without_precise_places = {"regs": {"gdpr": 1}, "user": {"consent": THREE_PURPOSES}}
+    auction = await auction_with_a_viewer(api, without_precise_places, "story.example")
+
+    async def is_told() -> bool:
+        return await _engagements(api, auction) > 0
+
+    await until(is_told)
+    async with api.http.get(f"/v1/auctions/{auction.id}", headers=api.authorized) as response:
+        story = await response.text()
+    assert "were told where the person is exactly, because there is no opt-in to precise geolocation" in story
+    assert "who the person is" not in story
 
 
 async def test_the_key_rotates_under_a_running_api(api: RunningApi, settings: Settings, tmp_path: Path) -> None:
