@@ -8,6 +8,8 @@ All of them are passed on to bidders as they came.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, Literal
 
 import msgspec
@@ -39,6 +41,7 @@ class _ExtOf25(msgspec.Struct, frozen=True, gc=False):
 
 _decode_ext = msgspec.json.Decoder(_ExtOf25).decode
 _NO_EXT = _ExtOf25()
+_NO_SECTIONS: Mapping[int, str] = MappingProxyType({})
 
 
 def restrictions_of(request: BidRequest) -> tuple[Restriction, ...]:
@@ -72,17 +75,19 @@ def _add_from_laws(regs: Regs, user: User | None, found: list[Restriction]) -> N
             found.append("gdpr")
         elif not consent.opted_in(PRECISE_GEOLOCATION):
             found.append("gdpr_geo")
-    if any(map(_opts_out, (regs.us_privacy, ext.us_privacy, gpp_sections.get(GPP_US_PRIVACY)))):
+    if _opts_out(regs.us_privacy) or _opts_out(ext.us_privacy) or _opts_out(gpp_sections.get(GPP_US_PRIVACY)):
         found.append("us_privacy")
 
 
 def _opts_out(us_privacy: Any) -> bool:
-    """Whether the string is a US privacy string with an opt-out; one that cannot be read says nothing."""
-    read = _US_PRIVACY.fullmatch(us_privacy.strip()) if isinstance(us_privacy, str) else None
+    """Whether it is a US privacy string with an opt-out; one that cannot be read says nothing."""
+    if not isinstance(us_privacy, str):
+        return False
+    read = _US_PRIVACY.fullmatch(us_privacy.strip())
     return read is not None and read["opt_out"] in "Yy"
 
 
-def _applicable(regs: Regs, ext: _ExtOf25) -> dict[int, str]:
+def _applicable(regs: Regs, ext: _ExtOf25) -> Mapping[int, str]:
     """The sections 2 and 6 of the GPP string that apply, empty where it does not hold them.
 
     No need to read its header: sections stand in the order of their numbers, and none before 2 is in use; a US privacy
@@ -90,7 +95,7 @@ def _applicable(regs: Regs, ext: _ExtOf25) -> dict[int, str]:
     """
     applicable = regs.gpp_sid or (ext.gpp_sid if isinstance(ext.gpp_sid, list) else ())
     if not applicable:
-        return {}
+        return _NO_SECTIONS
     gpp = regs.gpp or (ext.gpp if isinstance(ext.gpp, str) else "")
     _, *sections = gpp.split("~")
     found: dict[int, str] = {}
