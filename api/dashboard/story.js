@@ -38,10 +38,19 @@ export function storyInAddress() {
 function parts(story) {
   return [
     facts(story),
-    ...story.imps.map((imp) => impression(imp, story.request)),
-    engagements(story.engagements),
-    h("details", {}, h("summary", {}, "The bid request, as logged"), h("pre", { tabindex: 0 }, JSON.stringify(story.request, null, 2))),
+    ...story.imps.map((imp) => impression(imp, story)),
+    afterwards(story),
+    details("The same in sentences", ...story.told.map(paragraph)),
+    details("The bid request, as logged", h("pre", { tabindex: 0 }, JSON.stringify(story.request, null, 2))),
   ];
+}
+
+function details(summary, ...content) {
+  return h("details", {}, h("summary", {}, summary), ...content);
+}
+
+function paragraph({ title, sentences }) {
+  return h("section", { class: "told" }, h("h4", {}, title), ...sentences.map((sentence) => h("p", {}, sentence)));
 }
 
 function facts(story) {
@@ -50,16 +59,26 @@ function facts(story) {
   return h(
     "dl",
     { class: "facts" },
-    fact("Result", badge(story.status, story.status === "awarded" ? "good" : ""), story.test ? badge("test", "warn") : null),
+    fact(
+      "Result",
+      badge(story.status, story.status === "awarded" ? "good" : ""),
+      story.test ? badge("test", "warn") : null,
+      story.robot ? badge("robot", "warn") : null,
+    ),
     fact("Asked at", moment(story.at)),
     fact("For", where),
-    fact("Rules", story.request.at === 1 ? "first price" : "second price"),
+    fact("Rules", `${rule(story.auction_type)} in ${story.currency}, ${story.tmax_ms} ms`),
+    story.restricted_by.length ? fact("Privacy", ...story.restricted_by.map((why) => badge(words(why), "warn"))) : null,
     fact("Auction", h("code", {}, story.id)),
   );
 }
 
-function impression(imp, request) {
-  const asked = request.imp?.find((each) => each.id === imp.id) ?? {};
+function rule(auctionType) {
+  return { 1: "first price", 3: "agreed price" }[auctionType] ?? "second price";
+}
+
+function impression(imp, story) {
+  const asked = story.request.imp?.find((each) => each.id === imp.id) ?? {};
   const slowest = Math.max(1, ...imp.outcomes.map((outcome) => outcome.latency_ms ?? 0));
   return h(
     "section",
@@ -68,8 +87,10 @@ function impression(imp, request) {
       "div",
       { class: "imp-head" },
       h("h3", {}, `Imp ${imp.id}`),
-      badge(`floor ${imp.floor}`),
+      badge(`floor ${imp.floor} ${story.currency}${asStated(imp.stated_floor)}`),
       ...forms(asked).map((form) => badge(form)),
+      ...(imp.deals ?? []).map((deal) => badge(dealOffered(deal, story.currency))),
+      imp.private ? badge("deals only", "warn") : null,
     ),
     decision(imp),
     imp.outcomes.length
@@ -83,17 +104,32 @@ function forms(imp) {
   return [...["banner", "video", "audio", "native"].filter((kind) => imp[kind]), ...sizes];
 }
 
+function dealOffered(deal, currency) {
+  const floor = deal.floor === null ? "no rate for its floor" : `floor ${deal.floor} ${currency}${asStated(deal.stated_floor)}`;
+  return [`deal ${deal.id}`, floor, ...(deal.at ? [rule(deal.at)] : []), ...(deal.registered ? ["registered"] : [])].join(" · ");
+}
+
+/** The sum behind a converted or adjusted figure. */
+function asStated(stated) {
+  if (!stated) return "";
+  const rate = stated.rate === "1" ? "" : ` × ${stated.rate}`;
+  const adjustment = stated.adjustment_bps ? ` × ${stated.adjustment_bps / 100} %` : "";
+  return ` = ${stated.price} ${stated.currency}${rate}${adjustment}`;
+}
+
 function decision(imp) {
   const award = imp.award;
-  if (!award) return h("p", { class: "verdict unsold" }, "Not sold: no bid was left that could win.");
+  if (!award) return h("p", { class: "verdict unsold" }, `Not sold: ${imp.unsold_reason ?? "no decision was logged."}`);
   const winner = imp.outcomes.find((outcome) => outcome.bidder_id === award.bidder_id);
+  const reach = award.min_to_win ? ` It would have won from ${award.min_to_win} on.` : "";
   return h(
     "p",
     { class: "verdict" },
     h("strong", {}, winner?.bidder ?? award.bidder_id),
     ` won with a bid of ${award.price} and pays `,
     h("strong", {}, `${award.clearing_price} ${award.currency}`),
-    award.deal_id ? ` under deal ${award.deal_id}.` : ".",
+    ` (${rule(award.auction_type)}${award.deal_id ? `, deal ${award.deal_id}` : ""}).`,
+    h("span", { class: "sum" }, `Publisher ${award.revenue} + exchange ${award.fee} = ${award.clearing_price}.${reach}`),
   );
 }
 
@@ -113,31 +149,54 @@ function bidder(outcome, slowest) {
       h("span", { class: "when" }, outcome.latency_ms === undefined ? "not asked" : `${milliseconds(outcome.latency_ms)} ms`),
     ),
     h("span", { class: "price" }, outcome.price ? `${outcome.price} ${outcome.currency ?? ""}` : NOTHING),
-    h("span", { class: "reason" }, outcome.reason, ...(outcome.other_bids ?? []).map(otherBid)),
+    h("span", { class: "reason" }, outcome.reason, ...bidFacts(outcome), ...(outcome.other_bids ?? []).map(otherBid)),
   );
+}
+
+function bidFacts(outcome) {
+  const facts = [
+    outcome.stated && asStated(outcome.stated).slice(" = ".length),
+    outcome.deal_id && `deal ${outcome.deal_id}`,
+    outcome.floor && `floor ${outcome.floor}`,
+    outcome.group !== undefined && `group ${outcome.group}`,
+  ];
+  return facts.filter(Boolean).map((fact) => badge(fact));
 }
 
 function otherBid(bid) {
   return h("span", {}, ` · also bid ${bid.price ?? NOTHING} (${bid.bid_id}): ${bid.reason}`);
 }
 
-function engagements(list) {
-  const items = list.map((each) =>
-    h(
-      "li",
-      {},
-      h("span", {}, timeOfDay(each.at)),
-      h("strong", {}, each.kind),
-      badge(words(each.verdict), VERDICT_KINDS[each.verdict]),
-      h("span", { class: "hint" }, `imp ${each.imp_id}`, each.reason ? ` · ${each.reason}` : ""),
-    ),
-  );
+function afterwards(story) {
+  const items = [...story.late_answers.map(lateAnswer), ...story.notices.map(notice), ...story.engagements.map(engagement)];
   return h(
     "section",
     {},
-    h("div", { class: "section-head" }, h("h3", {}, "Engagements")),
+    h("div", { class: "section-head" }, h("h3", {}, "Afterwards")),
     items.length ? h("ul", { class: "engagements" }, ...items) : h("p", { class: "hint" }, "Nobody has seen or clicked the ad (yet)."),
   );
+}
+
+function engagement(each) {
+  const why = `imp ${each.imp_id}${each.reason ? ` · ${each.reason}` : ""}`;
+  return event(timeOfDay(each.at), each.kind, badge(words(each.verdict), VERDICT_KINDS[each.verdict]), why);
+}
+
+function notice(each) {
+  const result = each.delivered ? badge(`delivered · ${each.http_status}`, "good") : badge("given up", "bad");
+  const attempts = each.attempts === 1 ? "1 attempt" : `${each.attempts} attempts`;
+  const about = `to ${each.bidder} for imp ${each.imp_id} · ${attempts}${each.reason ? ` · ${each.reason}` : ""}`;
+  return event(timeOfDay(each.at), `${each.kind} notice`, result, about);
+}
+
+function lateAnswer(each) {
+  const bids = (each.bids ?? []).map((bid) => `${bid.price} ${bid.currency} for imp ${bid.imp_id}`);
+  const about = [bids.join(", ") || "no bid", each.reason].filter(Boolean).join(" · ");
+  return event(`${milliseconds(each.latency_ms)} ms`, "late answer", badge("changed nothing", "warn"), `${each.bidder} · ${about}`);
+}
+
+function event(when, what, result, about) {
+  return h("li", {}, h("span", {}, when), h("strong", {}, what), result, h("span", { class: "hint" }, about));
 }
 
 function badge(text, kind = "") {

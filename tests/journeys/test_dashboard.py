@@ -14,7 +14,10 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.async_api import Browser, Page, async_playwright, expect
 
+from domain.names import Names
 from tests.journeys.running_exchange import GAVEL, RunningExchange, running_exchange
+from tests.projections.test_auction_story import NAMES, TOLD, afterwards, of_every_rule
+from tests.projections.traffic import Log, Traffic
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 ARGUMENTS = (
@@ -133,6 +136,37 @@ async def test_an_auction_tells_its_story(browser: Browser, exchange: RunningExc
         await page.goto(shared)
         await page.reload()
         await expect(page.get_by_role("dialog").locator(".bidders").first).to_be_visible(timeout=PATIENCE_MS)
+
+
+async def test_a_story_shows_what_every_rule_did(browser: Browser, exchange: RunningExchange) -> None:
+    """Deals, converted prices, groups, privacy, the sum, late answers and notices, drawn and in sentences."""
+    traffic = Traffic(8)
+    auction = of_every_rule(traffic)
+    afterwards(auction)
+    async with Log(exchange.installation["kafka_url"], Names()) as log:
+        await log.append([traffic.bidder(each, name) for each, name in NAMES.items()])
+        await log.append(auction.events)
+    await exchange.settled()
+    async with page_of(browser, exchange) as page:
+        await page.goto(f"{address_with_key(exchange)}&auction={auction.id}")
+        story = page.get_by_role("dialog")
+        await expect(story.locator(".facts")).to_contain_text("gdpr", timeout=PATIENCE_MS)
+        head = story.locator(".imp-head").first
+        await expect(head).to_contain_text("deal d-1 · floor 2.00 USD = 1.60 EUR × 1.25 · agreed price · registered")
+        await expect(head).to_contain_text("deals only")
+        verdict = story.locator(".verdict").first
+        await expect(verdict).to_contain_text(
+            "Atlas won with a bid of 2.25 and pays 2.00 USD (agreed price, deal d-1)."
+        )
+        await expect(verdict).to_contain_text("Publisher 1.60 + exchange 0.40 = 2.00.")
+        await expect(story.locator(".bidders li", has_text="Atlas").first).to_contain_text("2.00 EUR × 1.25 × 90 %")
+        await expect(story.locator(".bidders li", has_text="Borealis")).to_contain_text("group 1")
+        after = story.locator(".engagements")
+        await expect(after).to_contain_text("Fornax · 9.00 USD for imp 1")
+        await expect(after.locator("li", has_text="win notice")).to_contain_text("delivered · 204")
+        await expect(after.locator("li", has_text="billing notice")).to_contain_text("given up")
+        await story.get_by_text("The same in sentences").click()
+        await expect(story.locator(".told").last).to_contain_text(TOLD["Afterwards"][1])
 
 
 async def test_the_list_stands_still_when_paused(browser: Browser, exchange: RunningExchange) -> None:
