@@ -27,7 +27,7 @@ from domain.openrtb.parse import ParsedRequest, parse_request, parse_response
 from domain.openrtb.restrictions import restrictions_of
 from tests.domain.openrtb.test_examples import REQUESTS, RESPONSES
 from tests.domain.openrtb.test_examples import example as example_body
-from tests.domain.openrtb.test_outbound import full_request
+from tests.domain.openrtb.test_outbound import RESTRICTIONS, full_request, with_changes
 from tests.domain.trading import told_to_anybody
 
 KEY = b"a key of these tests"
@@ -51,7 +51,8 @@ odd_values = (
 @st.composite
 def valid_requests(draw: st.DrawFn) -> dict[str, Any]:
     names = st.sampled_from(sorted(REQUESTS))
-    return draw(st.just(full_request()) | names.map(lambda name: msgspec.json.decode(example_body(name))))
+    restricted = st.sampled_from(list(RESTRICTIONS.values())).map(lambda case: with_changes(case[0]))
+    return draw(st.just(full_request()) | restricted | names.map(lambda name: msgspec.json.decode(example_body(name))))
 
 
 def places(value: Any, path: Path = ()) -> Iterator[Path]:
