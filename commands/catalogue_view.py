@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
-from typing import Final, TypeVar
+from typing import Final, NamedTuple
 
 import msgspec
 import structlog
@@ -25,10 +25,26 @@ CANCEL_AGAIN_SECONDS: Final = 0.1
 LISTEN_SECONDS: Final = 5.0
 """Past it without an announcement the whole cache is read again: one may have been lost with a connection."""
 
+_TRADED: Final[dict[EntityKind, type[Terms]]] = {
+    "bidder": Bidder,
+    "placement": Placement,
+    "publisher": Publisher,
+    "deal": Deal,
+    "currency_rate": CurrencyRate,
+}
+"""What auctions trade on."""
+
 _entity = msgspec.json.Decoder(Entity).decode
 _fields = msgspec.json.Decoder(list[str]).decode
 
 _log = structlog.get_logger(__name__)
+
+
+class _Known(NamedTuple):
+    """An entity, and its terms as they are traded on; None: by nobody, or they cannot be read."""
+
+    entity: Entity
+    terms: Terms | None
 
 
 class CatalogueView:
@@ -37,7 +53,7 @@ class CatalogueView:
     def __init__(self, redis: Redis, names: Names) -> None:
         self._redis = redis
         self._names = names
-        self._entities: dict[str, Entity] = {}
+        self._entities: dict[str, _Known] = {}
         self._market = Market()
         self._task: asyncio.Task[None] | None = None
 
@@ -92,65 +108,70 @@ class CatalogueView:
         values = await self._redis.hmget(self._names.catalogue_entities, fields)
         changed = {field: value for field, value in zip(fields, values, strict=True) if value is not None}
         newer = {
-            field: entity
-            for field, entity in _understood(changed).items()
-            if field not in self._entities or entity.version > self._entities[field].version
+            field: known
+            for field, known in _understood(changed).items()
+            if field not in self._entities or known.entity.version > self._entities[field].entity.version
         }
         if newer:
             self._replace({**self._entities, **newer})
 
-    def _replace(self, entities: dict[str, Entity]) -> None:
+    def _replace(self, entities: dict[str, _Known]) -> None:
         if entities == self._entities:
             return
         self._entities = entities
         self._market = _market_of(entities)
 
 
-def _understood(values: Mapping[str, bytes | str]) -> dict[str, Entity]:
+def _understood(values: Mapping[str, bytes | str]) -> dict[str, _Known]:
     """The entities that this version knows how to read: one that it does not must not take the others away."""
     entities = {}
     for field, value in values.items():
         try:
-            entities[field] = _entity(value)
+            entity = _entity(value)
         except msgspec.DecodeError as error:
             _log.error("an entity of the catalogue cannot be read", field=field, error=str(error))
+        else:
+            entities[field] = _Known(entity, _terms_of(entity))
     return entities
 
 
-def _market_of(entities: Mapping[str, Entity]) -> Market:
+def _terms_of(entity: Entity) -> Terms | None:
+    kind = _TRADED.get(entity.kind)
+    if kind is None:
+        return None
+    try:
+        return msgspec.json.decode(entity.terms, type=kind)
+    except msgspec.DecodeError as error:
+        _log.error("the terms of an entity cannot be read", kind=entity.kind, entity_id=entity.id, error=str(error))
+        return None
+
+
+def _market_of(entities: Mapping[str, _Known]) -> Market:
     """What auctions trade on; bidders oldest first, because their ids are UUIDv7."""
-    return Market(
-        bidders=tuple(
-            RegisteredBidder(entity.id, entity.version, entity.status, terms)
-            for entity, terms in _of_kind(entities, "bidder", Bidder)
-            if entity.status == "active"
-        ),
-        placements={
-            entity.id: RegisteredPlacement(
-                entity.id, _status_beside(entities.get(f"publisher:{terms.publisher_id}"), entity), terms
-            )
-            for entity, terms in _of_kind(entities, "placement", Placement)
-        },
-        publishers={entity.id: terms for entity, terms in _of_kind(entities, "publisher", Publisher)},
-        deals={entity.id: terms for entity, terms in _of_kind(entities, "deal", Deal) if entity.status == "active"},
-        rates=Rates(terms for _, terms in _of_kind(entities, "currency_rate", CurrencyRate)),
-    )
+    bidders: list[RegisteredBidder] = []
+    placements: dict[str, RegisteredPlacement] = {}
+    publishers: dict[str, Publisher] = {}
+    deals: dict[str, Deal] = {}
+    rates: list[CurrencyRate] = []
+    for entity, terms in sorted(entities.values(), key=lambda known: known.entity.id):
+        is_active = entity.status == "active"
+        match terms:
+            case _ if entity.status == "archived":
+                pass
+            case Bidder() if is_active:
+                bidders.append(RegisteredBidder(entity.id, entity.version, entity.status, terms))
+            case Placement():
+                status = _status_beside(entities.get(f"publisher:{terms.publisher_id}"), entity)
+                placements[entity.id] = RegisteredPlacement(entity.id, status, terms)
+            case Publisher():
+                publishers[entity.id] = terms
+            case Deal() if is_active:
+                deals[entity.id] = terms
+            case CurrencyRate():
+                rates.append(terms)
+    return Market(tuple(bidders), placements, publishers, deals, Rates(rates))
 
 
-def _status_beside(publisher: Entity | None, placement: Entity) -> Status:
+def _status_beside(publisher: _Known | None, placement: Entity) -> Status:
     """A placement of a publisher that is paused or archived sells nothing either."""
-    return placement.status if publisher is None or publisher.status == "active" else "paused"
-
-
-_Kind = TypeVar("_Kind", bound=Terms)
-
-
-def _of_kind(entities: Mapping[str, Entity], kind: EntityKind, terms: type[_Kind]) -> Iterator[tuple[Entity, _Kind]]:
-    """The entities of a kind that are not archived, with their terms, by id."""
-    for entity in sorted(entities.values(), key=lambda entity: entity.id):
-        if entity.kind != kind or entity.status == "archived":
-            continue
-        try:
-            yield entity, msgspec.json.decode(entity.terms, type=terms)
-        except msgspec.DecodeError as error:
-            _log.error("the terms of an entity cannot be read", kind=kind, entity_id=entity.id, error=str(error))
+    return placement.status if publisher is None or publisher.entity.status == "active" else "paused"

@@ -31,13 +31,11 @@ def reason_not_to_offer(bidder: Bidder, for_sale: ImpOnSale) -> Skip | None:
         return for_sale.closed
     if bidder.placement_ids and (for_sale.placement is None or for_sale.placement.id not in bidder.placement_ids):
         return _blocked("the bidder does not buy this placement")
-    wanted = for_sale.media_types
-    if bidder.media_types:
-        wanted = tuple(each for each in wanted if each in bidder.media_types)
-        if not wanted:
-            buys = " and ".join(bidder.media_types)
-            return Skip(NonBidStatus.MEDIA_TYPE_UNSUPPORTED, f"Not asked: the bidder buys {buys} only.")
-    if bidder.sizes and wanted == ("banner",) and not any(for_sale.allows_size(*size) for size in bidder.sizes):
+    bought = bidder.media_types
+    wanted = [each for each in for_sale.media_types if not bought or each in bought]
+    if not wanted:
+        return Skip(NonBidStatus.MEDIA_TYPE_UNSUPPORTED, f"Not asked: the bidder buys {' and '.join(bought)} only.")
+    if bidder.sizes and wanted == ["banner"] and not any(for_sale.allows_size(*size) for size in bidder.sizes):
         return _blocked("the bidder buys none of the banner's sizes")
     return None
 

@@ -66,5 +66,9 @@ def invite(bidders: Iterable[RegisteredBidder], sale: Sale, requests: RequestsFo
 
 
 def _not_offered(bidder: RegisteredBidder, sale: Sale) -> Mapping[str, Skip]:
-    reasons = ((imp_id, reason_not_to_offer(bidder.terms, each)) for imp_id, each in sale.imps.items())
-    return {imp_id: skip for imp_id, skip in reasons if skip is not None}
+    skips: dict[str, Skip] = {}
+    for imp_id, for_sale in sale.imps.items():
+        skip = reason_not_to_offer(bidder.terms, for_sale)
+        if skip is not None:
+            skips[imp_id] = skip
+    return skips

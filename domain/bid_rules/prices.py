@@ -12,7 +12,7 @@ from domain.catalogue import MediaType
 from domain.deals import DealOnSale
 from domain.events import StatedPrice
 from domain.floors import Floor
-from domain.limits import BASIS_POINTS
+from domain.limits import BASIS_POINTS, MICROS_PER_UNIT, PRICE_MAX_MICROS
 from domain.market import RegisteredBidder
 from domain.money import cpm_text
 from domain.openrtb.codes import LossReason
@@ -48,6 +48,9 @@ def priced(
             f"The bid is in {currency}, the auction in {sale.currency}, and there is no rate between them.",
         )
     micros, stated = price
+    if micros > PRICE_MAX_MICROS:
+        limit = f"{PRICE_MAX_MICROS // MICROS_PER_UNIT} {sale.currency}"
+        return Refusal(LossReason.INVALID_RESPONSE, f"The price is above {limit}, which nobody pays.")
     if not micros and deal is None:
         return _without_price(bid, stated)
     if deal is None:

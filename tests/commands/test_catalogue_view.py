@@ -11,8 +11,8 @@ import pytest
 from redis.asyncio import Redis
 
 from commands.catalogue_view import CatalogueView
-from domain.catalogue import Bidder, Status
-from domain.entity import Entity
+from domain.catalogue import Bidder, CurrencyRate, Deal, Placement, Publisher, Status
+from domain.entity import Entity, EntityKind
 from domain.names import Names
 from gavel.process_clock import fresh_id
 from tests.commands.eventually import eventually
@@ -40,11 +40,23 @@ async def view(redis: Redis, names: Names) -> AsyncIterator[CatalogueView]:
 
 async def put(redis: Redis, names: Names, bidder_id: str, version: int, status: Status = "active") -> None:
     """Writes and announces a bidder as the projection does."""
-    terms = msgspec.Raw(msgspec.json.encode(Bidder(name=f"v{version}", endpoint="https://dsp.example/bid")))
-    field = f"bidder:{bidder_id}"
-    await redis.hset(
-        names.catalogue_entities, field, msgspec.json.encode(Entity("bidder", bidder_id, version, status, terms))
-    )
+    terms = Bidder(name=f"v{version}", endpoint="https://dsp.example/bid")
+    await put_entity(redis, names, "bidder", bidder_id, terms, version=version, status=status)
+
+
+async def put_entity(
+    redis: Redis,
+    names: Names,
+    kind: EntityKind,
+    entity_id: str,
+    terms: object,
+    *,
+    version: int = 1,
+    status: Status = "active",
+) -> None:
+    entity = Entity(kind, entity_id, version, status, msgspec.Raw(msgspec.json.encode(terms)))
+    field = f"{kind}:{entity_id}"
+    await redis.hset(names.catalogue_entities, field, msgspec.json.encode(entity))
     await redis.publish(names.catalogue_channel, msgspec.json.encode([field]))
 
 
@@ -106,3 +118,33 @@ async def test_it_works_without_redis(names: Names) -> None:
             await view.start()
         assert list(view.market.bidders) == []
         await view.close()
+
+
+async def test_the_whole_market(view: CatalogueView, redis: Redis, names: Names) -> None:
+    """Publishers, placements, deals and rates are known like bidders; what is archived, or cannot be read, is not."""
+    await put_entity(redis, names, "publisher", "p", Publisher(name="News", domain="news.example", share_bps=7_000))
+    placement = Placement(publisher_id="p", name="Top", sizes=((300, 250),))
+    await put_entity(redis, names, "placement", "top", placement)
+    await put_entity(redis, names, "placement", "gone", placement, status="archived")
+    await put_entity(redis, names, "placement", "odd", {"publisher_id": 1})
+    deal = Deal(bidder_ids=("b",))
+    await put_entity(redis, names, "deal", "d", deal)
+    await put_entity(redis, names, "deal", "resting", deal, status="paused")
+    rate = CurrencyRate(base="EUR", quote="USD", rate="1.10")
+    await put_entity(redis, names, "currency_rate", "EUR/USD", rate)
+    await eventually(lambda: view.market.rates.between("EUR", "USD") is not None)
+    market = view.market
+    assert {placement_id: each.status for placement_id, each in market.placements.items()} == {"top": "active"}
+    assert (market.publishers["p"].share_bps, dict(market.deals)) == (7_000, {"d": deal})
+
+
+@pytest.mark.parametrize("status", ["paused", "archived"])
+async def test_a_publisher_that_takes_no_part(view: CatalogueView, redis: Redis, names: Names, status: Status) -> None:
+    """Its placements sell nothing until it is back, whatever their own status."""
+    publisher = Publisher(name="News", domain="news.example", share_bps=7_000)
+    placement = Placement(publisher_id="p", name="Top", sizes=((300, 250),))
+    await put_entity(redis, names, "placement", "top", placement)
+    await put_entity(redis, names, "publisher", "p", publisher, status=status)
+    await eventually(lambda: [each.status for each in view.market.placements.values()] == ["paused"])
+    await put_entity(redis, names, "publisher", "p", publisher, version=2)
+    await eventually(lambda: [each.status for each in view.market.placements.values()] == ["active"])

@@ -93,3 +93,10 @@ def test_a_floor_without_a_rate_is_met_by_nobody() -> None:
     """The sentence says why."""
     on = imp(bidfloor=0.01, bidfloorcur="GBP")
     assert_refused(verdict(on=on), 100, "GBP", "USD", "no rate")
+
+
+def test_a_price_that_nobody_pays_once_it_is_converted() -> None:
+    """A rate must not lift a price above what a ranking can hold."""
+    catalogue = market(rates={"JPY/USD": "1000000"})
+    assert_refused(verdict({"price": 1_000_000}, cur="JPY", catalogue=catalogue), 3, "above 1000000 USD")
+    assert_admitted(verdict({"price": 1}, cur="JPY", catalogue=catalogue))
