@@ -20,6 +20,8 @@ from redis.exceptions import RedisError
 from domain.errors import GavelError
 from domain.names import Names
 from gavel.embedded.folder import FREE_BYTES_MIN
+from gavel.errors import CannotRun
+from gavel.pseudonym_keys import PseudonymKeyFile
 from gavel.readiness import status_of_api
 from gavel.settings import Settings, variable
 from gavel.topics import describe_brokers, describe_topics
@@ -62,6 +64,7 @@ async def check_all(settings: Settings) -> list[Check]:
     """Looks at everything at the same time; takes ten seconds at most."""
     looks: dict[str, Callable[[Settings], Awaitable[str]]] = {
         "data folder": _data_folder,
+        "pseudonym key": _pseudonym_key,
         "kafka": _kafka,
         "topics": _topics,
         "postgres": _postgres,
@@ -105,6 +108,17 @@ async def _data_folder(settings: Settings) -> str:
     if free < FREE_BYTES_MIN:
         raise Trouble(f"{free >> 20} MB are free on its disk", f"free at least {FREE_BYTES_MIN >> 20} MB")
     return f"{folder}, {free >> 30} GB free"
+
+
+async def _pseudonym_key(settings: Settings) -> str:
+    if settings.pseudonym_key is not None:
+        return f"in {variable('pseudonym_key')}, fixed while a process lives"
+    try:
+        key, *older = PseudonymKeyFile.of(settings).read()
+    except CannotRun as error:
+        raise Trouble(str(error), "bring the file back, or make a new key: `gavel privacy rotate`") from error
+    kept = f", {len(older)} older kept" if older else ""
+    return f"in force since {key.since:%Y-%m-%d %H:%M} UTC{kept}"
 
 
 async def _kafka(settings: Settings) -> str:

@@ -11,6 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from domain.privacy import pseudonym
+from gavel.checkup import check_all
 from gavel.cli import cli
 from gavel.errors import CannotRun
 from gavel.pseudonym_keys import KeyInForce, PseudonymKeyFile
@@ -103,6 +104,21 @@ def test_a_key_of_the_environment_is_not_rotated(tmp_path: Path, monkeypatch: py
     with pytest.raises(CannotRun, match="GAVEL_PSEUDONYM_KEY_FILE"):
         CliRunner().invoke(cli, ["privacy", "rotate", "--data", str(tmp_path)], catch_exceptions=False)
     assert list(tmp_path.iterdir()) == []
+
+
+async def test_doctor_looks_at_the_key(file: PseudonymKeyFile) -> None:
+    """It says since when the key is in force, or what to do where it is gone."""
+    settings = Settings(data=file.path.parent)
+    assert await _diagnosis(settings) == (True, f"in force since {file.read()[0].since:%Y-%m-%d %H:%M} UTC")
+    file.rotate(keep_old=True)
+    assert (await _diagnosis(settings))[1].endswith(", 1 older kept")
+    file.path.unlink()
+    assert not (await _diagnosis(settings))[0]
+
+
+async def _diagnosis(settings: Settings) -> tuple[bool, str]:
+    [found] = [check for check in await check_all(settings) if check.name == "pseudonym key"]
+    return found.ok, found.found
 
 
 def test_a_fixed_key_stays() -> None:
