@@ -135,8 +135,9 @@ def _bid(sold: Sold, sale: Sale, auction_id: str, addresses: AddressBook, at: da
 def _engagement_urls(
     sold: Sold, sale: Sale, auction_id: str, addresses: AddressBook, at: datetime
 ) -> tuple[str, str | None]:
-    award = sold.award
-    winner, inventory = award.winner, sale.imps[award.imp_id].inventory
+    award, for_sale = sold.award, sale.imps[sold.award.imp_id]
+    winner, inventory = award.winner, for_sale.inventory
+    expiry_seconds = impression_expiry_seconds(for_sale.imp, sold.placed.bid.bid)
     claims = EngagementClaims(
         kind="impression",
         auction_id=auction_id,
@@ -148,7 +149,7 @@ def _engagement_urls(
         revenue_micros=award.revenue_micros,
         currency=sale.currency,
         awarded_at=at,
-        expires_at=expires_at(at, impression_expiry_seconds(sale.imps[award.imp_id].imp, sold.placed.bid.bid)),
+        expires_at=expires_at(at, expiry_seconds),
         publisher_id=inventory.publisher_id,
         placement_id=inventory.placement_id,
         site=inventory.site,
@@ -162,9 +163,9 @@ def _engagement_urls(
     landing = landing_url(sold.placed)
     if landing is None:
         return addresses.impression_url(claims), None
-    click = msgspec.structs.replace(
-        claims, kind="click", landing_url=landing, expires_at=expires_at(at, CLICK_EXPIRY_SECONDS)
-    )
+    # What may be seen may be clicked.
+    click_expires_at = expires_at(at, max(CLICK_EXPIRY_SECONDS, expiry_seconds))
+    click = msgspec.structs.replace(claims, kind="click", landing_url=landing, expires_at=click_expires_at)
     return addresses.impression_url(claims), addresses.click_url(click)
 
 

@@ -49,7 +49,7 @@ def judge(
         seat_refusal(parsed.seat, bidder, sale)
         or deal_refusal(parsed, bidder, for_sale, deal)
         or media_refusal(bid, for_sale, media_type)
-        or _advertising_refusal(bid, sale, for_sale, media_type)
+        or _advertising_refusal(parsed, sale, for_sale, media_type)
     )
     if refusal is not None:
         return refusal
@@ -65,13 +65,13 @@ def judge(
     return Admitted(price.price_micros, price.floor_micros, deal, media_type, price.stated)
 
 
-def _advertising_refusal(bid: Bid, sale: Sale, for_sale: ImpOnSale, media_type: MediaType) -> Refusal | None:
+def _advertising_refusal(parsed: ParsedBid, sale: Sale, for_sale: ImpOnSale, media_type: MediaType) -> Refusal | None:
     """Who advertises what, in which words."""
-    placement = for_sale.placement
+    bid, placement = parsed.bid, for_sale.placement
     return (
         (malformed_advertiser_refusal(bid) if bid.adomain else None)
         or (required_field_refusal(bid, placement.terms) if placement is not None else None)
-        or block_list_refusal(bid, sale, for_sale, media_type)
+        or block_list_refusal(parsed, sale, for_sale, media_type)
         or language_refusal(bid, sale.request)
     )
 

@@ -6,28 +6,34 @@ OpenRTB 2.6 sections 3.2.1 (`badv`, `bcat`, `acat`, `cattax`, `bapp`), 3.2.6 to 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
+from typing import Final
 
 from domain.bid_rules.refusal import Refusal, clip
 from domain.catalogue import MediaType, Placement
 from domain.endpoint import is_public_name, is_within
 from domain.openrtb.codes import LossReason
+from domain.openrtb.parse import ParsedBid
 from domain.openrtb.response import Bid
 from domain.sale import ImpOnSale, Sale
 
+_CONTENT_1_0: Final = 1
+"""AdCOM category taxonomy, the default of `cattax`."""
 
-def block_list_refusal(bid: Bid, sale: Sale, for_sale: ImpOnSale, media_type: MediaType) -> Refusal | None:
+
+def block_list_refusal(parsed: ParsedBid, sale: Sale, for_sale: ImpOnSale, media_type: MediaType) -> Refusal | None:
     """The first thing about the ad that one of the request's lists forbids, else one of the placement's."""
+    bid = parsed.bid
     offered = getattr(for_sale.imp, media_type)
     refusal = (
         _advertiser_refusal(bid, sale.advertisers_blocked, "badv")
         or _app_refusal(bid, sale.apps_blocked, "bapp")
-        or _category_refusal(bid, sale.categories_blocked, sale.request.cattax, "bcat")
-        or _not_allowed_category_refusal(bid, sale)
+        or _category_refusal(parsed, sale.categories_blocked, sale.request.cattax, "bcat")
+        or _not_allowed_category_refusal(parsed, sale)
         or _attribute_refusal(bid, offered.battr or (), "battr")
     )
     if refusal is not None or for_sale.placement is None:
         return refusal
-    return _placement_refusal(bid, for_sale.placement.terms)
+    return _placement_refusal(parsed, for_sale.placement.terms)
 
 
 def malformed_advertiser_refusal(bid: Bid) -> Refusal | None:
@@ -46,11 +52,12 @@ def is_listed(advertiser: str, domains: Iterable[str]) -> bool:
     return any(is_within(_ascii(advertiser), _ascii(domain)) for domain in domains)
 
 
-def _placement_refusal(bid: Bid, terms: Placement) -> Refusal | None:
+def _placement_refusal(parsed: ParsedBid, terms: Placement) -> Refusal | None:
+    bid = parsed.bid
     return (
         _advertiser_refusal(bid, terms.badv, "badv of the placement")
         or _app_refusal(bid, terms.bapp, "bapp of the placement")
-        or _category_refusal(bid, terms.bcat, terms.cattax, "bcat of the placement")
+        or _category_refusal(parsed, terms.bcat, terms.cattax, "bcat of the placement")
         or _attribute_refusal(bid, terms.battr, "battr of the placement")
     )
 
@@ -70,18 +77,17 @@ def _app_refusal(bid: Bid, blocked: Collection[str], list_name: str) -> Refusal 
     return None
 
 
-def _category_refusal(bid: Bid, blocked: Collection[str], taxonomy: int, list_name: str) -> Refusal | None:
-    # Categories of different taxonomies cannot be compared.
-    for category in (bid.cat or ()) if blocked and bid.cattax == taxonomy else ():
-        if _is_under(category, blocked):
+def _category_refusal(parsed: ParsedBid, blocked: Collection[str], taxonomy: int, list_name: str) -> Refusal | None:
+    for category in (parsed.bid.cat or ()) if blocked else ():
+        if _is_under(category, blocked) and _is_of(taxonomy, parsed, category):
             return Refusal(LossReason.CATEGORY_EXCLUDED, f"The category {clip(category)} is blocked ({list_name}).")
     return None
 
 
-def _not_allowed_category_refusal(bid: Bid, sale: Sale) -> Refusal | None:
+def _not_allowed_category_refusal(parsed: ParsedBid, sale: Sale) -> Refusal | None:
     allowed = sale.categories_allowed
-    for category in (bid.cat or ()) if allowed and bid.cattax == sale.request.cattax else ():
-        if not _is_under(category, allowed):
+    for category in (parsed.bid.cat or ()) if allowed else ():
+        if not _is_under(category, allowed) and _is_of(sale.request.cattax, parsed, category):
             return Refusal(LossReason.CATEGORY_EXCLUDED, f"The category {clip(category)} is not an allowed one (acat).")
     return None
 
@@ -93,6 +99,16 @@ def _attribute_refusal(bid: Bid, blocked: Collection[int], list_name: str) -> Re
                 LossReason.ATTRIBUTE_EXCLUDED, f"The creative attribute {attribute} is blocked ({list_name})."
             )
     return None
+
+
+def _is_of(taxonomy: int, parsed: ParsedBid, category: str) -> bool:
+    """Whether the bid's category is one of the taxonomy; those of different ones cannot be compared.
+
+    A bid that states none means the default one only if the category can be of that; else it means the asker's.
+    """
+    if parsed.bid.cattax == taxonomy:
+        return True
+    return parsed.bid.cattax == _CONTENT_1_0 and not category.startswith("IAB") and "cattax" not in parsed.members()
 
 
 def _is_under(category: str, listed: Collection[str]) -> bool:

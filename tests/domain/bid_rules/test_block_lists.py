@@ -47,6 +47,14 @@ def test_the_taxonomy_of_a_placement_is_its_own() -> None:
     assert_admitted(verdict({**bid, "cattax": 2}, on=imp(tagid="top"), catalogue=catalogue, cattax=2))
 
 
+def test_a_category_of_no_stated_taxonomy() -> None:
+    """A bid that leaves `cattax` out means the asker's taxonomy, unless its category is one of the default's."""
+    assert_refused(verdict({"cat": ["150"]}, bcat=["150"], cattax=7), 209, "150")
+    assert_refused(verdict({"cat": ["151"]}, acat=["150"], cattax=7), 209, "151")
+    assert_admitted(verdict({"cat": ["IAB25"]}, bcat=["IAB25"], cattax=7))
+    assert_admitted(verdict({"cat": ["150"], "cattax": 2}, bcat=["150"], cattax=7))
+
+
 def test_only_allowed_categories() -> None:
     """With `acat` every category that a bid states must be an allowed one or below it."""
     assert_admitted(verdict({"cat": ["IAB1-2"]}, acat=["IAB1"]))
