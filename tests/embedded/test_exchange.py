@@ -120,7 +120,11 @@ async def test_doctor_says_what_to_do(data: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "command", ["demo", "up", "api", "project", "migrate", "topology", "doctor", "projections list", "simulate"]
+    "command",
+    [
+        *("demo", "up", "api", "project", "migrate", "topology", "doctor", "projections list", "simulate"),
+        *("privacy rotate", "privacy find"),
+    ],
 )
 async def test_every_command_has_help_with_an_example(command: str) -> None:
     """`--help` of each command shows how it is used."""
