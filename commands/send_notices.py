@@ -11,7 +11,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import structlog
 
@@ -19,7 +19,7 @@ from commands.notice_client import NoticeClient, NoticeRefused, NoticeUndelivere
 from commands.ports import AppendUndecided, Clock, Ids, Outbox, RefusingLog
 from commands.settlements import Settlements
 from domain.errors import Unavailable
-from domain.events import NoticeDelivered, NoticeFailed
+from domain.events import NoticeDelivered, NoticeFailed, NoticeKind
 from domain.limits import NOTICE_RETRY_SECONDS, NOTICES_IN_FLIGHT_MAX
 from domain.names import Names
 from domain.notices import ClaimedNotice, Notice, NoticeKey
@@ -52,9 +52,10 @@ class SendNotices:
         clock: Clock,
         ids: Ids,
         chance: Callable[[], float],
+        attempted: Callable[[NoticeKind, Literal["delivered", "failed", "retried"]], None],
         retry_seconds: Sequence[float] = NOTICE_RETRY_SECONDS,
     ) -> None:
-        """`chance` gives numbers from 0 to 1, so that retries do not come all at once."""
+        """`chance` gives numbers from 0 to 1, so that retries do not come all at once; `attempted` counts."""
         self._outbox = outbox
         self._client = client
         self._events = log
@@ -62,6 +63,7 @@ class SendNotices:
         self._clock = clock
         self._ids = ids
         self._chance = chance
+        self._attempted = attempted
         self._retry_seconds = retry_seconds
         self._settlements = Settlements(outbox)
         self._under_way: dict[NoticeKey, asyncio.Task[None]] = {}
@@ -141,6 +143,7 @@ class SendNotices:
             if status in DELIVERED:
                 await self._append(NoticeDelivered(**self._told(notice, attempt), http_status=status))
                 self._settlements.ended(notice.key, delivered=True)
+                self._attempted(notice.key.kind, "delivered")
             else:
                 await self._again(notice, attempt, f"It answered with HTTP {status}")
 
@@ -150,10 +153,12 @@ class SendNotices:
             return
         seconds = self._retry_seconds[attempt - 1] * (1 + PROLONGED_MAX * self._chance())
         self._settlements.retry(notice.key, seconds)
+        self._attempted(notice.key.kind, "retried")
 
     async def _failed(self, notice: Notice, attempt: int, reason: str) -> None:
         await self._append(NoticeFailed(**self._told(notice, attempt), reason=reason))
         self._settlements.ended(notice.key, delivered=False)
+        self._attempted(notice.key.kind, "failed")
 
     def _told(self, notice: Notice, attempt: int) -> dict[str, Any]:
         auction_id, outcome_id, _, kind = notice.key

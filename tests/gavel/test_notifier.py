@@ -3,122 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
-import sys
-import time
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
 
-import asyncpg
+import aiohttp
 import pytest
 from aiohttp import web
 
-from commands.kafka_log import KafkaLog
-from commands.notice_client import NoticeClient
-from commands.send_notices import SendNotices
-from domain import codec
 from domain.events import NoticeDelivered, NoticeFailed
 from domain.names import Names
-from gavel.process_clock import SystemClock, fresh_id
-from gavel.settings import variable
-from projections.notice_outbox import NoticeOutbox
-from projections.run import run_projectors
+from gavel.embedded.ports import choose_port
 from projections.servers import Addresses
 from tests.commands.notice_receiver import Behaviour, NoticeReceiver
+from tests.gavel.notifier_bench import PATIENCE_S, QUICK, NotifierBench
 from tests.projections.notice_story import NoticeStory
 from tests.projections.traffic import Log
 
-PATIENCE_S = 60.0
-QUICK = (0.05, 0.05, 0.05)
-
-
-class Bench:
-    """One installation without an API: a log, an outbox, and notifiers as a test wants them."""
-
-    def __init__(self, addresses: Addresses, log: Log) -> None:
-        self.addresses = addresses
-        self.log = log
-
-    async def rows(self, query: str) -> list[tuple[object, ...]]:
-        connection = await asyncpg.connect(self.addresses.postgres_url)
-        try:
-            return [tuple(row) for row in await connection.fetch(query)]
-        finally:
-            await connection.close()
-
-    async def filled(self, *stories: NoticeStory) -> None:
-        """The outbox holds the notices of these auctions, of two bids each."""
-        before = len(await self.rows("SELECT FROM notices"))
-        await self.log.append([event for each in stories for event in each.auction])
-        stop = asyncio.Event()
-        running = asyncio.create_task(run_projectors(self.addresses, ["notices"], stop))
-        try:
-            await self.until("SELECT count(*) FROM notices", [(before + 2 * len(stories),)])
-        finally:
-            stop.set()
-            await running
-
-    async def until(self, query: str, expected: object) -> None:
-        """Looks until the query answers so."""
-        deadline = time.monotonic() + PATIENCE_S
-        while (found := await self.rows(query)) != expected:
-            assert time.monotonic() < deadline, f"{found} instead of {expected}"
-            await asyncio.sleep(0.05)
-
-    async def all_ended(self) -> None:
-        await self.until("SELECT FROM notices WHERE due_at IS NOT NULL", [])
-
-    async def ends(self) -> list[NoticeDelivered | NoticeFailed]:
-        """How notices ended, as the log has it."""
-        payloads = await self.log.payloads(self.addresses.names.engagements)
-        found = [codec.decode(each) for each in payloads]
-        return [each for each in found if isinstance(each, NoticeDelivered | NoticeFailed)]
-
-    @asynccontextmanager
-    async def notifying(self, *, retry_seconds: tuple[float, ...] = QUICK) -> AsyncIterator[None]:
-        """A notifier in this process."""
-        stop = asyncio.Event()
-        async with AsyncExitStack() as stack:
-            pool = await stack.enter_async_context(asyncpg.create_pool(self.addresses.postgres_url, min_size=0))
-            client = await stack.enter_async_context(NoticeClient(allow_private=True, timeout_s=1.0))
-            log = KafkaLog(self.addresses.kafka_url, (self.addresses.names.engagements,))
-            await log.start()
-            stack.push_async_callback(log.close)
-            notices = SendNotices(
-                outbox=NoticeOutbox(pool), client=client, log=log, names=self.addresses.names, clock=SystemClock(),
-                ids=fresh_id, chance=lambda: 0.5, retry_seconds=retry_seconds,
-            )  # fmt: skip
-            running = asyncio.create_task(notices.run(stop))
-            try:
-                yield
-            finally:
-                stop.set()
-                await running
-
-    @asynccontextmanager
-    async def process(self) -> AsyncIterator[asyncio.subprocess.Process]:
-        """`gavel notify`, as a deployment starts it."""
-        settings = {
-            "kafka_url": self.addresses.kafka_url, "postgres_url": self.addresses.postgres_url,
-            "redis_url": self.addresses.redis_url, "namespace": self.addresses.names.namespace,
-            "allow_private_endpoints": "true",
-        }  # fmt: skip
-        environment = os.environ | {variable(name): value for name, value in settings.items()}
-        process = await asyncio.create_subprocess_exec(sys.executable, "-m", "gavel", "notify", env=environment)
-        try:
-            yield process
-        finally:
-            if process.returncode is None:
-                process.kill()
-            await process.wait()
-
 
 @pytest.fixture
-async def bench(kafka_url: str, database: str, redis_url: str, names: Names) -> AsyncIterator[Bench]:
+async def bench(kafka_url: str, database: str, redis_url: str, names: Names) -> AsyncIterator[NotifierBench]:
     addresses = Addresses(kafka_url=kafka_url, postgres_url=database, redis_url=redis_url, names=names)
     async with Log(kafka_url, names) as log:
-        yield Bench(addresses, log)
+        yield NotifierBench(addresses, log)
 
 
 def failing(times: int, *, status: int = 500) -> Behaviour:
@@ -132,7 +38,7 @@ def failing(times: int, *, status: int = 500) -> Behaviour:
     return answer
 
 
-async def test_bidders_hear_once(bench: Bench) -> None:
+async def test_bidders_hear_once(bench: NotifierBench) -> None:
     """Winner and loser are called, the log says so, and nobody is called again."""
     async with NoticeReceiver().listening() as receiver:
         story = NoticeStory(f"{receiver.url}/winner", f"{receiver.url}/loser")
@@ -146,27 +52,25 @@ async def test_bidders_hear_once(bench: Bench) -> None:
         assert set(ends) == {"win", "loss"}
         win = ends["win"]
         assert win.url == f"{receiver.url}/winner/win?p=0.91&m=0.90&l=0"
-        assert (win.auction_id, win.imp_id, win.bidder_id, win.bid_id) == (
-            story.auction_id,
-            "1",
-            "winner",
-            "bid-winner",
-        )
-        assert (win.attempts, win.http_status, win.causation_id) == (1, 204, story.won.id)
+        assert (win.auction_id, win.imp_id, win.bid_id) == (story.auction_id, "1", "bid-winner")
+        assert (win.bidder_id, win.attempts, win.http_status, win.causation_id) == ("winner", 1, 204, story.won.id)
 
 
 @pytest.mark.parametrize("status", [500, 404, 302, 429])
-async def test_what_is_not_taken_is_sent_again(bench: Bench, status: int) -> None:
+async def test_what_is_not_taken_is_sent_again(bench: NotifierBench, status: int) -> None:
     """Anything but 2xx counts as not heard."""
     async with NoticeReceiver(failing(2, status=status)).listening() as receiver:
         await bench.filled(NoticeStory(f"{receiver.url}/winner", f"{receiver.url}/loser"))
         async with bench.notifying():
             await bench.all_ended()
         assert len(receiver.calls) == 6
+        assert bench.attempted == {
+            ("win", "retried"): 2, ("win", "delivered"): 1, ("loss", "retried"): 2, ("loss", "delivered"): 1,
+        }  # fmt: skip
         assert sorted((type(each), each.attempts) for each in await bench.ends()) == [(NoticeDelivered, 3)] * 2
 
 
-async def test_in_the_end_it_has_failed(bench: Bench) -> None:
+async def test_in_the_end_it_has_failed(bench: NotifierBench) -> None:
     """After the last attempt the log says why; one whose address cannot be called fails at once."""
     async with NoticeReceiver(failing(100)).listening() as receiver:
         await bench.filled(NoticeStory(receiver.url, "http://169.254.169.254"))
@@ -181,7 +85,7 @@ async def test_in_the_end_it_has_failed(bench: Bench) -> None:
     assert await bench.rows("SELECT delivered FROM notices") == [(False,), (False,)]
 
 
-async def test_a_slow_receiver_keeps_nobody_else_waiting(bench: Bench) -> None:
+async def test_a_slow_receiver_keeps_nobody_else_waiting(bench: NotifierBench) -> None:
     """However many of its notices hang, others get theirs, and it gets no more than its share of calls at a time."""
     at_once = most = 0
 
@@ -204,7 +108,7 @@ async def test_a_slow_receiver_keeps_nobody_else_waiting(bench: Bench) -> None:
         assert most == 16
 
 
-async def test_a_notifier_that_is_killed_is_followed_by_another(bench: Bench) -> None:
+async def test_a_notifier_that_is_killed_is_followed_by_another(bench: NotifierBench) -> None:
     """What it had in its hands is sent once more after its lease, what had ended is not, and nothing is lost."""
     held = asyncio.Event()
     killed = asyncio.Event()
@@ -237,7 +141,7 @@ async def test_a_notifier_that_is_killed_is_followed_by_another(bench: Bench) ->
         assert len({(each.auction_id, each.kind) for each in await bench.ends()}) == 40
 
 
-async def test_several_notifiers_share_the_work(bench: Bench) -> None:
+async def test_several_notifiers_share_the_work(bench: NotifierBench) -> None:
     """Each notice is sent by one of them."""
     async with NoticeReceiver().listening() as receiver:
         await bench.filled(*(NoticeStory(f"{receiver.url}/{n}", f"{receiver.url}/{n}") for n in range(100)))
@@ -247,10 +151,14 @@ async def test_several_notifiers_share_the_work(bench: Bench) -> None:
         assert len(await bench.ends()) == 200
 
 
-async def test_it_stops_when_it_is_asked_to(bench: Bench) -> None:
-    """Within seconds, with what it has sent written down."""
-    async with NoticeReceiver().listening() as receiver, bench.process() as process:
+async def test_it_stops_when_it_is_asked_to(bench: NotifierBench) -> None:
+    """Within seconds, with what it has sent written down, and counted for Prometheus."""
+    port = str(choose_port(None, set()))
+    async with NoticeReceiver().listening() as receiver, bench.process("--metrics-port", port) as process:
         await bench.filled(NoticeStory(receiver.url, receiver.url))
         await bench.all_ended()
+        async with aiohttp.ClientSession() as http, http.get(f"http://127.0.0.1:{port}/metrics") as answer:
+            figures = (await answer.text()).splitlines()
+        assert 'gavel_notices_total{kind="win",result="delivered"} 1.0' in figures
         process.send_signal(signal.SIGTERM)
         assert await asyncio.wait_for(process.wait(), 20) == 0
