@@ -169,6 +169,7 @@ class OtherBid(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc
     """IAB loss reason."""
     reason: str
     price_micros: int | None = None
+    """In the event's `currency`."""
     seat: str = ""
     notices: NoticeUrls | None = None
 

@@ -16,10 +16,11 @@ from domain.bids import Admitted, judge
 from domain.events import NoticeUrls, OtherBid, OutcomeStatus
 from domain.invitation import ALL_OFFERED, Invitation
 from domain.judged_bids import Judged, JudgedBids, best_of, refuse_broken_groups
+from domain.market import RegisteredBidder
 from domain.money import micros_from_decimal
 from domain.openrtb.codes import LossReason, NoBidReason, NonBidStatus
 from domain.openrtb.parse import MalformedBid, ParsedBid, ParsedResponse
-from domain.openrtb.response import BidResponse
+from domain.openrtb.response import Bid, BidResponse
 from domain.sale import Sale
 from domain.skip import Skip
 
@@ -87,7 +88,7 @@ def outcomes_of(answer: ParsedResponse, sale: Sale, invitation: Invitation) -> d
         return the_same_for_all_imps(sale, "error", NonBidStatus.INVALID_RESPONSE, reason, not_offered)
     judged = _judge_all(answer, sale, invitation)
     return {
-        imp_id: _outcome(judged[imp_id], sale, answer.response)
+        imp_id: _outcome(judged[imp_id], sale, answer.response, invitation.bidder)
         if judged[imp_id]
         else (skipped_imp(not_offered[imp_id]) if imp_id in not_offered else _NO_BID)
         for imp_id in sale.imps
@@ -148,9 +149,9 @@ def _group_of(bid: ParsedBid | MalformedBid) -> int | None:
     return bid.seat_index if bid.group == 1 else None
 
 
-def _outcome(judged: list[Judged], sale: Sale, response: BidResponse) -> Outcome:
+def _outcome(judged: list[Judged], sale: Sale, response: BidResponse, bidder: RegisteredBidder) -> Outcome:
     best = best_of(judged)
-    others = _others(judged, best, sale, response) if len(judged) > 1 else ()
+    others = _others(judged, best, sale, response, bidder) if len(judged) > 1 else ()
     verdict = best.verdict
     if isinstance(verdict, Refusal):
         return Missed(
@@ -160,13 +161,23 @@ def _outcome(judged: list[Judged], sale: Sale, response: BidResponse) -> Outcome
     return Placed(best.bid, verdict, response.bidid, others, best.group)
 
 
-def _others(judged: Iterable[Judged], best: Judged, sale: Sale, response: BidResponse) -> tuple[OtherBid, ...]:
+def _others(
+    judged: Iterable[Judged], best: Judged, sale: Sale, response: BidResponse, bidder: RegisteredBidder
+) -> tuple[OtherBid, ...]:
+    """All but the best, with prices in the currency that its own is told in: the auction's, if it competes."""
+
+    def price_micros(bid: Bid) -> int | None:
+        if isinstance(best.verdict, Refusal):
+            return micros_from_decimal(bid.price)
+        price = sale.price_of(bid.price, response.cur, bidder.terms)
+        return None if price is None else price[0]
+
     return tuple(
         OtherBid(
             bid_id=each.bid_id,
             code=(refusal := _why_not_this_one(each.verdict, best.verdict)).code,
             reason=refusal.reason,
-            price_micros=None if each.bid is None else micros_from_decimal(each.bid.bid.price),
+            price_micros=None if each.bid is None else price_micros(each.bid.bid),
             seat="" if each.bid is None else each.bid.seat,
             notices=None if each.bid is None else notices_of(each.bid, sale, response.bidid),
         )

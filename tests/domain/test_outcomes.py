@@ -114,6 +114,19 @@ def test_a_bid_beside_the_best_one_hears_of_it_too() -> None:
     assert other.notices.lurl == "https://l.example/"
 
 
+@pytest.mark.parametrize(("price", "told_micros"), [(2, 1_100_000), (0.1, 1_000_000)])
+def test_a_bid_beside_another_is_priced_in_the_same_currency(price: float, told_micros: int) -> None:
+    """1.00 EUR at 1.10 beside a bid that competes in dollars; as stated beside one that is refused in euros."""
+    catalogue = market(bidders=[bidder()], rates={"EUR/USD": "1.10"})
+    body = request(imp(bidfloor=2), site={})
+    [invitation] = guests_of(body, catalogue).invitations
+    answer = {"id": "r", "cur": "EUR", "seatbid": [seat(bid("a", "1", price), bid("b", "1", 1))]}
+    sale = sale_of(body, catalogue)
+    found = outcomes_of(parse_response(msgspec.json.encode(answer)), sale, invitation)["1"]
+    [other] = found.others
+    assert (other.bid_id, other.price_micros) == ("b", told_micros)
+
+
 @pytest.mark.parametrize(
     ("ext", "is_asked"),
     [
