@@ -43,6 +43,17 @@ _TOKEN = {
     "description": "The signed token that the award put into the markup.",
     "schema": {"type": "string", "maxLength": 2048},
 }
+_OPENRTB_VERSION = {
+    "name": "x-openrtb-version",
+    "in": "header",
+    "description": "The sender's version; every 2.x is understood.",
+    "schema": {"type": "string", "examples": ["2.6"]},
+}
+_CONTENT_ENCODING = {
+    "name": "Content-Encoding",
+    "in": "header",
+    "schema": {"type": "string", "enum": ["identity", "gzip"]},
+}
 _AUCTION_HEADERS = {
     "Gavel-Auction": {"description": "The auction's id: its key in the log.", "schema": {"type": "string"}},
     "x-openrtb-version": {"schema": {"type": "string", "const": "2.6"}},
@@ -57,8 +68,10 @@ RAW_PATHS: dict[str, dict[str, Any]] = {
             "description": (
                 "An OpenRTB 2.6 bid request, at most 256 KiB decompressed; gzip is understood both ways and unknown "
                 "fields are handed on to bidders. Everything that an answer promises is in the log before it is sent. "
-                "`test: 1` adds `ext.debug` and is never billed."
+                "`test: 1` adds `ext.debug` and is never billed. A request that breaks a rule is answered with the "
+                "path of every fault."
             ),
+            "parameters": [_OPENRTB_VERSION, _CONTENT_ENCODING],
             "requestBody": {
                 "required": True,
                 "content": {
