@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -27,9 +28,10 @@ class Told(NamedTuple):
 class Shell:
     """Runs the command line against one log."""
 
-    def __init__(self, kafka_url: str, names: Names, data: Path) -> None:
+    def __init__(self, kafka_url: str, names: Names, data: Path, *, servers: Mapping[str, str] | None = None) -> None:
         self._environment = {
             **os.environ,
+            **(servers or {}),
             "GAVEL_KAFKA_URL": kafka_url,
             "GAVEL_NAMESPACE": names.namespace,
             "GAVEL_DATA": str(data),
