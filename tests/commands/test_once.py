@@ -91,7 +91,8 @@ async def test_another_command_with_the_key(once: Once) -> None:
     with pytest.raises(KeyReused):
         await once("key", b"something else", work)
     with pytest.raises(StillRunning):
-        await once("key", b"sent", work)
+        async with asyncio.timeout(10):
+            await once("key", b"sent", work)
     work.may_end.set()
     assert await first == b"answer 1"
     with pytest.raises(KeyReused):
@@ -159,7 +160,8 @@ async def test_a_process_that_died_is_taken_over_from(once: Once, redis: Redis, 
     with pytest.raises(asyncio.CancelledError):
         await lost
     with pytest.raises(StillRunning):
-        await once("key", b"sent", work)
+        async with asyncio.timeout(10):
+            await once("key", b"sent", work)
     [key] = await held(redis, names)
     await redis.hset(key, "leased_until", "0")
     work.may_end.set()
