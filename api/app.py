@@ -18,6 +18,7 @@ from api.openapi import openapi_config
 from api.parameters import no_zero_bytes
 from api.problems import explain_problem, render_problem
 from api.read.auctions import list_auctions, show_auction
+from api.read.bidder_report import report_bidders
 from api.read.catalogue import catalogue_queries
 from api.read.delivery import report_delivery
 from api.read.projections import list_projections
@@ -68,6 +69,7 @@ def _v1(services: ApiServices) -> Router:
             list_auctions,
             show_auction,
             report_delivery,
+            report_bidders,
             list_projections,
             live_figures(services),
         ],

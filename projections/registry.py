@@ -12,6 +12,7 @@ from domain.errors import NotFound
 from domain.names import Names
 from projections.auction_log import TABLES as AUCTION_LOG_TABLES
 from projections.auction_log import AuctionLog
+from projections.bidder_health import BidderHealth
 from projections.catalogue import Catalogue
 from projections.catalogue_cache import CatalogueCache
 from projections.delivery import Delivery
@@ -75,6 +76,13 @@ REGISTRY: tuple[Registration, ...] = (
         place="postgres",
         writes=lambda _: ("delivery", "delivery_engagements"),
         projection=lambda _: Delivery(),
+    ),
+    Registration(
+        name="bidder_health",
+        topics=("auctions",),
+        place="postgres",
+        writes=lambda _: ("bidder_health",),
+        projection=lambda _: BidderHealth(),
     ),
     Registration(
         name="notices",

@@ -304,6 +304,25 @@ delivery_engagements = Table(
     postgresql_partition_by=BY_DAY,
 )
 
+# -- bidder_health --------------------------------------------------------------------------------
+
+LATENCY_BOUNDS_MS = (5, 10, 20, 50, 100, 150, 200, 300, 500, 1_000)
+"""Upper bounds, included, of a histogram; what took longer is counted behind the last one."""
+BIDDER_LATENCY_COLUMNS = (*(f"within_{bound}_ms" for bound in LATENCY_BOUNDS_MS), "longer")
+
+bidder_health = Table(
+    "bidder_health",
+    metadata,
+    # The hour of the event, UTC.
+    Column("hour", DateTime(timezone=True), primary_key=True),
+    Column("bidder_id", Text, primary_key=True),
+    Column("outcome", Text, primary_key=True),
+    Column("code", Integer, primary_key=True, autoincrement=False),
+    _given("events", BigInteger),
+    # Each counts what is not in the one before it; what was never called is in none of them.
+    *(_given(name, BigInteger) for name in BIDDER_LATENCY_COLUMNS),
+)
+
 # -- notices --------------------------------------------------------------------------------------
 
 notice_sources = Table(

@@ -18,6 +18,7 @@ OPERATIONS = {
     "get /click",
     "get /v1/auctions",
     "get /v1/auctions/{auction_id}",
+    "get /v1/reports/bidders",
     "get /v1/reports/delivery",
     "get /v1/projections",
     "get /v1/live",

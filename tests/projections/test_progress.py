@@ -72,6 +72,7 @@ def test_the_map_names_everything() -> None:
         "catalogue_cache": "shop.projection.catalogue_cache",
         "auction_log": "shop.projection.auction_log",
         "delivery": "shop.projection.delivery",
+        "bidder_health": "shop.projection.bidder_health",
         "notices": "shop.projection.notices",
         "live": None,
     }

@@ -18,6 +18,7 @@ TABLES = {
     "delivery": ("delivery", "delivery_engagements"),
     "auction_log": ("auctions", "auction_outcomes", "auction_awards", "auction_engagements"),
     "catalogue": ("entities",),
+    "bidder_health": ("bidder_health",),
 }
 
 
