@@ -16,7 +16,8 @@ import msgspec
 from domain.catalogue import Terms
 from domain.entity import Entity, EntityKind
 from domain.errors import Fault, InvalidInput
-from domain.limits import REQUEST_FAULTS_MAX
+from domain.limits import REQUEST_DEPTH_MAX, REQUEST_FAULTS_MAX
+from domain.openrtb.nesting import nests_deeper_than
 from domain.terms.faults import object_faults, value_faults
 
 Kind = TypeVar("Kind", bound=Terms)
@@ -99,9 +100,12 @@ class Form(Generic[Stated, Kind]):
 
 def _json_object(body: bytes) -> Object:
     try:
-        return msgspec.json.decode(body, type=dict[str, Any])
+        value: Object = msgspec.json.decode(body, type=dict[str, Any])
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidInput([Fault("", f"is not a JSON object: {error}")]) from error
+    if nests_deeper_than(REQUEST_DEPTH_MAX, body):
+        raise InvalidInput([Fault("", f"is nested deeper than {REQUEST_DEPTH_MAX} levels")])
+    return value
 
 
 def _merged(value: Any, patch: Any) -> Any:

@@ -147,7 +147,10 @@ def test_faults_are_bounded() -> None:
     assert len(faults("deal", {f"field_{number}": 1 for number in range(2_000)})) == 100
 
 
-@pytest.mark.parametrize("body", [b"", b"[]", b"null", b"{", b'{"name": "\xff"}', b'"text"', b"[" * 60_000])
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"[]", b"null", b"{", b'{"name": "\xff"}', b'"text"', b"[" * 60_000, b'{"a":' * 900 + b"1" + b"}" * 900],
+)
 def test_what_is_no_object(body: bytes) -> None:
     """One fault, at the root, for a registration and for a patch."""
     entity = Entity("deal", "deal-1", 1, "active", msgspec.Raw(msgspec.json.encode(terms("deal"))))
