@@ -1,7 +1,8 @@
 """The copies of a bid request that go to the bidders: all that the publisher said, unknown fields included.
 
 Where nobody may learn who the person is, `minimised` has taken ids and precise place out. What the catalogue brings,
-floors, sizes, deals and the publisher, is written into the request, so that a bidder needs to know nothing else.
+floors, sizes, deals, block lists, auction type and publisher, is written into the request, so that a bidder needs to
+know nothing else.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ import msgspec
 
 from domain.market import RegisteredBidder
 from domain.openrtb.minimised import members_for_bidders
-from domain.openrtb.offer import DEFAULT_CURRENCY, publisher_id_of
+from domain.openrtb.offer import DEFAULT_CURRENCY, auction_type_of, publisher_id_of
+from domain.openrtb.outbound_blocks import lists_told
 from domain.openrtb.outbound_imp import imp_for_bidder
 from domain.openrtb.parse import Members, ParsedRequest
 from domain.openrtb.restrictions import Restriction
@@ -67,6 +69,7 @@ class RequestsForBidders:
         )
         if self._is_catalogued:
             self._name_publisher()
+            self._name_auction_type()
         self._templates: dict[tuple[tuple[str, ...], _Deals, str], BidderRequestTemplate] = {}
 
     def __repr__(self) -> str:
@@ -97,6 +100,8 @@ class RequestsForBidders:
         members = self._members
         if self._is_catalogued or len(imp_ids) != len(self._sale.imps):
             members = members | {"imp": msgspec.Raw(_encode(self._imps_told(imp_ids, deals)))}
+        if self._is_catalogued:
+            members = members | self._lists_told(imp_ids)
         if further_currency:
             currencies = [*(self._sale.request.cur or (DEFAULT_CURRENCY,)), further_currency]
             members = members | {"cur": msgspec.Raw(_encode(currencies))}
@@ -112,6 +117,17 @@ class RequestsForBidders:
             imp_for_bidder(self._imps[imp_id], sale.imps[imp_id], sale, deals[place] if deals else ())
             for place, imp_id in enumerate(imp_ids)
         ]
+
+    def _lists_told(self, imp_ids: tuple[str, ...]) -> Members:
+        """The request's block lists with what the placements of all these imps block too."""
+        placements = [self._sale.imps[imp_id].placement for imp_id in imp_ids]
+        terms = [each.terms for each in placements if each is not None]
+        return lists_told(self._sale.request, terms) if len(terms) == len(imp_ids) else {}
+
+    def _name_auction_type(self) -> None:
+        """Says which price will be paid, where placements decide on it: without it the default would count."""
+        if self._sale.auction_type != auction_type_of(self._sale.request):
+            self._members["at"] = msgspec.Raw(_encode(self._sale.auction_type))
 
     def _name_publisher(self) -> None:
         """Says whose inventory it is, where the request does not and all imps are of one publisher."""

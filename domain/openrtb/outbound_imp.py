@@ -10,6 +10,7 @@ from domain.currency import floor_converted
 from domain.deals import DealOnSale
 from domain.floors import Floor
 from domain.money import cpm_number
+from domain.openrtb.outbound_blocks import media_told
 from domain.openrtb.parse import Members
 from domain.openrtb.request import Deal
 from domain.sale import ImpOnSale, Sale
@@ -29,11 +30,17 @@ def imp_for_bidder(raw: msgspec.Raw, for_sale: ImpOnSale, sale: Sale, deal_ids: 
     if told is not None:
         members["bidfloor"], members["bidfloorcur"] = told
     imp = _decode_members(raw)
-    if for_sale.brings_sizes and for_sale.placement is not None:
-        sizes = [{"w": width, "h": height} for width, height in for_sale.placement.terms.sizes]
-        members["banner"] = _decode_members(imp["banner"]) | {"format": msgspec.Raw(_encode(sizes))}
+    placement = for_sale.placement
+    if placement is not None and placement.terms.battr:
+        members |= media_told(for_sale.imp, imp, placement.terms.battr)
+    if placement is not None and for_sale.brings_sizes:
+        sizes = [{"w": width, "h": height} for width, height in placement.terms.sizes]
+        banner = members.get("banner") or _decode_members(imp["banner"])
+        members["banner"] = banner | {"format": msgspec.Raw(_encode(sizes))}
     if for_sale.registered_deals.deals:
-        members["pmp"] = _pmp(imp.get("pmp"), for_sale, sale.currency, deal_ids)
+        pmp = _pmp(imp.get("pmp"), for_sale, sale.currency, deal_ids)
+        if pmp["deals"] or "pmp" in imp:
+            members["pmp"] = pmp
     return msgspec.Raw(_encode(imp | members)) if members else raw
 
 
