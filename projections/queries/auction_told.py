@@ -147,7 +147,9 @@ def _clearing(imp: ImpStory, award: Award, ranked: Sequence[Outcome]) -> Iterato
     else:
         yield f"{pays}: {_second_price(award, ranked, own_floor)}."
     if award.min_to_win is not None:
-        yield f"It would have won with any bid above {award.min_to_win}, or with that much if it came first."
+        tie = len(ranked) > 1 and ranked[1].price == award.min_to_win
+        least = f"more than {award.min_to_win}, or that much if it came first" if tie else f"{award.min_to_win} or more"
+        yield f"It would have won with {least}."
     yield (
         f"Of this the publisher gets {award.revenue} and the exchange {award.fee} {award.currency}"
         f" (all per thousand impressions); the decision stood after {award.held_ms:.1f} ms."

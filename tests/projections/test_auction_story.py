@@ -110,7 +110,7 @@ TOLD = {
         "Fornax gave no usable answer (code 101) after 235.0 ms: it is timeout.",
         "The ranking, made in Redis: 1. Atlas with 2.25 (deal d-1).",
         "Atlas won and pays 2.00 USD: the price agreed in deal d-1.",
-        "It would have won with any bid above 2.00, or with that much if it came first.",
+        "It would have won with 2.00 or more.",
         (
             "Of this the publisher gets 1.60 and the exchange 0.40 USD (all per thousand impressions);"
             " the decision stood after 60.0 ms."
@@ -124,7 +124,7 @@ TOLD = {
         "Borealis stepped back: its group of bids could not win as a whole.",
         "The ranking, made in Redis: 1. Cetus with 1.20.",
         "Cetus won and pays 1.00 USD: the floor of 1.00, there being no other bid.",
-        "It would have won with any bid above 1.00, or with that much if it came first.",
+        "It would have won with 1.00 or more.",
         (
             "Of this the publisher gets 0.80 and the exchange 0.20 USD (all per thousand impressions);"
             " the decision stood after 60.0 ms."
@@ -187,6 +187,38 @@ async def test_the_facts_behind_the_sentences(read_side: ReadSide) -> None:
     assert [(each["kind"], each["delivered"], each["attempts"]) for each in story["notices"]] == [
         ("win", True, 1),
         ("billing", False, 9),
+    ]
+
+
+async def test_the_sum_of_a_second_price(read_side: ReadSide) -> None:
+    """Whether the next bid, the floor or the bid itself set the price is said, and what would have won."""
+    traffic = Traffic(10)
+    auction = Auction(traffic)
+    auction.requested("1", "2", "3")
+    auction.placed("1", "b-1", 2_000_000)
+    auction.placed("1", "b-2", 1_240_000)
+    auction.awarded("1", ("b-1", "b-2"), 2_000_000, 1_250_000, min_to_win_micros=1_240_000)
+    auction.placed("2", "b-1", 2_000_000)
+    auction.placed("2", "b-2", 1_999_999)
+    auction.awarded("2", ("b-1", "b-2"), 2_000_000, 2_000_000, min_to_win_micros=1_999_999)
+    auction.placed("3", "b-1", 2_000_000, deal_id="d-1", floor_micros=1_500_000)
+    auction.placed("3", "b-2", 600_000)
+    auction.awarded("3", ("b-1", "b-2"), 2_000_000, 1_500_000, deal_id="d-1", min_to_win_micros=1_500_000)
+    story = await story_of(read_side, traffic, auction)
+    sums = [each.sentences[-3:-1] for each in story.told[1:4]]
+    assert sums == [
+        (
+            "Atlas won and pays 1.25 USD: the next bid of 1.24 plus 0.01, by the second-price rule.",
+            "It would have won with more than 1.24, or that much if it came first.",
+        ),
+        (
+            "Atlas won and pays 2.00 USD: its own bid, which the second-price rule never exceeds.",
+            "It would have won with more than 1.999999, or that much if it came first.",
+        ),
+        (
+            "Atlas won and pays 1.50 USD: the floor of 1.50, which is above the next bid of 0.60.",
+            "It would have won with 1.50 or more.",
+        ),
     ]
 
 
