@@ -16,6 +16,7 @@ from domain.auction import FIRST_PRICE, SECOND_PRICE
 from domain.catalogue import Bidder, MediaType
 from domain.currency import Rates, bid_converted, rate_text
 from domain.deals import NO_DEALS, DealOnSale, RegisteredDeals, deals_on_sale
+from domain.domain_names import domain_names
 from domain.errors import Fault, InvalidInput
 from domain.events import ImpOffered, Inventory, StatedPrice
 from domain.floors import Floor, FloorsByAd, FloorTerms, Size
@@ -117,7 +118,8 @@ class Sale(msgspec.Struct, frozen=True, gc=False):
     seats_allowed: frozenset[str]
     """Empty: all."""
     seats_blocked: frozenset[str]
-    advertisers_blocked: tuple[str, ...]
+    advertisers_blocked: frozenset[str]
+    """Domain names in one spelling."""
     apps_blocked: frozenset[str]
     categories_blocked: frozenset[str]
     categories_allowed: frozenset[str]
@@ -174,7 +176,7 @@ def on_sale(request: BidRequest, members: Members, market: Market, *, default_sh
         {imp.id: _imp_on_sale(imp, placement, seller) for imp, placement in zip(request.imp, placements, strict=True)},
         _set(request.wseat),
         _set(request.bseat),
-        request.badv or (),
+        domain_names(request.badv) if request.badv else NOTHING,
         _set(request.bapp),
         _set(request.bcat),
         _set(request.acat),

@@ -5,12 +5,14 @@ OpenRTB 2.6 sections 3.2.1 (`badv`, `bcat`, `acat`, `cattax`, `bapp`), 3.2.6 to 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection
+from functools import lru_cache
 from typing import Final
 
 from domain.bid_rules.refusal import Refusal, clip
 from domain.catalogue import MediaType, Placement
-from domain.endpoint import is_public_name, is_within
+from domain.domain_names import domain_names, is_within_any
+from domain.endpoint import is_public_name
 from domain.openrtb.codes import LossReason
 from domain.openrtb.parse import ParsedBid
 from domain.openrtb.response import Bid
@@ -18,6 +20,7 @@ from domain.sale import ImpOnSale, Sale
 
 _CONTENT_1_0: Final = 1
 """AdCOM category taxonomy, the default of `cattax`."""
+_LISTS_REMEMBERED: Final = 4_096
 
 
 def block_list_refusal(parsed: ParsedBid, sale: Sale, for_sale: ImpOnSale, media_type: MediaType) -> Refusal | None:
@@ -47,24 +50,19 @@ def malformed_advertiser_refusal(bid: Bid) -> Refusal | None:
     return None
 
 
-def is_listed(advertiser: str, domains: Iterable[str]) -> bool:
-    """Whether the advertiser's domain is one of those or below one of them."""
-    return any(is_within(_ascii(advertiser), _ascii(domain)) for domain in domains)
-
-
 def _placement_refusal(parsed: ParsedBid, terms: Placement) -> Refusal | None:
     bid = parsed.bid
     return (
-        _advertiser_refusal(bid, terms.badv, "badv of the placement")
+        _advertiser_refusal(bid, _advertisers_of(terms.badv), "badv of the placement")
         or _app_refusal(bid, terms.bapp, "bapp of the placement")
         or _category_refusal(parsed, terms.bcat, terms.cattax, "bcat of the placement")
         or _attribute_refusal(bid, terms.battr, "battr of the placement")
     )
 
 
-def _advertiser_refusal(bid: Bid, blocked: Sequence[str], list_name: str) -> Refusal | None:
+def _advertiser_refusal(bid: Bid, blocked: frozenset[str], list_name: str) -> Refusal | None:
     for advertiser in (bid.adomain or ()) if blocked else ():
-        if is_listed(advertiser, blocked):
+        if is_within_any(advertiser, blocked):
             return Refusal(
                 LossReason.ADVERTISER_EXCLUDED, f"The advertiser {clip(advertiser)} is blocked ({list_name})."
             )
@@ -116,11 +114,7 @@ def _is_under(category: str, listed: Collection[str]) -> bool:
     return category in listed or category.partition("-")[0] in listed
 
 
-def _ascii(name: str) -> str:
-    """A name in the letters that name servers know, so that both spellings of an international name are the same."""
-    if name.isascii():
-        return name
-    try:
-        return name.encode("idna").decode()
-    except UnicodeError:
-        return name
+@lru_cache(_LISTS_REMEMBERED)
+def _advertisers_of(listed: tuple[str, ...]) -> frozenset[str]:
+    """A placement's list is read once, not with every bid."""
+    return domain_names(listed)

@@ -5,9 +5,9 @@ OpenRTB 2.6 sections 3.2.1 (`wseat`, `bseat`), 3.2.11, 3.2.12 and 7.3.
 
 from __future__ import annotations
 
-from domain.bid_rules.block_lists import is_listed
 from domain.bid_rules.refusal import Refusal, clip, listing
 from domain.deals import DealOnSale
+from domain.domain_names import domain_names, is_within_any
 from domain.market import RegisteredBidder
 from domain.openrtb.codes import LossReason
 from domain.openrtb.parse import ParsedBid
@@ -49,7 +49,8 @@ def deal_refusal(
 
 def _advertiser_refusal(bid: Bid, deal: DealOnSale) -> Refusal | None:
     advertisers = bid.adomain or ()
-    if advertisers and all(is_listed(each, deal.wadomain) for each in advertisers):
+    allowed = domain_names(deal.wadomain)
+    if advertisers and all(is_within_any(each, allowed) for each in advertisers):
         return None
     return Refusal(
         LossReason.NOT_ALLOWED_IN_DEAL,
