@@ -11,7 +11,7 @@ import math
 from collections.abc import Hashable, Iterator
 from decimal import InvalidOperation
 from functools import cache
-from itertools import chain, islice
+from itertools import islice
 from types import NoneType, UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
@@ -59,8 +59,12 @@ def request_faults(body: bytes) -> list[Fault]:
         return [Fault(ROOT, what)]
     if not isinstance(content, dict):
         return [Fault(ROOT, "not a JSON object")]
-    found = chain(_object_faults(content, BidRequest, ""), broken_rules(_skeleton(content)))
-    return list(islice(found, REQUEST_FAULTS_MAX))
+    return list(islice(_all_faults(content), REQUEST_FAULTS_MAX))
+
+
+def _all_faults(content: dict[str, Any]) -> Iterator[Fault]:
+    yield from _object_faults(content, BidRequest, "")
+    yield from broken_rules(_skeleton(content))
 
 
 def first_text_fault(body: bytes) -> Fault | None:
@@ -223,12 +227,23 @@ def _as_given(value: Any, field_type: Any) -> Any:
 
 
 def _object_as_given(content: dict[str, Any], kind: type[RtbObject]) -> RtbObject:
-    given = {
-        field.name: _as_given(content.get(field.name, object()), _fields(kind)[field.name])
-        for field in msgspec.structs.fields(kind)
-        if field.required or content.get(field.name) is not None
-    }
-    return kind(**given)
+    types, required = _fields(kind), _required(kind)
+    if not content and not required:
+        return _empty(kind)
+    given = {name: value for name, value in content.items() if name in types and value is not None}
+    missing = {name: object() for name in required if name not in given}
+    return kind(**{name: _as_given(value, types[name]) for name, value in (missing | given).items()})
+
+
+@cache
+def _empty(kind: type[RtbObject]) -> RtbObject:
+    """A body has room for a hundred thousand of them."""
+    return kind()
+
+
+@cache
+def _required(kind: type[RtbObject]) -> tuple[str, ...]:
+    return tuple(field.name for field in msgspec.structs.fields(kind) if field.required)
 
 
 def _is_object(field_type: Any) -> bool:

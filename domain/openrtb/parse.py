@@ -104,7 +104,7 @@ def parse_request(body: bytes) -> ParsedRequest:
         raise InvalidInput(request_faults(body) or [decoder_fault(error)]) from None
     if nests_deeper_than(REQUEST_DEPTH_MAX, body):
         raise InvalidInput([TOO_DEEP])
-    if broken_rules(request) or ESCAPED_NUL in body:
+    if next(broken_rules(request), None) or ESCAPED_NUL in body:
         # The escape may be one of a backslash, so that nothing is wrong after all.
         faults = request_faults(body)
         if faults:
