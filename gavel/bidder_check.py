@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Sequence
+from http import HTTPStatus
 from statistics import median
 from typing import Literal, NamedTuple
 from urllib.parse import urlsplit
@@ -225,7 +226,10 @@ def _failures(tried: Sequence[_Tried], invitation: Invitation) -> Iterator[Findi
             sentence = "The first call is late, the others are not: opening the connection takes too long."
             yield Finding("warning", "slow_connection", sentence)
         else:
-            yield Finding("fault", _kind_of(calls[0]), f"{len(calls)} of {len(tried)} calls: {reason}")
+            sentence = f"{len(calls)} of {len(tried)} calls: {reason}"
+            if _is_redirect(calls[0].answer):
+                sentence += " Redirects are not followed: register the address that it leads to."
+            yield Finding("fault", _kind_of(calls[0]), sentence)
 
 
 def _kind_of(tried: _Tried) -> str:
@@ -239,6 +243,10 @@ def _kind_of(tried: _Tried) -> str:
             return "malformed" if tried.answer.status == OK else "status"
         case _:
             return "broken"
+
+
+def _is_redirect(answer: BidderAnswer | None) -> bool:
+    return answer is not None and HTTPStatus.MULTIPLE_CHOICES <= answer.status < HTTPStatus.BAD_REQUEST
 
 
 def _is_late_in_connecting(tried: _Tried) -> bool:

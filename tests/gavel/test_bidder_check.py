@@ -88,6 +88,15 @@ async def test_a_reason_for_no_bid_is_told() -> None:
     assert "Unmatched user" in report.findings[0].sentence
 
 
+async def test_a_redirect_is_explained() -> None:
+    """The exchange does not follow it, and says what to do instead."""
+    moved = b"HTTP/1.1 301 Moved\r\nLocation: https://bidder.example/\r\nContent-Length: 0\r\n\r\n"
+    async with hostile_bidder(says(moved)) as bidder:
+        report = await check(bidder)
+    assert found(report) == [("fault", "status")]
+    assert "the status 301. Redirects are not followed" in report.findings[0].sentence
+
+
 async def test_a_late_bidder_hears_by_how_much() -> None:
     """Its answers cost it the auction, and those that come after all are told."""
     release = asyncio.Event()
