@@ -41,11 +41,18 @@ class Installation:
             "admin_key": settings.admin_key or secrets.token_urlsafe(KEY_BYTES),
             "token_key": settings.token_key or secrets.token_hex(KEY_BYTES),
         }
-        # Kept as well: the log of three brokers cannot be started by one.
-        self._write({**self._read(), **made, "brokers": settings.brokers})
+        is_new_key = settings.admin_key is None
+        values = self._read()
+        # Where older versions kept it, it could not rotate.
+        old_key = values.pop("pseudonym_key", None)
+        settings = msgspec.structs.replace(
+            settings, **made, pseudonym_key=None if settings.pseudonym_key == old_key else settings.pseudonym_key
+        )
         if settings.pseudonym_key is None:
-            PseudonymKeyFile.of(settings).ensure()
-        return msgspec.structs.replace(settings, **made), settings.admin_key is None
+            PseudonymKeyFile.of(settings).ensure(first=old_key if isinstance(old_key, str) else None)
+        # Kept as well: the log of three brokers cannot be started by one.
+        self._write({**values, **made, "brokers": settings.brokers})
+        return settings, is_new_key
 
     def publish(self, settings: Settings) -> None:
         """Makes the addresses of this run known."""

@@ -79,14 +79,14 @@ class PseudonymKeyFile:
             status = self.path.stat()
         return (status.st_ino, status.st_mtime_ns, status.st_size)
 
-    def ensure(self) -> None:
-        """Makes the file, with a fresh key, unless there is one. Raises CannotRun."""
+    def ensure(self, *, first: str | None = None) -> None:
+        """Makes the file, with `first` (hex) or a fresh key, unless there is one. Raises CannotRun."""
         if not self.path.exists():
-            self._write((_fresh(),))
+            self._write((_in_force_now(first or secrets.token_hex(KEY_BYTES)),))
 
     def rotate(self, *, keep_old: bool) -> PseudonymKey:
         """Puts a fresh key in force; the older ones are destroyed unless they are to be kept. Raises CannotRun."""
-        new = _fresh()
+        new = _in_force_now(secrets.token_hex(KEY_BYTES))
         self._write((new, *(self.read() if keep_old and self.path.exists() else ())))
         return new
 
@@ -126,5 +126,5 @@ class KeyInForce:
             await asyncio.sleep(FOLLOW_SECONDS)
 
 
-def _fresh() -> PseudonymKey:
-    return PseudonymKey(secrets.token_hex(KEY_BYTES), datetime.now(UTC).replace(microsecond=0))
+def _in_force_now(key: str) -> PseudonymKey:
+    return PseudonymKey(key, datetime.now(UTC).replace(microsecond=0))

@@ -29,6 +29,23 @@ def test_keys_are_made_once(tmp_path: Path) -> None:
     assert len({first.admin_key, first.token_key, *(each.key for each in hidden_with)}) == 3
 
 
+def test_the_pseudonym_key_of_an_older_version_is_taken_over(tmp_path: Path) -> None:
+    """People keep their pseudonyms, and the key can rotate from then on."""
+    (tmp_path / INSTALLATION_FILE).write_text(f'{{"pseudonym_key":"{"ab" * 32}","admin_key":"given"}}')
+    settings, _ = Installation(tmp_path).complete(read(tmp_path))
+    assert settings.pseudonym_key is None
+    assert [each.key for each in PseudonymKeyFile.of(read(tmp_path)).read()] == ["ab" * 32]
+    assert "pseudonym_key" not in (tmp_path / INSTALLATION_FILE).read_text()
+
+
+def test_a_pseudonym_key_of_the_environment_needs_no_file(tmp_path: Path) -> None:
+    """It is nowhere written down."""
+    settings, _ = Installation(tmp_path).complete(Settings(data=tmp_path, pseudonym_key="cd" * 32))
+    assert settings.pseudonym_key == "cd" * 32
+    assert [path.name for path in tmp_path.iterdir()] == [INSTALLATION_FILE]
+    assert "cd" * 32 not in (tmp_path / INSTALLATION_FILE).read_text()
+
+
 def test_nobody_else_can_read_it(tmp_path: Path) -> None:
     """It holds keys: mode 0600."""
     Installation(tmp_path).complete(Settings(data=tmp_path))
