@@ -135,7 +135,9 @@ async def _side_by_side(
     reported |= {unit: int(Decimal(totals[unit]) * NANOS_PER_UNIT) for unit in MONEY}
     # What was not answered may still have been logged, so then the clients cannot know.
     knowing = not (seen["answered_5xx"] or seen["unanswered"] or seen["unanswered_hits"] or seen["retries"])
-    clients = {name: seen[column] for name, column in SEEN_BY_CLIENTS.items()} | {"spend": seen["spend_nanos"]}
+    # Clients are not told that they were taken for robots.
+    clients = {name: seen[column] - counts.get(f"robots' {name}", 0) for name, column in SEEN_BY_CLIENTS.items()}
+    clients["spend"] = seen["spend_nanos"]
     names = [*STORED, *(name for name in REPORTED if name not in STORED)]
     logged = {name: counts[name] for name in names} | counted["money"]
     return {

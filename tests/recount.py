@@ -43,10 +43,10 @@ async def recount(kafka_url: str, namespace: str = "gavel") -> dict[str, Any]:
             if event["id"] in seen or event.get("test"):
                 continue
             seen.add(event["id"])
-            kind = "robot's bid_requested" if event.get("robot") else event["type"]
-            counts[kind] += 1
+            kind, robots = event["type"], "robots' " if event.get("robot") else ""
+            counts[robots + kind] += 1
             if kind == "bid_requested":
-                counts["imps"] += len(event["imps"])
+                counts[robots + "imps"] += len(event["imps"])
             if kind not in ("impression_recorded", "click_recorded"):
                 continue
             engagement = (event["auction_id"], event["imp_id"], kind)

@@ -59,6 +59,16 @@ def test_rates(source: str, target: str, rate: str | None) -> None:
     assert (None if found is None else rate_text(found)) == rate
 
 
+def test_of_several_ways_the_shortest_and_then_the_first_by_its_code() -> None:
+    """The same for everybody who knows the same rates, in whatever order they were stated."""
+    stated = [("EUR", "USD", "1.10"), ("EUR", "GBP", "0.85"), ("GBP", "USD", "1.30"), ("GBP", "JPY", "190")]
+    stated.append(("USD", "JPY", "150"))
+    for rates in (stated, stated[::-1]):
+        known = Rates(CurrencyRate(base=base, quote=quote, rate=rate) for base, quote, rate in rates)
+        assert known.between("EUR", "USD") == Decimal("1.10")
+        assert known.between("EUR", "JPY") == Decimal("0.85") * 190
+
+
 def test_a_rate_has_no_exponent() -> None:
     """The text stands in the log for people to read."""
     assert rate_text(Decimal("1E-7")) == "0.0000001"

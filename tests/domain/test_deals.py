@@ -126,6 +126,21 @@ def test_a_registered_deal_in_another_currency() -> None:
     assert on_sale(None, euros).floor.micros is None
 
 
+def test_deals_in_the_currency_of_each_auction() -> None:
+    """One catalogue serves auctions in any currency, one after the other."""
+    catalogue = market(deals={"d": registered()}, rates={"USD/EUR": "0.50"})
+    micros = [sold(request(cur=[cur]), catalogue).deals["d"].floor.micros for cur in ("EUR", "USD", "EUR", "JPY")]
+    assert micros == [1_000_000, 2_000_000, 1_000_000, None]
+
+
+def test_deals_of_the_placement_and_those_for_all() -> None:
+    """An imp can be bought under both kinds."""
+    deals = {"here": registered(placement_ids=("top",)), "everywhere": registered()}
+    catalogue = market(placements=[placement("top"), placement("side")], deals=deals)
+    assert set(sold(request(imp(tagid="top")), catalogue).deals) == {"here", "everywhere"}
+    assert set(sold(request(imp(tagid="side")), catalogue).deals) == {"everywhere"}
+
+
 def test_what_stands_in_the_log() -> None:
     """The deals that could be bid under, with their terms."""
     catalogue = market(placements=[placement("top")], deals={"d": registered(currency="EUR")})

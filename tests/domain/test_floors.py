@@ -50,6 +50,20 @@ def test_the_higher_of_imp_and_placement_counts(imps: float, placements: int, ex
     assert (floor.micros, floor.whose) == (expected, whose)
 
 
+SIZES = ((300, 250), (728, 90), (1, 1))
+exact_rules = st.lists(
+    st.builds(
+        FloorRule,
+        floor_micros=st.integers(0, 3),
+        country=st.sampled_from([None, "DEU", "USA"]),
+        device_type=st.sampled_from([None, 4, 5]),
+        size=st.sampled_from([None, (300, 250), (728, 90)]),
+        media_type=st.sampled_from([None, "banner", "video"]),
+    ),
+    max_size=5,
+)
+
+
 A, B = 2_000_000, 3_000_000
 
 
@@ -134,6 +148,7 @@ def test_a_size_that_is_not_told_is_the_dearest() -> None:
     [
         ({"durfloors": [{"mindur": 1, "maxdur": 15, "bidfloor": 5}]}, 15, 5_000_000),
         ({"durfloors": [{"mindur": 1, "maxdur": 15, "bidfloor": 5}]}, 16, 1_000_000),
+        ({"durfloors": [{"mindur": 16, "bidfloor": 10}]}, 16, 10_000_000),
         ({"durfloors": [{"mindur": 16, "bidfloor": 10}]}, 60, 10_000_000),
         ({"durfloors": [{"maxdur": 15, "bidfloor": 0.5}]}, 10, 500_000),
         ({"durfloors": [{"maxdur": 15, "bidfloor": 5}, {"mindur": 16, "bidfloor": 10}]}, None, 10_000_000),
@@ -145,8 +160,9 @@ def test_a_size_that_is_not_told_is_the_dearest() -> None:
         ({"mincpmpersec": 0.2, "durfloors": [{"mindur": 1, "bidfloor": 4}]}, 30, 6_000_000),
     ],
     ids=[
-        "both ends of a range are in it",
+        "the upper end of a range is in it",
         "outside of all ranges: the imp's",
+        "the lower end of a range is in it",
         "without an upper end",
         "in the place of the imp's, which is higher",
         "a duration that is not told is the dearest",
@@ -214,6 +230,17 @@ def test_nothing_is_nothing_in_every_currency() -> None:
     assert sold(request(imp(bidfloorcur="JPY")), market()).floor == Floor(0, "The imp's")
 
 
+@given(st.data())
+def test_what_bidders_are_told_is_what_the_cheapest_ad_needs(data: st.DataObject) -> None:
+    """Nothing below it is admitted, and some ad that the imp offers is admitted at it."""
+    rules = tuple(data.draw(exact_rules))
+    sizes = tuple(data.draw(st.lists(st.sampled_from(SIZES), min_size=1, unique=True)))
+    catalogue = on_top(rules=rules, sizes=sizes, floor_micros=data.draw(st.integers(0, 3)))
+    for_sale = on_a_german_phone(catalogue, bidfloor=data.draw(st.sampled_from([0, 0.000001, 0.000002])))
+    needed = [for_sale.floor_for("banner", size, None).micros for size in sizes]
+    assert for_sale.floor.micros == min(micros for micros in needed if micros is not None)
+
+
 floors = st.builds(Floor, st.none() | st.integers(0, 5), st.sampled_from(["The imp's", "The placement's"]))
 
 
@@ -228,20 +255,7 @@ def test_of_two_floors_the_one_that_holds_for_both(first: Floor, second: Floor) 
         assert admits(higher(first, second), price) == (admits(first, price) and admits(second, price))
 
 
-exact_rules = st.lists(
-    st.builds(
-        FloorRule,
-        floor_micros=st.integers(0, 3),
-        country=st.sampled_from([None, "DEU", "USA"]),
-        device_type=st.sampled_from([None, 4, 5]),
-        size=st.sampled_from([None, (300, 250), (728, 90)]),
-        media_type=st.sampled_from([None, "banner", "video"]),
-    ),
-    max_size=5,
-)
-
-
-@given(exact_rules, exact_rules, st.sampled_from([(300, 250), (728, 90), (1, 1)]), st.integers(0, 3))
+@given(exact_rules, exact_rules, st.sampled_from(SIZES), st.integers(0, 3))
 def test_a_rule_counts_as_a_person_would_look_it_up(
     own: list[FloorRule], publishers: list[FloorRule], size: tuple[int, int], plain: int
 ) -> None:

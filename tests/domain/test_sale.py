@@ -141,7 +141,7 @@ def test_the_kind_of_auction(tagids: list[str], members: dict[str, Any], auction
         ("0.000003", "USD", 5_000, 1, "1"),
         ("1", "EUR", 10_000, 1_100_000, "1.10"),
         ("0.000001", "EUR", 10_000, 1, "1.10"),
-        ("0.000009", "EUR", 5_000, 4, "1.10"),
+        ("0.000009", "EUR", 9_500, 8, "1.10"),
         ("1", "EUR", 0, 0, "1.10"),
     ],
     ids=[
@@ -150,7 +150,7 @@ def test_the_kind_of_auction(tagids: list[str], members: dict[str, Any], auction
         "adjusted, rounded down",
         "converted",
         "converted, rounded down",
-        "converted first: 9.9 is 9, half of it is 4",
+        "converted first: 9.9 is 9, and 95 % of it are 8",
         "nothing is left",
     ],
 )
