@@ -43,4 +43,4 @@ async def test_every_reference_is_to_a_file_that_is_there(name: str) -> None:
             continue
         assert address.startswith("/dashboard/"), address
         assert address.removeprefix("/dashboard/") in FILES, address
-    assert "http" not in text.replace("http://www.w3.org/2000/svg", ""), name
+    assert "://" not in text.replace("http://www.w3.org/2000/svg", ""), name
