@@ -22,7 +22,7 @@ class Rates:
 
     def __init__(self, stated: Iterable[CurrencyRate] = ()) -> None:
         self._stated = {(each.base, each.quote): Decimal(each.rate) for each in stated}
-        self._currencies = sorted({currency for pair in self._stated for currency in pair})
+        self._known = frozenset(currency for pair in self._stated for currency in pair)
         self._found: dict[tuple[str, str], Decimal | None] = {}
 
     def __repr__(self) -> str:
@@ -36,6 +36,9 @@ class Rates:
         """
         if source == target:
             return SAME
+        if source not in self._known or target not in self._known:
+            # Not remembered: requests may name any currency, and must not fill the memory.
+            return None
         pair = (source, target)
         if pair not in self._found:
             self._found[pair] = self._direct(source, target) or self._through_another(source, target)
@@ -49,7 +52,7 @@ class Rates:
         return None if opposite is None else _DERIVED.divide(SAME, opposite)
 
     def _through_another(self, source: str, target: str) -> Decimal | None:
-        for common in self._currencies:
+        for common in sorted(self._known):
             first, second = self._direct(source, common), self._direct(common, target)
             if first is not None and second is not None:
                 return _DERIVED.multiply(first, second)
