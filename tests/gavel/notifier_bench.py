@@ -75,7 +75,7 @@ class NotifierBench:
 
     @asynccontextmanager
     async def notifying(
-        self, *, retry_seconds: tuple[float, ...] = QUICK, timeout_s: float = 1.0
+        self, *, retry_seconds: tuple[float, ...] = QUICK, timeout_s: float = 10.0
     ) -> AsyncIterator[None]:
         """A notifier in this process."""
         stop = asyncio.Event()
