@@ -113,6 +113,7 @@ async def test_scenario(path: Path, exchange: Exchange, topic: Topic) -> None:
             with pytest.raises(InvalidInput) as refused:
                 await exchange.hold(scenario.body)
             assert sorted({fault.path for fault in refused.value.faults}) == scenario.expected["faults"]
+            assert not any(each.requests for each in bidders.values()), "nobody is asked for a request that is refused"
             return
         started = asyncio.get_running_loop().time()
         result = await exchange.hold(scenario.body)
