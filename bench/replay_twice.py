@@ -10,6 +10,7 @@ import asyncio
 import logging
 import os
 import shutil
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import AsyncExitStack
@@ -74,7 +75,20 @@ class Replayed(msgspec.Struct):
 def main(*, auctions: int, seed: int) -> None:
     """Log auctions of every rule, decide them again twice, and compare the awards."""
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
-    sys.exit(0 if uvloop.run(asyncio.wait_for(run(auctions, seed), LONGEST_SECONDS)) else 1)
+    try:
+        same = uvloop.run(_bounded(auctions, seed))
+    except asyncio.CancelledError:
+        raise click.ClickException("ended by a signal; nothing was compared") from None
+    except TimeoutError:
+        raise click.ClickException(f"not done within {LONGEST_SECONDS // 60} minutes: try fewer auctions") from None
+    sys.exit(0 if same else 1)
+
+
+async def _bounded(count: int, seed: int) -> bool:
+    """A polite end of this process ends all that it has started."""
+    running = asyncio.create_task(run(count, seed))
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, running.cancel)
+    return await asyncio.wait_for(running, LONGEST_SECONDS)
 
 
 async def run(count: int, seed: int) -> bool:
