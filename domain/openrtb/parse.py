@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from decimal import InvalidOperation
 from typing import Any
 
@@ -82,8 +81,6 @@ _decode_identifier = _decoder(Identifier)
 _decode_members = msgspec.json.Decoder(Members).decode
 _decode_members_or_null = msgspec.json.Decoder(Members | None).decode
 _decode_anything = msgspec.json.Decoder().decode
-_ENORMOUS = re.compile(rb"[0-9][eE]\+?[0-9]{3}|[0-9]{300}")
-"""What a number outside of a double's range looks like; harmless inside a text, where it costs a second look."""
 _NOT_DECODABLE = (msgspec.DecodeError, UnicodeDecodeError, InvalidOperation)
 _OBJECT_OR_NULL_START = (b"{", b"n")
 
@@ -129,7 +126,8 @@ def parse_response(body: bytes) -> ParsedResponse:
     bids: list[ParsedBid] = []
     malformed: list[MalformedBid] = []
     if response.seatbid:
-        suspicious = ESCAPED_NUL in body or _ENORMOUS.search(body) is not None or not _is_utf8(body)
+        # Raw parts are not looked into by their decoder: a look at all of them finds what a closer one has to.
+        suspicious = ESCAPED_NUL in body or not _is_decodable(body)
         for index, seat in enumerate(response.seatbid):
             _read_seat(seat, index, bids, malformed, suspicious=suspicious)
     return ParsedResponse(response, tuple(bids), tuple(malformed))
@@ -206,9 +204,13 @@ def _identifier(raw: msgspec.Raw | None) -> str | None:
     return None if identifier is None or "\0" in identifier else identifier
 
 
-def _is_utf8(body: bytes) -> bool:
-    if body.isascii():
-        return True
+def _is_decodable(body: bytes) -> bool:
+    """Whether every text in the JSON is UTF-8 and every number one that a decoder takes."""
+    try:
+        _decode_anything(body)
+    except _NOT_DECODABLE:
+        return False
+    return True
     try:
         body.decode()
     except UnicodeDecodeError:
