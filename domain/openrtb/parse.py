@@ -211,8 +211,3 @@ def _is_decodable(body: bytes) -> bool:
     except _NOT_DECODABLE:
         return False
     return True
-    try:
-        body.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
