@@ -20,6 +20,8 @@ DEAL_SHARE = 0.08
 FIRST_PRICE_SHARE = 0.3
 LIMITED_TRACKING_SHARE = 0.12
 NO_CONSENT_SHARE = 0.1
+CONSENT = "CQbOE4AQbOE4AAKABBEDB4FoAP_AAP_AAAYgAAAAAAAA"
+"""A consent string (TCF v2) that allows purposes 1 to 10 and precise geolocation."""
 
 
 class SimulatedRequest(NamedTuple):
@@ -65,7 +67,7 @@ def _request(
     if viewer.country.gdpr:
         request["regs"] = {"gdpr": 1}
         if rng.random() >= NO_CONSENT_SHARE:
-            request["user"]["consent"] = "CQAAAAAQAAAAAAGABCENABEgAP_gAH_AAAAA"
+            request["user"]["consent"] = CONSENT
     return SimulatedRequest(request_id, msgspec.json.encode(request), imps, test, viewer)
 
 
