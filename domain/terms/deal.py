@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from typing import Annotated, Any, Literal
@@ -12,9 +13,22 @@ from domain import catalogue
 from domain.errors import Fault
 from domain.limits import CATALOGUE_LIST_MAX_ITEMS
 from domain.money import micros_from_decimal
-from domain.terms.fields import Cpm, Currency, Domain, EntityId, Many, Text
+from domain.terms.fields import Cpm, Currency, Domain, EntityId, Many, Rule, Text
 from domain.terms.floor_rule import cpm_of
 from domain.terms.form import Form, Reference
+
+_CURRENCY_PAIR = re.compile("[A-Z]{3}-[A-Z]{3}")
+
+
+def _id_fault(value: str) -> str | None:
+    if not value.strip("."):
+        return "is made of dots only, which addresses do not keep"
+    if _CURRENCY_PAIR.fullmatch(value):
+        return "looks like a pair of currencies, which is the id of a rate"
+    return None
+
+
+DealId = Annotated[EntityId, Rule(_id_fault)]
 
 
 class Deal(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,5 +75,5 @@ DEAL = Form(
     to_stated=_to_stated,
     references=_references,
     rules=_rules,
-    id_type=EntityId,
+    id_type=DealId,
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from decimal import Decimal
 from functools import cache, reduce
 from operator import or_
 from types import NoneType, UnionType
@@ -14,6 +15,8 @@ import msgspec
 from domain.errors import Fault
 from domain.terms.fields import Rule
 
+_PLAIN_DECIMAL = re.compile(r"[0-9]+(\.[0-9]+)?")
+"""`Decimal` by itself takes underscores, blanks, exponents and the digits of every script as well."""
 _INSIDE = re.compile(r"^(?P<message>.*) - at `\$(?P<path>.*)`$", re.DOTALL)
 
 
@@ -57,6 +60,8 @@ def value_faults(value: Any, kind: Any, path: str) -> Iterator[Fault]:
         yield from inside or _converted_faults(value, kind, path)
     elif isinstance(value, dict) and isinstance(bare, type) and issubclass(bare, msgspec.Struct):
         yield from object_faults(value, bare, path)
+    elif bare is Decimal and isinstance(value, str) and not _PLAIN_DECIMAL.fullmatch(value):
+        yield Fault(path, 'is not a plain decimal number like "1.25"')
     elif unfit := list(_converted_faults(value, kind, path)):
         yield from unfit
     else:

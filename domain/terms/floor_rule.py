@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
+from typing import Any
 
 import msgspec
 
 from domain import catalogue
+from domain.errors import Fault
 from domain.money import cpm_text, micros_from_decimal
 from domain.terms.fields import Country, Cpm, Currency, DeviceType, Size
 
@@ -22,6 +24,15 @@ class FloorRule(msgspec.Struct, frozen=True, kw_only=True):
     device_type: DeviceType | None = None
     size: Size | None = None
     media_type: catalogue.MediaType | None = None
+
+
+def repeated_rules(given: Mapping[str, Any]) -> Iterator[Fault]:
+    """Faults of `floor_rules` for exactly the traffic of an earlier one, beside which they would never count."""
+    first: dict[tuple[object, ...], int] = {}
+    for index, rule in enumerate(msgspec.convert(given.get("floor_rules", ()), tuple[FloorRule, ...])):
+        earlier = first.setdefault((rule.country, rule.device_type, rule.size, rule.media_type), index)
+        if earlier != index:
+            yield Fault(f"floor_rules[{index}]", f"is for exactly the same traffic as floor_rules[{earlier}]")
 
 
 def cpm_of(micros: int) -> Decimal:

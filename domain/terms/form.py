@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from itertools import islice
 from typing import Any, Generic, NamedTuple, TypeVar
 
@@ -82,8 +83,8 @@ class Form(Generic[Stated, Kind]):
 
     def as_stated(self, terms: Kind) -> Object:
         """Terms in JSON's own types."""
-        stated: Object = msgspec.json.decode(msgspec.json.encode(self.to_stated(terms)))
-        return {name: _without_nulls(value) for name, value in stated.items()}
+        stated: Object = msgspec.to_builtins(self.to_stated(terms), builtin_types=(Decimal,))
+        return {name: _shown(value) for name, value in stated.items()}
 
     def terms_of(self, entity: Entity) -> Kind:
         return msgspec.json.decode(entity.terms, type=self.terms)
@@ -117,8 +118,12 @@ def _merged(value: Any, patch: Any) -> Any:
     return merged | {name: _merged(kept.get(name), each) for name, each in patch.items() if each is not None}
 
 
-def _without_nulls(value: Any) -> Any:
-    """A list of objects without what they leave open."""
-    if isinstance(value, list):
-        return [_without_nulls(each) for each in value]
-    return {name: each for name, each in value.items() if each is not None} if isinstance(value, dict) else value
+def _shown(value: Any) -> Any:
+    """Decimals without an exponent, and lists of objects without what they leave open."""
+    if isinstance(value, Decimal):
+        return f"{value:f}"
+    if isinstance(value, list | tuple):
+        return [_shown(each) for each in value]
+    return (
+        {name: _shown(each) for name, each in value.items() if each is not None} if isinstance(value, dict) else value
+    )

@@ -11,7 +11,7 @@ import msgspec
 from domain import catalogue
 from domain.money import micros_from_decimal
 from domain.terms.fields import Code, Cpm, Currency, Domain, EntityId, Many, Number, Size, Text
-from domain.terms.floor_rule import FloorRule, cpm_of, rules_to_stated, rules_to_terms
+from domain.terms.floor_rule import FloorRule, cpm_of, repeated_rules, rules_to_stated, rules_to_terms
 from domain.terms.form import Form, Reference
 
 
@@ -58,4 +58,5 @@ PLACEMENT = Form(
     to_terms=_to_terms,
     to_stated=_to_stated,
     references=_references,
+    rules=repeated_rules,
 )

@@ -8,7 +8,7 @@ import msgspec
 
 from domain import catalogue
 from domain.terms.fields import BasisPoints, Domain, Many, Text
-from domain.terms.floor_rule import FloorRule, rules_to_stated, rules_to_terms
+from domain.terms.floor_rule import FloorRule, repeated_rules, rules_to_stated, rules_to_terms
 from domain.terms.form import Form
 
 RULES_CURRENCY = "USD"
@@ -47,4 +47,5 @@ PUBLISHER = Form(
     terms=catalogue.Publisher,
     to_terms=_to_terms,
     to_stated=_to_stated,
+    rules=repeated_rules,
 )

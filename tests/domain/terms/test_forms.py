@@ -58,7 +58,7 @@ def test_a_field_that_is_none_is_refused(kind: EntityKind) -> None:
 @pytest.mark.parametrize(
     ("stated", "micros", "shown"),
     [("0.50", 500_000, "0.50"), ("1", 1_000_000, "1.00"), ("0.000001", 1, "0.000001"), ("12.340", 12_340_000, "12.34"),
-     ("1e2", 100_000_000, "100.00"), (0.1, 100_000, "0.10"), (2, 2_000_000, "2.00"), ("1000000", 10**12, "1000000.00")],
+     (1e2, 100_000_000, "100.00"), (0.1, 100_000, "0.10"), (2, 2_000_000, "2.00"), ("1000000", 10**12, "1000000.00")],
 )  # fmt: skip
 def test_money_is_exact(stated: Any, micros: int, shown: str) -> None:
     """Decimal text to micros and back; a JSON number goes through its shortest text."""
@@ -69,11 +69,36 @@ def test_money_is_exact(stated: Any, micros: int, shown: str) -> None:
 
 @pytest.mark.parametrize(
     "stated",
-    ["-0.01", "0.0000001", "NaN", "Infinity", "1000000.01", "1e400", "1e-400", "1,50", "", "one", [], True, {}],
-)
+    ["-0.01", "0.0000001", "NaN", "Infinity", "1000000.01", "1e400", "1e-400", "1,50", "", "one", [], True, {},
+     "1_000", " 1", "1\n", "+1", "1e2", "\u0663", "\uff11", "1.2.3", "1.", ".5", "0x1", 1e-7, 1e300],
+)  # fmt: skip
 def test_money_that_is_none(stated: Any) -> None:
     """Each is refused at its field."""
     assert faults("placement", LEAST["placement"] | {"floor_cpm": stated}).keys() == {"floor_cpm"}
+
+
+@pytest.mark.parametrize("rate", ["0.0000001", "0.000000000001", "100000000", 1e-7])
+def test_a_rate_is_shown_as_it_can_be_stated(rate: str | float) -> None:
+    """However small it is, without an exponent."""
+    stated = terms("currency_rate", rate=rate)
+    shown = FORMS["currency_rate"].as_stated(stated)
+    assert shown["rate"] == ("0.0000001" if rate == 1e-7 else rate)
+    assert terms("currency_rate", **shown) == stated
+
+
+@pytest.mark.parametrize("kind", ["placement", "publisher"])
+@pytest.mark.parametrize(
+    "conditions",
+    [{}, {"country": "DEU"}, {"country": "DEU", "device_type": 4, "size": [300, 250], "media_type": "video"}],
+)
+def test_two_floors_for_the_same_traffic(kind: EntityKind, conditions: dict[str, Any]) -> None:
+    """Which of them counts nobody could tell: the second is refused, whatever its price and currency."""
+    rule = {"floor_cpm": "1.00", **conditions}
+    other = {"floor_cpm": "1.00", "country": "FRA"}
+    again = {"floor_cpm": "2.00", "currency": "GBP", "country": None, **conditions}
+    found = faults(kind, LEAST[kind] | {"floor_rules": [rule, other, again]})
+    assert found == {"floor_rules[2]": "is for exactly the same traffic as floor_rules[0]"}
+    assert len(terms(kind, floor_rules=[rule, other]).floor_rules) == 2
 
 
 def test_rules_are_in_their_placements_currency() -> None:
@@ -126,6 +151,10 @@ def test_rules_are_in_their_placements_currency() -> None:
         ("deal", "id", "has blank", {"id"}),
         ("deal", "id", "x" * 65, {"id"}),
         ("deal", "id", 5, {"id"}),
+        ("deal", "id", ".", {"id"}),
+        ("deal", "id", "..", {"id"}),
+        ("deal", "id", "...", {"id"}),
+        ("deal", "id", "GBP-USD", {"id"}),
         ("deal", "auction", "fixed_price", {"floor_cpm"}),
         ("deal", "wadomain", ["shop example"], {"wadomain[0]"}),
         ("currency_rate", "base", "USD", {"quote"}),
@@ -140,6 +169,12 @@ def test_rules_are_in_their_placements_currency() -> None:
 def test_single_faults(kind: EntityKind, field: str, value: Any, paths: set[str]) -> None:
     """Each bad value is named by its own path and nothing else is."""
     assert faults(kind, LEAST[kind] | {field: value}).keys() == paths
+
+
+@pytest.mark.parametrize("deal_id", ["GBP-USD-1", "gbp-usd", "GBP-USDT", "xGBP-USD", ".a", "a..", "GBPUSD"])
+def test_deal_ids_that_only_resemble_forbidden_ones(deal_id: str) -> None:
+    """They neither take a rate's id nor vanish from an address."""
+    assert FORMS["deal"].registration(msgspec.json.encode(LEAST["deal"] | {"id": deal_id})).id == deal_id
 
 
 def test_faults_are_bounded() -> None:
