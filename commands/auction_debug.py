@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -38,7 +39,7 @@ def _call(asked: Asked, decision: Decision) -> dict[str, Any]:
     return {
         "bidder_id": asked.bidder.id,
         "bidder": asked.bidder.terms.name,
-        "endpoint": asked.bidder.terms.endpoint,
+        "endpoint": _without_secrets(asked.bidder.terms.endpoint),
         "tmax_ms": asked.tmax_ms,
         "latency_ms": asked.latency_ms,
         "request": None if asked.sent is None else msgspec.Raw(asked.sent),
@@ -47,6 +48,12 @@ def _call(asked: Asked, decision: Decision) -> dict[str, Any]:
             for imp_id, outcome in asked.outcomes.items()
         ],
     }
+
+
+def _without_secrets(endpoint: str) -> str:
+    """Where the bidder listens, without the keys that its address may carry: whoever asks for a test reads this."""
+    parts = urlsplit(endpoint)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
 
 
 def _outcome(bidder_id: str, imp_id: str, outcome: Outcome, decision: Decision) -> dict[str, Any]:

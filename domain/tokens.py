@@ -1,7 +1,12 @@
 """Signed tokens in impression and click addresses: they carry all that counting the engagement needs.
 
 A token is base64url of key id (4 bytes), MessagePack of the claims, and a keyed BLAKE2b MAC (16 bytes) over both.
-It is signed, not encrypted: whoever sees the address can read it, nobody can alter it.
+It is signed: whoever sees the address can read the claims, nobody can alter them.
+
+Two claims cannot be read without the key, because publishers and ads see tokens: what the winner bid, which is no
+matter of the publisher's, and what the publisher gets, which is none of the bidder's. Each is XORed with 8 bytes of
+one keyed BLAKE2b digest over auction and imp. No two pairs of figures share such bytes, as an imp is awarded once:
+the tokens of an award, for impression and click, state the same figures.
 """
 
 from __future__ import annotations
@@ -13,6 +18,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from hashlib import blake2b
 from hmac import compare_digest
+from struct import Struct
 
 import msgspec
 
@@ -24,6 +30,7 @@ SECRET_MIN_BYTES = 16
 SECRET_MAX_BYTES = 64
 _KEY_ID_BYTES = 4
 _MAC_BYTES = 16
+_TWO_NUMBERS = Struct(">QQ")
 _URL_SAFE = bytes.maketrans(b"+/", b"-_")
 
 
@@ -92,7 +99,7 @@ _decode = msgspec.msgpack.Decoder(EngagementClaims).decode
 
 def sign(claims: EngagementClaims, key: TokenKey) -> str:
     """The token, ready to stand in a URL."""
-    signed = key.id + _encode(claims)
+    signed = key.id + _encode(_masked(claims, key))
     return _as_text(signed + _mac(signed, key))
 
 
@@ -107,7 +114,7 @@ def verify(token: str, keys: Iterable[TokenKey]) -> EngagementClaims:
     if key is None or not compare_digest(mac, _mac(signed, key)):
         raise InvalidToken
     try:
-        return _decode(signed[_KEY_ID_BYTES:])
+        return _masked(_decode(signed[_KEY_ID_BYTES:]), key)
     except (msgspec.DecodeError, UnicodeDecodeError):
         raise InvalidToken("The token was signed here, but holds claims of an unknown shape.") from None
 
@@ -139,5 +146,16 @@ def _as_text(raw: bytes) -> str:
     return b2a_base64(raw, newline=False).translate(_URL_SAFE, b"=").decode("ascii")
 
 
+def _masked(claims: EngagementClaims, key: TokenKey) -> EngagementClaims:
+    """The claims with the secret figures hidden, or, of such claims, with the figures again."""
+    # The id of an auction is Gavel's own and holds no NUL.
+    award = f"{claims.auction_id}\0{claims.imp_id}".encode()
+    digest = blake2b(award, digest_size=_TWO_NUMBERS.size, key=key.secret, person=b"gavel figures").digest()
+    price, revenue = _TWO_NUMBERS.unpack(digest)
+    return msgspec.structs.replace(
+        claims, price_micros=claims.price_micros ^ price, revenue_micros=claims.revenue_micros ^ revenue
+    )
+
+
 def _mac(signed: bytes, key: TokenKey) -> bytes:
-    return blake2b(signed, digest_size=_MAC_BYTES, key=key.secret, person=b"gavel token").digest()
+    return blake2b(signed, digest_size=_MAC_BYTES, key=key.secret, person=b"gavel token 2").digest()

@@ -143,3 +143,14 @@ async def test_past_the_bound_auctions_are_refused_at_once(
             await exchange.hold(BODY)
         assert [(await each).status for each in held] == [204, 204]
         assert (await exchange.hold(BODY)).status == 204
+
+
+async def test_a_test_auction_keeps_the_keys_of_endpoints(log: KafkaLog, names: Names, redis: Redis) -> None:
+    """Whoever asks for one reads where a bidder listens, but nothing of what its address may hold as a secret."""
+    exchange = Exchange(log, names, redis)
+    terms = {"endpoint": "http://127.0.0.1:9/bid?key=secret"}
+    async with exchange_with(exchange, terms=terms, alfa={"json": BID}):
+        result = await exchange.hold(msgspec.json.encode({**REQUEST, "test": 1}))
+    [call] = msgspec.json.decode(result.body)["ext"]["debug"]["calls"]
+    assert call["endpoint"] == "http://127.0.0.1:9/bid"
+    assert b"secret" not in result.body

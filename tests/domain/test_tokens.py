@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import string
+from base64 import urlsafe_b64decode
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -62,6 +64,32 @@ def test_round_trip(signed: EngagementClaims) -> None:
     token = sign(signed, KEY)
     assert verify(token, [KEY]) == signed
     assert set(token) <= set(string.ascii_letters + string.digits + "-_")
+
+
+def read_without_key(token: str) -> list[Any]:
+    """What base64 and MessagePack alone give: key id and MAC taken off."""
+    read: list[Any] = msgspec.msgpack.decode(urlsafe_b64decode(token + "=" * (-len(token) % 4))[4:-16])
+    return read
+
+
+def test_what_was_bid_and_what_is_paid_out_cannot_be_read() -> None:
+    """Whoever has the address reads the rest, but not what the winner bid and what the publisher gets."""
+    price, clearing_price, revenue = read_without_key(sign(claims(), KEY))[5:8]
+    assert clearing_price == 910_000
+    assert not {1_230_000, 728_000} & {price, revenue}
+    assert price ^ revenue != 1_230_000 ^ 728_000
+
+
+def test_hidden_figures_tell_nothing_of_each_other() -> None:
+    """Equal figures of two auctions or two imps look different; the two tokens of one award look the same."""
+
+    def hidden(**changes: Any) -> tuple[int, int]:
+        read = read_without_key(sign(claims(**changes), KEY))
+        return read[5], read[7]
+
+    different = {*hidden(), *hidden(imp_id="2"), *hidden(auction_id=UUID[:-1] + "c")}
+    assert len(different) == 6
+    assert hidden() == hidden(kind="impression", landing_url=None)
 
 
 def test_a_usual_token_is_short() -> None:
