@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
+import structlog
+
 from commands.bidder_health import BidderHealth
 from commands.late_answers import LateCall
 from commands.ports import BidderAnswer, BidderBroken, BidderClient, BidderFailed, BidderTimeout, Clock
@@ -27,6 +29,7 @@ HEADERS: Final = (
     ("x-openrtb-version", "2.6"),
 )
 GZIP_HEADERS: Final = (*HEADERS, ("Content-Encoding", "gzip"))
+_log = structlog.get_logger(__name__)
 
 
 class Asked(NamedTuple):
@@ -42,6 +45,15 @@ class Asked(NamedTuple):
     """The request as the bidder reads it, unpacked."""
     late: LateCall | None = None
     """Where it was called in vain and is still waited for."""
+
+
+class _Timing(NamedTuple):
+    """When one bidder is called and how long it has."""
+
+    asked_at: float
+    """Monotonic seconds, as of `deadline`."""
+    deadline: float
+    tmax_ms: int
 
 
 class FanOut:
@@ -83,19 +95,26 @@ class FanOut:
         spared = self._health.reason_to_spare(bidder.id, auction_id)
         if spared is not None:
             return skipped(bidder, sale, spared, invitation.not_offered)
-        if terms.qps_limit is not None and not await self._quota.allows_call(
-            bidder.id, terms.qps_limit, self._clock.now()
-        ):
-            return skipped(bidder, sale, OVER_QUOTA, invitation.not_offered)
-        asked_at = self._clock.monotonic()
-        if terms.timeout_ms is not None:
-            deadline = min(deadline, asked_at + terms.timeout_ms / 1000)
-        tmax_ms = int((deadline - asked_at) * 1000)
-        if tmax_ms < BIDDER_TIME_MIN_MS:
+        timing = self._timing(terms.timeout_ms, deadline)
+        # What is counted is a call: none is made without the time for it.
+        if timing is not None and terms.qps_limit is not None:
+            if not await self._quota.allows_call(bidder.id, terms.qps_limit, self._clock.now()):
+                return skipped(bidder, sale, OVER_QUOTA, invitation.not_offered)
+            timing = self._timing(terms.timeout_ms, deadline)
+        if timing is None:
             return skipped(bidder, sale, NO_TIME, invitation.not_offered)
-        return await self._call(invitation, sale, asked_at, deadline, tmax_ms)
+        return await self._call(invitation, sale, timing)
 
-    async def _call(self, invitation: Invitation, sale: Sale, asked_at: float, deadline: float, tmax_ms: int) -> Asked:
+    def _timing(self, timeout_ms: int | None, deadline: float) -> _Timing | None:
+        """Of a call that begins now; None if too little time is left for one."""
+        now = self._clock.monotonic()
+        if timeout_ms is not None:
+            deadline = min(deadline, now + timeout_ms / 1000)
+        tmax_ms = int((deadline - now) * 1000)
+        return _Timing(now, deadline, tmax_ms) if tmax_ms >= BIDDER_TIME_MIN_MS else None
+
+    async def _call(self, invitation: Invitation, sale: Sale, timing: _Timing) -> Asked:
+        asked_at, deadline, tmax_ms = timing
         bidder = invitation.bidder
         sent = body = invitation.template.body(tmax_ms)
         headers: Headers = HEADERS
@@ -114,7 +133,7 @@ class FanOut:
             outcomes = failed(failure, sale, invitation.not_offered)
             self._health.called(bidder.id, failed=True)
         else:
-            outcomes = understood(answer, sale, invitation)
+            outcomes = _judged(answer, sale, invitation)
             self._health.called(bidder.id, failed=_is_error(outcomes[invitation.imp_ids[0]]))
         latency_ms = round((self._clock.monotonic() - asked_at) * 1000, 3)
         return Asked(bidder, outcomes, latency_ms, tmax_ms, sent, late)
@@ -145,6 +164,16 @@ def understood(answer: BidderAnswer, sale: Sale, invitation: Invitation) -> dict
     if isinstance(response, Unusable):
         return the_same_for_all_imps(sale, "error", response.code, response.reason, invitation.not_offered)
     return outcomes_of(response, sale, invitation)
+
+
+def _judged(answer: BidderAnswer, sale: Sale, invitation: Invitation) -> dict[str, Outcome]:
+    """As `understood`; an answer that nobody foresaw costs its bidder's bids and no other's."""
+    try:
+        return understood(answer, sale, invitation)
+    except Exception:  # noqa: BLE001 - a defect of ours, and the other bidders' auction goes on
+        _log.exception("an answer cannot be judged", bidder_id=invitation.bidder.id, request_id=sale.request.id)
+        reason = "The answer could not be judged: the exchange failed at it."
+        return the_same_for_all_imps(sale, "error", NonBidStatus.INVALID_RESPONSE, reason, invitation.not_offered)
 
 
 def _is_error(outcome: Outcome) -> bool:

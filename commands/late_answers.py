@@ -9,7 +9,7 @@ from typing import NamedTuple
 import structlog
 
 from commands.ports import Clock, EventLog, Ids, LateAnswer
-from domain.errors import Unavailable
+from domain.errors import GavelError
 from domain.events import BidderAnsweredLate
 from domain.late_answer import said_too_late
 
@@ -81,7 +81,7 @@ class LateAnswers:
         )
         try:
             await self._log.append(self._topic, auction.auction_id, [event])
-        except Unavailable as error:
+        except GavelError as error:
             # Nothing was promised: the auction itself is in the log, with the bidder's time-out.
             _log.warning("a late answer is not logged", bidder_id=bidder_id, error=str(error))
         else:

@@ -13,8 +13,11 @@ from typing import Any
 import msgspec
 import pytest
 from redis.asyncio import Redis
+from structlog.testing import capture_logs
 
+from commands import fan_out
 from commands.kafka_log import KafkaLog
+from commands.ports import BidderAnswer
 from domain.names import Names
 from tests.commands.auction_scenario import Scenario, ScenarioBidder
 from tests.commands.exchange import Exchange
@@ -126,3 +129,39 @@ async def test_an_impatient_publisher_does_not_spoil_a_bidders_health(exchange: 
     async with bidders(exchange, alfa=({"timeout_ms": 6}, stays_silent)):
         for _ in range(60):
             assert (await exchange.hold(request())).outcomes == ("timeout",)
+
+
+async def test_an_answer_that_nobody_foresaw_costs_its_bidder_only(
+    exchange: Exchange, monkeypatch: pytest.MonkeyPatch, names: Names, kafka_url: str
+) -> None:
+    """A defect in judging it is told loudly, the bidder's outcome is an error, and the others' auction goes on."""
+    judged = fan_out.understood
+
+    def understood(answer: BidderAnswer, *context: Any) -> Any:
+        return judged(answer, *context) if b"seatbid" in answer.body else 1 / 0
+
+    monkeypatch.setattr(fan_out, "understood", understood)
+    odd = says(ok(b'{"id": "r", "nbr": 1}'))
+    async with bidders(exchange, alfa=({}, BIDS), bravo=({}, odd)):
+        with capture_logs() as logs:
+            result = await exchange.hold(request())
+        ids = {name: bidder_id for bidder_id, name in exchange.bidder_names.items()}
+    assert sorted(result.outcomes) == ["error", "won"]
+    [told] = [each for each in logs if each["log_level"] == "error"]
+    assert (told["bidder_id"], told["exc_info"]) == (ids["bravo"], True)
+    events = [each.event for each in await read_topic(kafka_url, names.auctions)]
+    [refused] = [each for each in events if each["type"] == "bid_refused"]
+    assert (refused["bidder_id"], refused["outcome"], refused["code"]) == (ids["bravo"], "error", 102)
+
+
+async def test_a_call_that_is_not_made_is_not_counted(exchange: Exchange, redis_url: str) -> None:
+    """A bidder that is passed over for want of time keeps all calls of its limit."""
+    async with bidders(exchange, alfa=({"qps_limit": 3}, BIDS)):
+        result = await exchange.hold(request(), received_ago_seconds=3)
+        assert result.outcomes == ("skipped",)
+        async with Redis.from_url(redis_url) as redis:
+            [bidder_id] = exchange.bidder_names
+            pattern = exchange.names.quota_key(bidder_id, 0).removesuffix("0") + "*"
+            assert await redis.keys(pattern) == []
+            await exchange.hold(request())
+            assert len(await redis.keys(pattern)) == 1

@@ -9,12 +9,15 @@ from collections.abc import AsyncIterator, Awaitable
 import msgspec
 import pytest
 from redis.asyncio import Redis
+from structlog.testing import capture_logs
 
 from commands.bidder_client import KeepAliveBidderClient
 from commands.kafka_log import KafkaLog
+from commands.late_answers import Decided, LateAnswers, LateCall
 from commands.ports import BidderAnswer, BidderTimeout, LateAnswer
 from domain.late_answer import said_too_late
 from domain.names import Names
+from gavel.process_clock import SystemClock, fresh_id
 from tests.commands.auction_scenario import Scenario, ScenarioBidder
 from tests.commands.eventually import eventually
 from tests.commands.exchange import Exchange
@@ -159,6 +162,28 @@ async def test_a_late_bid_is_logged_after_the_auction_and_changes_nothing(
     assert (late["auction_id"], late["bidder_id"]) == (result.auction_id, bidder_id)
     assert (late["http_status"], late["causation_id"]) == (200, events[0]["id"])
     assert late["latency_ms"] >= 200
+
+
+async def test_a_late_answer_that_the_log_refuses_is_told(
+    log: KafkaLog, names: Names, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One too large for an event is left out, with a warning that names the bidder and the bound."""
+    monkeypatch.setattr("commands.kafka_log.EVENT_MAX_BYTES", 1_000)
+    bids = [{"id": "b" * 250, "impid": "i" * 250, "price": 1}] * 4
+    body = msgspec.json.encode({"id": "r", "seatbid": [{"bid": bids}]})
+
+    async def call() -> LateAnswer:
+        return LateAnswer(BidderAnswer(200, body), 2.0)
+
+    late_answers = LateAnswers(
+        log=log, topic=names.auctions, clock=SystemClock(), ids=fresh_id, logged=lambda: pytest.fail("it is in the log")
+    )
+    with capture_logs() as logs:
+        late_answers.expect(Decided(fresh_id(), "r", fresh_id(), test=False), "alfa", LateCall(call(), 1.0))
+        await eventually(lambda: "waiting=0" in repr(late_answers))
+    [told] = logs
+    assert (told["log_level"], told["bidder_id"]) == ("warning", "alfa")
+    assert "at most 1000" in told["error"]
 
 
 @pytest.mark.parametrize(
