@@ -45,6 +45,8 @@ def is_asked_for(request: BidRequest) -> bool:
     if not isinstance(request.ext, msgspec.Raw) or _SWITCH_BYTES not in bytes(request.ext):
         return False
     ext = _decode(request.ext)
+    if not isinstance(ext, dict):
+        return False
     prebid = ext.get("prebid")
     return ext.get(_SWITCH) is True or (isinstance(prebid, dict) and prebid.get(_SWITCH) is True)
 

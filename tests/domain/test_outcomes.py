@@ -135,10 +135,12 @@ def test_a_bid_beside_another_is_priced_in_the_same_currency(price: float, told_
         ({"prebid": {"returnallbidstatus": False}}, False),
         ({"returnallbidstatus": "yes", "prebid": []}, False),
         ({"note": "returnallbidstatus"}, False),
+        (["returnallbidstatus"], False),
+        ("returnallbidstatus", False),
         ({}, False),
     ],
 )
-def test_who_asks_for_the_status_of_all(ext: dict[str, Any], is_asked: bool) -> None:
+def test_who_asks_for_the_status_of_all(ext: Any, is_asked: bool) -> None:
     """In either of the two places, and `true` only."""
     assert is_asked_for(sale_of(request(site={}, ext=ext), market()).request) is is_asked
 
