@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from domain.bid_rules.block_lists import block_list_refusal, malformed_advertiser_refusal
 from domain.bid_rules.language import language_refusal
-from domain.bid_rules.media import media_refusal, media_type_of
+from domain.bid_rules.media import RUNNING, media_refusal, media_type_of, tells_media_type
 from domain.bid_rules.playback import duration_of, playback_refusal
 from domain.bid_rules.prices import priced
 from domain.bid_rules.refusal import Refusal
@@ -55,7 +55,7 @@ def judge(
         return refusal
     if not (bid.adm or bid.nurl):
         return Refusal(LossReason.MISSING_MARKUP, "The bid has neither markup (adm) nor an address for it (nurl).")
-    duration = duration_of(bid) if media_type in ("video", "audio") else None
+    duration = duration_of(bid) if media_type in RUNNING or not tells_media_type(bid) else None
     refusal = _showing_refusal(bid, for_sale, media_type, duration)
     if refusal is not None:
         return refusal

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from functools import reduce
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import msgspec
 from msgspec.structs import replace
@@ -21,17 +21,27 @@ from domain.money import micros_from_decimal
 from domain.openrtb.request import Audio, Deal, Video
 
 Size = tuple[int, int]
+THE_IMPS: Final = "The imp's"
 
 
 class Floor(NamedTuple):
     """A bid is to reach it."""
 
     micros: int | None
-    """In the auction's currency; None where there is no rate into it, so that no bid can reach it."""
+    """In the auction's currency; None where no bid can reach it.
+
+    Either there is no rate into that currency, or, with nothing stated, it is by the second for an ad of which nobody
+    says how long it runs.
+    """
     whose: str
     """Who asks for it, as a sentence begins: "The imp's"."""
     stated: StatedPrice | None = None
     """As it was stated, where that is in another currency."""
+
+    @property
+    def is_requested(self) -> bool:
+        """Whether it is the imp's own, which bidders are told of anyway."""
+        return self.whose == THE_IMPS
 
 
 class FloorTerms(NamedTuple):
@@ -76,15 +86,19 @@ class DurationFloors(msgspec.Struct, frozen=True, gc=False):
     """Seconds that an ad may run at most, where that is known."""
 
     def for_duration(self, seconds: int | None) -> Floor | None:
-        """The highest that applies; None if none does. An ad that does not say how long it runs is the longest."""
+        """The highest that applies; None if none does. An ad that does not say how long it runs is the longest.
+
+        Where that has no end, no price is known to do.
+        """
         found = [
             floor
             for shortest, longest, floor in self.ranges
             if seconds is None or (shortest <= seconds and (longest is None or seconds <= longest))
         ]
         charged = self.longest if seconds is None else seconds
-        if self.per_second is not None and charged is not None:
-            found.append(_times(self.per_second, charged))
+        if self.per_second is not None:
+            whose = self.per_second.whose
+            found.append(Floor(None, whose) if charged is None else _times(self.per_second, charged))
         return reduce(higher, found) if found else None
 
 
@@ -112,6 +126,8 @@ class FloorsByAd(msgspec.Struct, frozen=True, gc=False):
     """The catalogue's, which the higher of both counts with: the first that fits an ad, and the last fits all."""
     sizes: Mapping[MediaType, tuple[Size, ...]]
     """That an ad may have, as far as they are listed."""
+    is_interstitial: bool = False
+    """A banner may be smaller than the listed sizes."""
 
     def for_ad(self, media_type: MediaType, size: Size | None, duration: int | None) -> Floor:
         """The floor of such an ad."""
@@ -120,8 +136,21 @@ class FloorsByAd(msgspec.Struct, frozen=True, gc=False):
             asked = self.by_duration[media_type].for_duration(duration) or asked
         if not self.stored:
             return asked
-        sizes = (size,) if size is not None else self.sizes.get(media_type) or (None,)
+        sizes = self._sizes_of(media_type, size)
         return higher(asked, reduce(higher, (self._stored_for(media_type, each) for each in sizes)))
+
+    def _sizes_of(self, media_type: MediaType, size: Size | None) -> tuple[Size | None, ...]:
+        """The sizes that the ad counts as, of which the dearest is charged.
+
+        A banner has the size that its bid says; a smaller one than the listed ones takes the place of those that it
+        fits into, too. A video has its player's size, whatever its bid says.
+        """
+        listed = self.sizes.get(media_type) or ()
+        if size is None or (listed and media_type != "banner"):
+            return listed or (None,)
+        if self.is_interstitial and size not in listed:
+            return (size, *(each for each in listed if size[0] <= each[0] and size[1] <= each[1]))
+        return (size,)
 
     def lowest(self, media_types: Iterable[MediaType]) -> Floor:
         """What all bids must reach, durations left aside."""

@@ -17,6 +17,8 @@ from domain.sale import ImpOnSale
 
 _MEDIA_TYPES: Final[dict[int, MediaType]] = {1: "banner", 2: "video", 3: "audio", 4: "native"}
 """`Bid.mtype`."""
+RUNNING: Final = frozenset({"video", "audio"})
+"""The media types whose ads run for some time."""
 _SHAPES: Final[dict[MediaType, str]] = {
     "banner": "HTML",
     "video": "a VAST document",
@@ -28,6 +30,8 @@ _BANNER_TYPES: Final = {
     4: ("an iframe", re.compile(r"<iframe\b", re.IGNORECASE)),
 }
 """AdCOM banner ad types that markup shows; the others are what is left."""
+_PLAYED = re.compile(r"""\btype\s*+=\s*+["'](audio|video)/""")
+"""The kind of a VAST document's media file."""
 
 
 def media_type_of(bid: Bid, offered: tuple[MediaType, ...]) -> MediaType:
@@ -40,6 +44,11 @@ def media_type_of(bid: Bid, offered: tuple[MediaType, ...]) -> MediaType:
     if is_native(markup) and "native" in offered:
         return "native"
     return offered[0]
+
+
+def tells_media_type(bid: Bid) -> bool:
+    """Whether the bid says of which type its ad is, or has markup that shows it."""
+    return bid.mtype is not None or bool(bid.adm)
 
 
 def media_refusal(bid: Bid, for_sale: ImpOnSale, media_type: MediaType) -> Refusal | None:
@@ -56,6 +65,8 @@ def media_refusal(bid: Bid, for_sale: ImpOnSale, media_type: MediaType) -> Refus
             LossReason.CREATIVE_FORMAT,
             f"The markup looks like {shape}, but that of a {media_type} ad must be {_SHAPES[media_type]}.",
         )
+    if media_type in RUNNING:
+        return _played_refusal(bid.adm, for_sale, media_type)
     return _banner_type_refusal(bid.adm, for_sale) if media_type == "banner" else None
 
 
@@ -79,6 +90,19 @@ def _banner_type_refusal(markup: str, for_sale: ImpOnSale) -> Refusal | None:
     return None
 
 
+def _played_refusal(vast: str, for_sale: ImpOnSale, media_type: MediaType) -> Refusal | None:
+    """Where both are for sale, an ad is not sold as sound that is seen, nor as video that is only heard."""
+    if not RUNNING.issubset(for_sale.media_types):
+        return None
+    played = set(_PLAYED.findall(vast))
+    if not played or (media_type == "video") == ("video" in played):
+        return None
+    return Refusal(
+        LossReason.CREATIVE_FORMAT,
+        f"The bid is for {media_type} (mtype), but the markup plays {listing(sorted(played))}.",
+    )
+
+
 def _is_heard(vast: str) -> bool:
     """Whether all that the document plays is sound."""
-    return 'type="audio/' in vast and 'type="video/' not in vast
+    return set(_PLAYED.findall(vast)) == {"audio"}

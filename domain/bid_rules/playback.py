@@ -25,14 +25,19 @@ _GUARANTEES: Final = {-1: (-1,), 1: (1,), 2: (-1, 1, 2)}
 
 
 def duration_of(bid: Bid) -> int | None:
-    """Seconds that the video or audio ad runs: as its bid says, else as its VAST says if that is of one ad only."""
-    if bid.dur is not None:
-        return bid.dur
-    stated = _DURATION.findall(bid.adm) if bid.adm and "<Duration>" in bid.adm else []
-    if len(stated) != 1:
-        return None
-    hours, minutes, seconds = map(int, stated[0])
-    return hours * 3_600 + minutes * 60 + seconds
+    """Seconds that the video or audio ad runs: the longer of what its bid and its VAST say; None: neither says it.
+
+    A VAST of several ads says it only beside a bid that does: which of them will be shown is not known.
+    """
+    said = bid.dur or 0
+    seen = [_seconds(*each) for each in _DURATION.findall(bid.adm)] if bid.adm and "<Duration>" in bid.adm else []
+    if len(seen) == 1 or said > 0:
+        said = max([said, *seen])
+    return said if said > 0 else None
+
+
+def _seconds(hours: str, minutes: str, seconds: str) -> int:
+    return int(hours) * 3_600 + int(minutes) * 60 + int(seconds)
 
 
 def playback_refusal(bid: Bid, imp: Imp, media_type: MediaType, duration: int | None) -> Refusal | None:

@@ -5,13 +5,15 @@ OpenRTB 2.6 sections 3.2.4 (`bidfloor`), 3.2.12, 4.2.1 (`cur`) and 4.2.3 (`price
 
 from __future__ import annotations
 
+from functools import reduce
 from typing import NamedTuple
 
+from domain.bid_rules.media import RUNNING, tells_media_type
 from domain.bid_rules.refusal import Refusal
 from domain.catalogue import MediaType
 from domain.deals import DealOnSale
 from domain.events import StatedPrice
-from domain.floors import Floor
+from domain.floors import Floor, higher
 from domain.limits import BASIS_POINTS, MICROS_PER_UNIT, PRICE_MAX_MICROS
 from domain.market import RegisteredBidder
 from domain.money import cpm_text
@@ -54,15 +56,28 @@ def priced(
     if not micros and deal is None:
         return _without_price(bid, stated)
     if deal is None:
-        size = (bid.w, bid.h) if bid.w and bid.h else None
-        floor, below = for_sale.floor_for(media_type, size, duration), LossReason.BELOW_FLOOR
+        floor, below = _floor_of_imp(bid, for_sale, media_type, duration), LossReason.BELOW_FLOOR
     else:
-        floor, below = deal.floor_for(duration), LossReason.BELOW_DEAL_FLOOR
+        floor, below = _floor_of_deal(bid, deal, media_type, duration), LossReason.BELOW_DEAL_FLOOR
     if floor.micros is None:
-        return Refusal(below, _floor_without_rate(floor, sale.currency))
+        return Refusal(below, _out_of_reach(floor, sale.currency))
     if micros < floor.micros:
         return Refusal(below, _below(micros, stated, floor, sale.currency))
     return Priced(micros, floor.micros, stated)
+
+
+def _floor_of_imp(bid: Bid, for_sale: ImpOnSale, media_type: MediaType, duration: int | None) -> Floor:
+    """The highest that the ad may be under, where the bid does not say of which type it is."""
+    size = (bid.w, bid.h) if bid.w and bid.h else None
+    if for_sale.floors_by_ad is None or tells_media_type(bid):
+        return for_sale.floor_for(media_type, size, duration)
+    return reduce(higher, (for_sale.floor_for(each, size, duration) for each in for_sale.media_types))
+
+
+def _floor_of_deal(bid: Bid, deal: DealOnSale, media_type: MediaType, duration: int | None) -> Floor:
+    """What a deal asks by duration is asked of ads that run."""
+    runs = media_type in RUNNING or not tells_media_type(bid)
+    return deal.floor_for(duration) if runs else deal.floor
 
 
 def _without_price(bid: Bid, stated: StatedPrice | None) -> Refusal:
@@ -73,13 +88,17 @@ def _without_price(bid: Bid, stated: StatedPrice | None) -> Refusal:
     return Refusal(LossReason.MISSING_PRICE, why + "which only a bid under a deal may offer.")
 
 
-def _floor_without_rate(floor: Floor, currency: str) -> str:
-    stated_in = floor.stated.currency if floor.stated is not None else "an unknown currency"
-    return f"{floor.whose} floor is in {stated_in}, the auction in {currency}, and there is no rate between them."
+def _out_of_reach(floor: Floor, currency: str) -> str:
+    if floor.stated is None:
+        return f"{floor.whose} floor is by the second, and the bid does not say how long its ad runs (dur)."
+    return (
+        f"{floor.whose} floor is in {floor.stated.currency}, the auction in {currency}, "
+        "and there is no rate between them."
+    )
 
 
 def _below(micros: int, stated: StatedPrice | None, floor: Floor, currency: str) -> str:
-    assert floor.micros is not None, "what has no rate is told otherwise"
+    assert floor.micros is not None, "what is out of reach is told otherwise"
     bid = cpm_text(micros) if stated is None else f"{cpm_text(micros)} ({_stated_text(stated)})"
     stated_floor = "" if floor.stated is None else f" ({cpm_text(floor.stated.price_micros)} {floor.stated.currency})"
     return f"{floor.whose} floor is {cpm_text(floor.micros)} {currency}{stated_floor}, the bid {bid}."

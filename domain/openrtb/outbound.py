@@ -65,7 +65,8 @@ class RequestsForBidders:
         self._members.pop("tmax", None)
         self._imps: dict[str, msgspec.Raw] = {}
         self._is_catalogued = any(
-            each.placement is not None or each.registered_deals.deals for each in sale.imps.values()
+            each.placement is not None or each.registered_deals.deals or not each.floor.is_requested
+            for each in sale.imps.values()
         )
         if self._is_catalogued:
             self._name_publisher()

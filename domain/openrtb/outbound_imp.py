@@ -47,7 +47,7 @@ def imp_for_bidder(raw: msgspec.Raw, for_sale: ImpOnSale, sale: Sale, deal_ids: 
 def _floor(for_sale: ImpOnSale, sale: Sale) -> tuple[float, str] | None:
     """The floor and its currency where they are not the imp's own."""
     floor, imp = for_sale.floor, for_sale.imp
-    if for_sale.placement is None or floor.micros == 0 or floor.whose == "The imp's":
+    if floor.micros == 0 or floor.is_requested:
         return None
     micros, currency = _as_stated(floor, sale.currency)
     by_ad = for_sale.floors_by_ad

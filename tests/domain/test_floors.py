@@ -123,6 +123,26 @@ def test_the_publisher_s_rules_count_where_none_of_the_placement_s_fits() -> Non
     assert on_a_german_phone(on_top(rules=(rule(A),), of_publisher=(in_germany,))).floor == Floor(A, "The placement's")
 
 
+@pytest.mark.parametrize(
+    ("rules", "bidfloor", "floor", "video"),
+    [
+        ((rule(B),), 0.5, Floor(B, "The publisher's"), B),
+        ((rule(B),), 4, Floor(4_000_000, "The imp's"), 4_000_000),
+        ((rule(B, media_type="video"),), 0.5, Floor(500_000, "The imp's"), B),
+        ((rule(B, country="USA"),), 0.5, Floor(500_000, "The imp's"), 500_000),
+        ((), 0.5, Floor(500_000, "The imp's"), 500_000),
+    ],
+)
+def test_the_publisher_s_rules_count_without_a_placement(
+    rules: tuple[FloorRule, ...], bidfloor: float, floor: Floor, video: int
+) -> None:
+    """The request names the publisher, so it is known whose rules hold; beside the imp's floor, as always."""
+    body = request(imp(bidfloor=bidfloor, video=VIDEO), site={"publisher": {"id": "p"}}, **GERMAN_PHONE)
+    for_sale = sold(body, market(publishers={"p": publisher(floor_rules=rules)}))
+    assert for_sale.floor == floor
+    assert for_sale.floor_for("video", None, 30).micros == video
+
+
 def test_bidders_are_told_the_lowest_that_may_do() -> None:
     """Where the floor depends on the ad, the imp's is that of its cheapest ad, so that no good bid is kept away."""
     rules = (rule(A, size=(300, 250)), rule(B, size=(728, 90)), rule(9_000_000, media_type="video"))
@@ -144,6 +164,29 @@ def test_a_size_that_is_not_told_is_the_dearest() -> None:
 
 
 @pytest.mark.parametrize(
+    ("size", "expected"),
+    [((640, 480), A), ((320, 480), B), ((639, 480), A), ((300, 250), B), ((50, 50), 9_000_000), (None, B)],
+    ids=["listed", "also listed", "fits into one", "fits into both", "has its own rule", "not told"],
+)
+def test_a_smaller_ad_of_an_interstitial(size: tuple[int, int] | None, expected: int) -> None:
+    """It costs what the dearest listed size costs that it takes, and no less than ads of its own size."""
+    rules = (rule(A, size=(640, 480)), rule(B, size=(320, 480)), rule(9_000_000, size=(50, 50)))
+    sizes = {"format": [{"w": 640, "h": 480}, {"w": 320, "h": 480}]}
+    for_sale = on_a_german_phone(on_top(rules=rules), banner=sizes, instl=1)
+    assert for_sale.floor_for("banner", size, None).micros == expected
+
+
+@pytest.mark.parametrize(("player", "expected"), [({"w": 640, "h": 480}, A), ({"w": 1, "h": 1}, 0), ({}, 0)])
+def test_the_size_of_a_video_is_its_player_s(player: dict[str, int], expected: int) -> None:
+    """What the bid says counts only where the imp says nothing."""
+    catalogue = on_top(rules=(rule(A, size=(640, 480)),))
+    for_sale = on_a_german_phone(catalogue, video=VIDEO | player)
+    assert [for_sale.floor_for("video", size, 30).micros for size in ((1, 1), None)] == [expected, expected]
+    anywhere = on_a_german_phone(catalogue, video=VIDEO)
+    assert anywhere.floor_for("video", (640, 480), 30).micros == A
+
+
+@pytest.mark.parametrize(
     ("members", "duration", "expected"),
     [
         ({"durfloors": [{"mindur": 1, "maxdur": 15, "bidfloor": 5}]}, 15, 5_000_000),
@@ -155,7 +198,7 @@ def test_a_size_that_is_not_told_is_the_dearest() -> None:
         ({"mincpmpersec": 0.2}, 30, 6_000_000),
         ({"mincpmpersec": 0.2, "maxduration": 60}, None, 12_000_000),
         ({"mincpmpersec": 0.2, "rqddurs": [15, 30]}, None, 6_000_000),
-        ({"mincpmpersec": 0.2}, None, 1_000_000),
+        ({"mincpmpersec": 0.2}, None, None),
         ({"mincpmpersec": 0.2, "durfloors": [{"mindur": 1, "bidfloor": 4}]}, 10, 4_000_000),
         ({"mincpmpersec": 0.2, "durfloors": [{"mindur": 1, "bidfloor": 4}]}, 30, 6_000_000),
     ],
@@ -169,12 +212,12 @@ def test_a_size_that_is_not_told_is_the_dearest() -> None:
         "by the second",
         "by the second, not told: as long as an ad may be",
         "by the second, not told: the longest required one",
-        "by the second, not told and without an end: the imp's",
+        "by the second, not told and without an end: out of reach",
         "both, the range is higher",
         "both, the seconds are higher",
     ],
 )
-def test_floors_by_duration(members: dict[str, Any], duration: int | None, expected: int) -> None:
+def test_floors_by_duration(members: dict[str, Any], duration: int | None, expected: int | None) -> None:
     """Of video and audio, in the place of the imp's floor of 1.00."""
     catalogue = market()
     media: tuple[MediaType, ...] = ("video", "audio")

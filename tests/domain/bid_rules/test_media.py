@@ -19,6 +19,7 @@ from tests.domain.bid_rules.judging import (
 )
 
 ALL = {"id": "1", "banner": {}, "video": VIDEO, "audio": AUDIO, "native": {"request": "{}"}}
+SEEN = VAST.replace("<Creatives/>", '<Creatives><MediaFile type="video/mp4"/></Creatives>')
 SOUND = VAST.replace("<Creatives/>", '<Creatives><MediaFile type="audio/mpeg"/></Creatives>')
 
 
@@ -66,6 +67,29 @@ def test_vast_is_heard_where_only_sound_is_offered() -> None:
 def test_another_kind_of_ad(offered: str, bid: dict[str, Any], words: tuple[str, ...]) -> None:
     """Refused as of the wrong format, naming both what came and what is taken."""
     assert_refused(verdict(bid, on=on_imp(offered)), 204, *words)
+
+
+@pytest.mark.parametrize(
+    ("mtype", "markup", "words"),
+    [
+        (3, SEEN, ("audio", "plays video")),
+        (3, SEEN.replace('"', "'"), ("audio", "plays video")),
+        (3, SOUND + SEEN, ("audio", "plays audio or video")),
+        (2, SOUND, ("video", "plays audio")),
+        (2, SOUND + SEEN, None),
+        (2, SEEN, None),
+        (3, SOUND, None),
+        (3, VAST, None),
+    ],
+)
+def test_sound_and_video_are_told_apart(mtype: int, markup: str, words: tuple[str, ...] | None) -> None:
+    """Where both are for sale, what the document plays must be what its bid says that it is."""
+    judged = verdict({"mtype": mtype, "adm": markup}, on=ALL)
+    if words is None:
+        assert_admitted(judged)
+    else:
+        assert_refused(judged, 204, *words)
+    assert_admitted(verdict({"mtype": mtype, "adm": markup}, on=on_imp({2: "video", 3: "audio"}[mtype])))
 
 
 @pytest.mark.parametrize(

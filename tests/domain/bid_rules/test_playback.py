@@ -22,6 +22,9 @@ POD = LONG.replace("</Ad>", "</Ad><Ad><InLine><Duration>00:00:10</Duration></InL
         ({"rqddurs": [15, 30]}, {"dur": 20}, ("20 seconds", "15 or 30", "rqddurs")),
         ({"poddur": 60}, {"dur": 61}, ("61 seconds", "60", "poddur")),
         ({"maxduration": 60}, {"adm": LONG}, ("90 seconds", "60", "maxduration")),
+        ({"maxduration": 60}, {"adm": LONG, "dur": 60}, ("90 seconds", "60", "maxduration")),
+        ({"maxduration": 60}, {"adm": LONG, "dur": 0}, ("90 seconds", "60", "maxduration")),
+        ({"maxduration": 60}, {"adm": POD, "dur": 60}, ("90 seconds", "60", "maxduration")),
         ({"protocols": [2, 3]}, {"protocol": 7}, ("protocol is 7", "2 or 3", "protocols")),
         ({"api": [7]}, {"apis": [1, 2]}, ("1 or 2", "7", "api")),
         ({"api": [7]}, {"api": 2}, ("2", "7", "api")),
@@ -45,7 +48,10 @@ def test_what_the_player_does_not_take(
         ({"rqddurs": [15, 30]}, {}),
         ({"maxduration": 60}, {"adm": POD}),
         ({"maxduration": 90}, {"adm": LONG}),
-        ({"maxduration": 60}, {"adm": LONG, "dur": 60}),
+        ({"maxduration": 90}, {"adm": LONG, "dur": 60}),
+        ({"minduration": 10}, {"dur": 0}),
+        ({"minduration": 10}, {"dur": -30}),
+        ({"maxduration": 60}, {"adm": f"{VAST}<Duration>", "dur": 30}),
         ({"protocols": [2, 3]}, {"protocol": 3}),
         ({"protocols": [2, 3]}, {}),
         ({}, {"protocol": 7}),
@@ -55,7 +61,7 @@ def test_what_the_player_does_not_take(
     ],
 )
 def test_what_the_player_takes(offer: dict[str, Any], bid: dict[str, Any]) -> None:
-    """Within the limits, or nothing is known that speaks against it; a stated duration goes before the markup's."""
+    """Within the limits, or nothing is known that speaks against it; a duration of nothing says nothing."""
     assert_admitted(verdict({"adm": VAST, **bid}, on=on_imp("video", **offer)))
 
 

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from domain.catalogue import Deal, FloorRule
-from tests.domain.trading import bidder, guests_of, imp, market, placement, request, told
+from tests.domain.trading import bidder, guests_of, imp, market, placement, publisher, request, told
 
 RATES = {"EUR/USD": "1.10"}
 
@@ -59,6 +59,15 @@ def test_floors(members: dict[str, Any], terms: dict[str, Any], expected: dict[s
     """The floor that will count is the floor that is told, as its owner stated it."""
     offered = imp_told(imp(tagid="top", **members), placements=[placement("top", **terms)], rates=RATES)
     assert {name: offered[name] for name in ("bidfloor", "bidfloorcur") if name in offered} == expected
+
+
+def test_a_publisher_s_floor_is_told_without_a_placement() -> None:
+    """Its rules hold for every imp of a request that names it; what it says no more of stays as it came."""
+    publishers = {"p": publisher(floor_rules=(FloorRule(floor_micros=1_500_000, currency="EUR"),))}
+    body = request(imp(bidfloor=1, zz=1), imp(id="2", bidfloor=9), site={"publisher": {"id": "p"}})
+    first, second = told_of(body, publishers=publishers, rates=RATES)["imp"]
+    assert first == imp(bidfloor=1.5, bidfloorcur="EUR", zz=1)
+    assert second == imp(id="2", bidfloor=9)
 
 
 def test_a_floor_beside_floors_by_duration_keeps_their_currency() -> None:
