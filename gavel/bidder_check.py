@@ -20,6 +20,7 @@ from commands.host_addresses import HostAddresses
 from commands.ports import BidderAnswer, BidderFailed, BidderTimeout, BidderUnreachable
 from commands.robots import is_known_robot
 from domain.catalogue import Bidder
+from domain.currency import NO_RATES, Rates
 from domain.endpoint import endpoint_fault
 from domain.errors import Fault, InvalidInput
 from domain.events import OtherBid
@@ -42,6 +43,8 @@ CALLS = 5
 CLOSE_TO_THE_LIMIT = 0.8
 """Of the time that the bidder has: beyond it, a busier moment makes it late."""
 Level = Literal["fault", "warning", "note"]
+_WITHOUT_RATE = "there is no rate between them."
+"""How the reason ends for a bid that keeps every rule but cannot be compared with others."""
 _BEATEN = (LossReason.LOST_TO_HIGHER_BID, LossReason.LOST_TO_DEAL)
 
 
@@ -98,10 +101,13 @@ class _Tried(NamedTuple):
     failure: BidderFailed | None
 
 
-async def check_bidder(url: str, request: bytes, *, allow_private: bool, accepts_gzip: bool) -> Report:
+async def check_bidder(
+    url: str, request: bytes, *, allow_private: bool, accepts_gzip: bool, rates: Rates = NO_RATES
+) -> Report:
     """Calls the bidder a few times with the request, as an auction would.
 
     `allow_private` is what the exchange allows; the check itself calls private addresses in any case.
+    `rates` are the exchange's: what it lacks of them is no fault of the bidder's.
     Raises InvalidInput for a request that the exchange would refuse, or that it would show to no bidder, and for a
     URL that cannot be registered at all.
     """
@@ -109,7 +115,7 @@ async def check_bidder(url: str, request: bytes, *, allow_private: bool, accepts
     if fault is not None:
         raise InvalidInput([Fault("URL", fault)])
     terms = Bidder(name="the bidder", endpoint=url, accepts_gzip=accepts_gzip)
-    sale, invitation = _invitation(request, RegisteredBidder("bidder", 1, "active", terms))
+    sale, invitation = _invitation(request, RegisteredBidder("bidder", 1, "active", terms), rates)
     time_ms = tmax_ms_of(sale.request) - ANSWER_RESERVE_MS
     findings = await _address_findings(url, allow_private=allow_private)
     client = KeepAliveBidderClient(allow_private=True)
@@ -134,10 +140,10 @@ async def check_bidder(url: str, request: bytes, *, allow_private: bool, accepts
     )
 
 
-def _invitation(body: bytes, bidder: RegisteredBidder) -> tuple[Sale, Invitation]:
+def _invitation(body: bytes, bidder: RegisteredBidder, rates: Rates) -> tuple[Sale, Invitation]:
     """What an exchange that knows nobody else would ask the bidder."""
     parsed = parse_request(body)
-    market = Market(bidders=(bidder,))
+    market = Market(bidders=(bidder,), rates=rates)
     sale = on_sale(parsed.request, parsed.members, market, default_share_bps=BASIS_POINTS)
     device = parsed.request.device
     is_robot = device is not None and device.ua is not None and is_known_robot(device.ua)
@@ -261,7 +267,11 @@ def _answer_findings(answered: _Tried | None, bids: Sequence[JudgedBid]) -> Iter
     for bid in bids:
         if bid.verdict == "refused":
             sentence = f"The bid {bid.bid_id!r} for the imp {bid.imp_id!r} is refused (code {bid.code}): {bid.reason}"
-            yield Finding("fault", "bid_refused", sentence)
+            if bid.reason.endswith(_WITHOUT_RATE):
+                sentence += " An exchange with such a rate would compare it."
+                yield Finding("warning", "no_rate", sentence)
+            else:
+                yield Finding("fault", "bid_refused", sentence)
     silent = [each for each in answered.outcomes.values() if isinstance(each, Missed) and each.status == "no_bid"]
     if bids or not silent:
         return

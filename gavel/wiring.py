@@ -34,6 +34,7 @@ from commands.redis_pipeline import RedisPipeline
 from commands.seen import SeenInRedis
 from commands.spool import SpooledLog
 from domain.errors import Fault, InvalidInput
+from domain.market import Market
 from domain.names import Names
 from domain.terms.kinds import all_forms
 from domain.tokens import SECRET_MAX_BYTES, SECRET_MIN_BYTES, TokenKey
@@ -191,6 +192,22 @@ def read_side(settings: Settings) -> Addresses:
     return Addresses(
         kafka_url=kafka_url, postgres_url=postgres_url, redis_url=redis_url, names=Names(settings.namespace)
     )
+
+
+async def registered_market(settings: Settings) -> Market:
+    """What auctions trade on now; nothing where no installation runs, or its cache does not answer."""
+    if settings.redis_url is None:
+        return Market()
+    async with Redis.from_url(
+        settings.redis_url,
+        socket_connect_timeout=REDIS_CALM_SECONDS,
+        socket_timeout=REDIS_CALM_SECONDS,
+        retry=NO_RETRY,
+    ) as redis:
+        catalogue = CatalogueView(redis, Names(settings.namespace))
+        await catalogue.start()
+        await catalogue.close()
+        return catalogue.market
 
 
 def database_engine(postgres_url: str) -> AsyncEngine:

@@ -17,7 +17,9 @@ from gavel.bidder_check import Report, check_bidder
 from gavel.cli import options
 from gavel.process_clock import fresh_id
 from gavel.sample_request import sample_request
-from gavel.settings import load
+from gavel.settings import Settings, load
+from gavel.telemetry import configure_logging
+from gavel.wiring import registered_market
 
 COLOURS = {"fault": "red", "warning": "yellow", "note": "dim"}
 VERDICT_COLOURS = {"admitted": "green", "beaten": "dim", "refused": "red"}
@@ -42,14 +44,16 @@ def bidders() -> None:
 def check(*, url: str, request_file: Path | None, accepts_gzip: bool, as_json: bool, data: Path | None) -> None:
     """Calls a bidder a few times and judges its answers as an auction would, without holding one.
 
-    Notices are not sent, and nothing is logged.
+    Notices are not sent, and nothing is logged. Currencies are converted at the rates of the installation that runs in
+    the data folder, or that the settings name.
 
     Ends with exit code 0 if the bidder can take part, 1 if something costs it its bids, 2 for wrong use.
     """
     body = sample_request(fresh_id()) if request_file is None else request_file.read_bytes()
-    allow_private = load(data=data).allow_private_endpoints
+    settings = load(data=data)
+    configure_logging("error", process="check")
     try:
-        report = asyncio.run(check_bidder(url, body, allow_private=allow_private, accepts_gzip=accepts_gzip))
+        report = asyncio.run(_check(url, body, settings, accepts_gzip=accepts_gzip))
     except InvalidInput as error:
         raise click.UsageError("; ".join(f"{fault.path}: {fault.message}" for fault in error.faults)) from error
     if as_json:
@@ -57,6 +61,13 @@ def check(*, url: str, request_file: Path | None, accepts_gzip: bool, as_json: b
     else:
         _print(report)
     sys.exit(0 if report.ok else 1)
+
+
+async def _check(url: str, body: bytes, settings: Settings, *, accepts_gzip: bool) -> Report:
+    market = await registered_market(settings)
+    return await check_bidder(
+        url, body, allow_private=settings.allow_private_endpoints, accepts_gzip=accepts_gzip, rates=market.rates
+    )
 
 
 def _print(report: Report) -> None:

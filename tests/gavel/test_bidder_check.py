@@ -12,22 +12,28 @@ from typing import Any
 
 import msgspec
 import pytest
+from redis.asyncio import Redis
 
+from domain.catalogue import CurrencyRate
+from domain.currency import Rates
 from domain.errors import InvalidInput
+from domain.names import Names
 from gavel import bidder_check
 from gavel.bidder_check import Report, check_bidder
+from gavel.process_clock import fresh_id
 from gavel.sample_request import sample_request
 from tests.commands.auction_scenario import closed_port
 from tests.commands.eventually import eventually
 from tests.commands.hostile_bidder import HostileBidder, hostile_bidder, ok, says
+from tests.commands.test_catalogue_view import put_entity
 
 SAMPLE = sample_request("r")
 BANNER = {"id": "b1", "impid": "banner", "price": 1.5, "adm": "<b>ad</b>", "w": 300, "h": 250}
 VIDEO = {"id": "v1", "impid": "video", "price": 0.2, "adm": '<VAST version="4.2"/>', "mtype": 2}
 
 
-def bids(*each: dict[str, Any], request_id: str = "r") -> bytes:
-    return ok(msgspec.json.encode({"id": request_id, "seatbid": [{"bid": list(each)}]}))
+def bids(*each: dict[str, Any], request_id: str = "r", currency: str = "USD") -> bytes:
+    return ok(msgspec.json.encode({"id": request_id, "cur": currency, "seatbid": [{"bid": list(each)}]}))
 
 
 async def check(bidder: HostileBidder, body: bytes = SAMPLE, *, accepts_gzip: bool = False) -> Report:
@@ -140,6 +146,26 @@ async def test_an_address_that_the_exchange_would_not_call() -> None:
     assert "GAVEL_ALLOW_PRIVATE_ENDPOINTS" in report.findings[0].sentence
 
 
+async def test_a_missing_rate_is_not_the_bidders_fault() -> None:
+    """Who bids in euro is warned where nobody knows a rate; with one, what the bid is worth is judged by the floor."""
+    low = {**VIDEO, "price": 0.4}
+    rates = Rates([CurrencyRate(base="EUR", quote="USD", rate="1.2")])
+    async with hostile_bidder(says(bids(BANNER, low, currency="EUR"))) as bidder:
+        unknown = await check(bidder)
+        known = await check_bidder(bidder.url, SAMPLE, allow_private=True, accepts_gzip=False, rates=rates)
+    assert (unknown.ok, found(unknown)) == (True, [("warning", "no_rate")] * 2)
+    assert [(bid.verdict, bid.code) for bid in unknown.bids] == [("refused", 3)] * 2
+    assert (known.ok, found(known)) == (False, [("fault", "bid_refused")])
+    assert [(bid.verdict, bid.code) for bid in known.bids] == [("admitted", 0), ("refused", 100)]
+
+
+async def test_a_missing_rate_hides_no_fault() -> None:
+    """What else is wrong with a bid in another currency is a fault as ever."""
+    async with hostile_bidder(says(bids({**BANNER, "w": 1, "h": 1}, currency="EUR"))) as bidder:
+        report = await check(bidder)
+    assert (report.ok, found(report)) == (False, [("fault", "bid_refused")])
+
+
 async def test_a_compressed_request_says_the_same() -> None:
     """With `accepts_gzip` the bidder gets the same request in gzip."""
     async with hostile_bidder(says(bids(BANNER))) as bidder:
@@ -191,6 +217,31 @@ async def test_the_exit_code_tells_a_script(tmp_path: Path, answer: bytes, code:
         assert returned == code, output
         assert msgspec.json.decode(bidder.requests[0][1])["id"] == "own"
     assert msgspec.json.decode(output)["ok"] == (code == 0)
+
+
+@pytest.mark.parametrize(("rate", "verdict"), [("1.2", "admitted"), (None, "refused")])
+async def test_the_rates_are_those_of_the_installation(
+    tmp_path: Path, redis_url: str, rate: str | None, verdict: str
+) -> None:
+    """Those registered where `--data` points to; without one, or with a Redis that is away, there is a warning."""
+    names = Names(f"t{fresh_id()[-12:]}")
+    if rate is not None:
+        async with Redis.from_url(redis_url) as redis:
+            terms = CurrencyRate(base="EUR", quote="USD", rate=rate)
+            await put_entity(redis, names, "currency_rate", "EUR-USD", terms)
+    address = redis_url if rate is not None else f"redis://127.0.0.1:{await closed_port()}/0"
+    installation = {"redis_url": address, "namespace": names.namespace}
+    (tmp_path / "installation.json").write_bytes(msgspec.json.encode(installation))
+    own = tmp_path / "request.json"
+    own.write_bytes(SAMPLE)
+    options = ("--data", str(tmp_path), "--request", str(own), "--json")
+    async with (
+        hostile_bidder(says(bids(BANNER, currency="EUR"))) as bidder,
+        gavel("bidders", "check", bidder.url, *options) as (returned, output),
+    ):
+        report = msgspec.json.decode(output)
+    assert (returned, report["bids"][0]["verdict"]) == (0, verdict)
+    assert [each["what"] for each in report["findings"] if each["what"] == "no_rate"] == ["no_rate"] * (rate is None)
 
 
 async def test_a_person_is_told_in_sentences() -> None:
