@@ -57,5 +57,10 @@ class Market(msgspec.Struct, frozen=True, dict=True):
         return books[currency]
 
     @cached_property
+    def registered_seats(self) -> frozenset[str]:
+        """Every seat that a bidder has for itself."""
+        return frozenset(seat for bidder in self.bidders for seat in bidder.terms.seats)
+
+    @cached_property
     def _deal_books(self) -> dict[str, DealBook]:
         return {}

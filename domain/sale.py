@@ -118,6 +118,8 @@ class Sale(msgspec.Struct, frozen=True, gc=False):
     seats_allowed: frozenset[str]
     """Empty: all."""
     seats_blocked: frozenset[str]
+    seats_registered: frozenset[str]
+    """Those that a bidder of the catalogue has for itself."""
     advertisers_blocked: frozenset[str]
     """Domain names in one spelling."""
     apps_blocked: frozenset[str]
@@ -176,6 +178,7 @@ def on_sale(request: BidRequest, members: Members, market: Market, *, default_sh
         {imp.id: _imp_on_sale(imp, placement, seller) for imp, placement in zip(request.imp, placements, strict=True)},
         _set(request.wseat),
         _set(request.bseat),
+        market.registered_seats,
         domain_names(request.badv) if request.badv else NOTHING,
         _set(request.bapp),
         _set(request.bcat),

@@ -16,9 +16,15 @@ from domain.sale import ImpOnSale, Sale
 
 
 def seat_refusal(seat: str, bidder: RegisteredBidder, sale: Sale) -> Refusal | None:
-    """A seat that the bid names must be the bidder's; it must be allowed and not blocked by the request."""
-    if seat and bidder.terms.seats and seat not in bidder.terms.seats:
+    """A seat that the bid names must be the bidder's; it must be allowed and not blocked by the request.
+
+    Who registered no seats may name any but those that others registered.
+    """
+    own = bidder.terms.seats
+    if seat and own and seat not in own:
         return Refusal(LossReason.SEAT_BLOCKED, f"The seat {clip(seat)!r} is none of the bidder's.")
+    if not own and seat in sale.seats_registered:
+        return Refusal(LossReason.SEAT_BLOCKED, f"The seat {clip(seat)!r} is registered by another bidder.")
     if sale.seats_allowed and seat not in sale.seats_allowed:
         return Refusal(LossReason.SEAT_BLOCKED, f"The seat {clip(seat)!r} is not among the allowed ones (wseat).")
     if seat in sale.seats_blocked:

@@ -25,6 +25,18 @@ def test_seats() -> None:
     assert_admitted(verdict(by=bidder(seats=("s1",))))
 
 
+def test_a_seat_of_somebody_else() -> None:
+    """Who registered no seats may name any, but none that another bidder registered, under a deal for it neither."""
+    owner, other = bidder("alfa", seats=("agency",)), bidder("bravo")
+    catalogue = market(bidders=[owner, other])
+    on = with_deal(wseat=["agency"])
+    assert_admitted(verdict({"dealid": "d"}, on=on, seat="agency", by=owner, catalogue=catalogue))
+    refused = verdict({"dealid": "d"}, on=on, seat="agency", by=other, catalogue=catalogue)
+    assert_refused(refused, 104, "agency", "another bidder")
+    assert_admitted(verdict(seat="elsewhere", by=other, catalogue=catalogue))
+    assert_admitted(verdict(by=other, catalogue=catalogue))
+
+
 @pytest.mark.parametrize(
     ("on", "bid", "seat", "code", "words"),
     [
