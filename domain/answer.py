@@ -124,7 +124,7 @@ def _bid(sold: Sold, sale: Sale, auction_id: str, addresses: AddressBook, at: da
     if parsed.bid.adm:
         members["adm"] = dress(fill(parsed.bid.adm, macros), impression_url=impression_url, click_url=click_url)
     elif parsed.bid.nurl:
-        members["nurl"] = fill(parsed.bid.nurl, macros)
+        members["nurl"] = fill(parsed.bid.nurl, macros, in_url=True)
     gavel = {"auction_id": auction_id, "impression_url": impression_url}
     if click_url is not None:
         gavel["click_url"] = click_url

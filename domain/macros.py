@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from base64 import b64encode
+from urllib.parse import quote
 
 import msgspec
 
@@ -77,10 +78,11 @@ class Macros(msgspec.Struct, frozen=True, kw_only=True):
         return "" if not bid or price is None else _number(round(price / bid, _RATIO_DIGITS))
 
 
-def fill(text: str, macros: Macros) -> str:
+def fill(text: str, macros: Macros, *, in_url: bool = False) -> str:
     """The text with every macro of the specification replaced; `${AUCTION_PRICE:B64}` encodes the value.
 
-    What looks like a macro and is none stays as it is.
+    What looks like a macro and is none stays as it is. In a URL, values are percent-encoded: an id must not be able to
+    end or add a parameter.
     """
     if _START not in text:
         return text
@@ -91,7 +93,9 @@ def fill(text: str, macros: Macros) -> str:
         value = texts.get(match[1])
         if value is None:
             return match[0]
-        return b64encode(value.encode()).decode("ascii") if match[2] else value
+        if match[2]:
+            return b64encode(value.encode()).decode("ascii")
+        return quote(value, safe="") if in_url else value
 
     return _MACRO.sub(replacement, text)
 

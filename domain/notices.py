@@ -227,6 +227,6 @@ def _notice(kind: NoticeKind, told: _Told, url: str, macros: Macros, *, viewer: 
         bidder_id=told.outcome.bidder_id,
         bid_id=told.bid_id,
         # What follows a # is for browsers and never sent.
-        url=url_as_sent(fill(url, macros)).partition("#")[0],
+        url=url_as_sent(fill(url.partition("#")[0], macros, in_url=True)),
         viewer=viewer,
     )

@@ -103,3 +103,13 @@ def test_prices_are_told_in_the_bids_own_currency(
     told = macros(bid_price_micros=competes, clearing_price_micros=clears, min_to_win_micros=min_to_win, stated=stated)
     text = "${AUCTION_PRICE} ${AUCTION_CURRENCY} ${AUCTION_MBR} ${AUCTION_MIN_TO_WIN}"
     assert fill(text, told) == filled
+
+
+def test_no_value_alters_an_address() -> None:
+    """In a URL an id can neither end the address nor add a parameter; in markup it stands as it is."""
+    text = "https://x.example/?id=${AUCTION_ID}&imp=${AUCTION_IMP_ID}&p=${AUCTION_PRICE}&b=${AUCTION_IMP_ID:B64}"
+    given = macros(request_id="r#&p=9", imp_id="ü/ %41")
+    assert fill(text, given, in_url=True) == (
+        "https://x.example/?id=r%23%26p%3D9&imp=%C3%BC%2F%20%2541&p=0.91&b=w7wvICU0MQ=="
+    )
+    assert fill(text, given) == "https://x.example/?id=r#&p=9&imp=ü/ %41&p=0.91&b=w7wvICU0MQ=="

@@ -206,6 +206,14 @@ def test_addresses_are_written_as_urls() -> None:
     assert notice.host == "x.example:443"
 
 
+def test_no_id_cuts_an_address_or_adds_to_it() -> None:
+    """Not even one with the marks that part a URL: the price that follows is still there, and once."""
+    text = "https://x.example/${AUCTION_SEAT_ID}?id=${AUCTION_AD_ID}&p=${AUCTION_PRICE}#${AUCTION_SEAT_ID}"
+    bid = placed("x", 1.0, 2, seat="a#b?c/d", notices=NoticeUrls(nurl=text, ad_id="r&p=0.01&x="))
+    [notice] = notices_of([requested(), bid, awarded("x", 1.0, 1.0, 0.9)])
+    assert notice.url == "https://x.example/a%23b%3Fc%2Fd?id=r%26p%3D0.01%26x%3D&p=1.00"
+
+
 @pytest.mark.parametrize(
     ("url", "host"),
     [
