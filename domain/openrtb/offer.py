@@ -68,8 +68,10 @@ def states_sizes(banner: Banner) -> bool:
 
 
 def longest_ad(offered: Video | Audio) -> int | None:
-    """Seconds that an ad may run at most; None if that is not said."""
-    return max(offered.rqddurs) if offered.rqddurs else offered.maxduration
+    """Seconds that an ad may run at most, in a pod as long as all of it; None if that is not said."""
+    if offered.rqddurs:
+        return max(offered.rqddurs)
+    return (offered.poddur or None) if offered.maxduration is None else offered.maxduration
 
 
 def floor_micros(imp: Imp) -> int:
