@@ -19,6 +19,7 @@ from commands.fan_out import GZIP_HEADERS, HEADERS, Headers, failed, understood
 from commands.host_addresses import HostAddresses
 from commands.ports import BidderAnswer, BidderFailed, BidderTimeout, BidderUnreachable
 from commands.robots import is_known_robot
+from domain.bid_rules.prices import NO_RATE
 from domain.catalogue import Bidder
 from domain.currency import NO_RATES, Rates
 from domain.endpoint import endpoint_fault
@@ -43,8 +44,6 @@ CALLS = 5
 CLOSE_TO_THE_LIMIT = 0.8
 """Of the time that the bidder has: beyond it, a busier moment makes it late."""
 Level = Literal["fault", "warning", "note"]
-_WITHOUT_RATE = "there is no rate between them."
-"""How the reason ends for a bid that keeps every rule but cannot be compared with others."""
 _BEATEN = (LossReason.LOST_TO_HIGHER_BID, LossReason.LOST_TO_DEAL)
 
 
@@ -267,7 +266,7 @@ def _answer_findings(answered: _Tried | None, bids: Sequence[JudgedBid]) -> Iter
     for bid in bids:
         if bid.verdict == "refused":
             sentence = f"The bid {bid.bid_id!r} for the imp {bid.imp_id!r} is refused (code {bid.code}): {bid.reason}"
-            if bid.reason.endswith(_WITHOUT_RATE):
+            if bid.reason.endswith(NO_RATE):
                 sentence += " An exchange with such a rate would compare it."
                 yield Finding("warning", "no_rate", sentence)
             else:

@@ -87,7 +87,7 @@ function impression(imp, story) {
       "div",
       { class: "imp-head" },
       h("h3", {}, `Imp ${imp.id}`),
-      badge(`floor ${imp.floor} ${story.currency}${asStated(imp.stated_floor)}`),
+      badge(floorOf(imp, story.currency)),
       ...forms(asked).map((form) => badge(form)),
       ...(imp.deals ?? []).map((deal) => badge(dealOffered(deal, story.currency))),
       imp.private ? badge("deals only", "warn") : null,
@@ -105,8 +105,14 @@ function forms(imp) {
 }
 
 function dealOffered(deal, currency) {
-  const floor = deal.floor === null ? "no rate for its floor" : `floor ${deal.floor} ${currency}${asStated(deal.stated_floor)}`;
-  return [`deal ${deal.id}`, floor, ...(deal.at ? [rule(deal.at)] : []), ...(deal.registered ? ["registered"] : [])].join(" · ");
+  return [`deal ${deal.id}`, floorOf(deal, currency), ...(deal.at ? [rule(deal.at)] : []), ...(deal.registered ? ["registered"] : [])].join(" · ");
+}
+
+/** Of an imp or deal; null where no rate leads into the auction's currency. */
+function floorOf(offered, currency) {
+  const stated = offered.stated_floor;
+  if (offered.floor === null) return `floor ${stated.price} ${stated.currency}, without a rate into ${currency}`;
+  return `floor ${offered.floor} ${currency}${asStated(stated)}`;
 }
 
 /** The sum behind a converted or adjusted figure. */

@@ -21,6 +21,9 @@ from domain.openrtb.codes import LossReason
 from domain.openrtb.response import Bid
 from domain.sale import ImpOnSale, Sale
 
+NO_RATE = "and there is no rate between them."
+"""How the reasons end that a rate would do away with."""
+
 
 class Priced(NamedTuple):
     """A price that reaches its floor, both in micros of the auction's currency."""
@@ -47,7 +50,7 @@ def priced(
     if price is None:
         return Refusal(
             LossReason.INVALID_RESPONSE,
-            f"The bid is in {currency}, the auction in {sale.currency}, and there is no rate between them.",
+            f"The bid is in {currency}, the auction in {sale.currency}, {NO_RATE}",
         )
     micros, stated = price
     if micros > PRICE_MAX_MICROS:
@@ -91,10 +94,7 @@ def _without_price(bid: Bid, stated: StatedPrice | None) -> Refusal:
 def _out_of_reach(floor: Floor, currency: str) -> str:
     if floor.stated is None:
         return f"{floor.whose} floor is by the second, and the bid does not say how long its ad runs (dur)."
-    return (
-        f"{floor.whose} floor is in {floor.stated.currency}, the auction in {currency}, "
-        "and there is no rate between them."
-    )
+    return f"{floor.whose} floor is in {floor.stated.currency}, the auction in {currency}, {NO_RATE}"
 
 
 def _below(micros: int, stated: StatedPrice | None, floor: Floor, currency: str) -> str:

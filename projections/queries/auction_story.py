@@ -107,7 +107,7 @@ def _imp_stories(
         told_of = [_outcome(row, award, names) for row in outcomes_of[imp.imp_id]]
         yield ImpStory(
             id=imp.imp_id,
-            floor=cpm_text(imp.floor_micros),
+            floor=_floor(imp),
             stated_floor=_stated(imp.stated_floor),
             media_types=imp.media_types,
             deals=tuple(_deal(each) for each in imp.deals),
@@ -120,6 +120,12 @@ def _imp_stories(
             award=_award(award) if award is not None and award.sold else None,
             unsold_reason=award.reason if award is not None and not award.sold else None,
         )
+
+
+def _floor(imp: ImpOffered) -> str | None:
+    """The event has 0 where there is no rate."""
+    has_rate = imp.stated_floor is None or imp.stated_floor.rate
+    return cpm_text(imp.floor_micros) if has_rate else None
 
 
 def _deal(deal: DealOffered) -> Deal:

@@ -39,6 +39,8 @@ _VERDICTS = {
     "test": "part of a test, which does not count",
 }
 _INCREMENT = cpm_text(PRICE_INCREMENT_MICROS)
+_NO_FLOOR = cpm_text(0)
+"""Of a bid under a deal that asks for none, where nobody could reach the imp's own."""
 _NOT_ASKED = "Not asked: "
 
 
@@ -76,7 +78,7 @@ def _request(story: AuctionStory) -> Iterator[str]:
 
 def _imp(imp: ImpStory, story: AuctionStory) -> Iterator[str]:
     what = f" for {_or(imp.media_types)}" if imp.media_types else ""
-    yield f"It was an opportunity{what} with a floor of {imp.floor} {story.currency}{_as_stated(imp.stated_floor)}."
+    yield f"It was an opportunity{what} with a floor of {_floor(imp, story.currency)}."
     if imp.deals:
         only = "Only bids under a deal were admitted" if imp.private else "It could be bought under a deal"
         yield f"{only}: {_and([_deal(each, story.currency) for each in imp.deals])}."
@@ -139,7 +141,7 @@ def _deal_mark(outcome: Outcome) -> str:
 def _clearing(imp: ImpStory, award: Award, ranked: Sequence[Outcome]) -> Iterator[str]:
     winner = next((each.bidder for each in ranked if each.rank == 1), award.bidder_id)
     pays = f"{winner} won and pays {award.clearing_price} {award.currency}"
-    own_floor = next((each.floor for each in ranked if each.rank == 1), None) or imp.floor
+    own_floor = next((each.floor for each in ranked if each.rank == 1), None) or imp.floor or _NO_FLOOR
     if award.auction_type == FIRST_PRICE:
         yield f"{pays}: what it bid, by the first-price rule."
     elif award.auction_type == AGREED_PRICE:
@@ -214,10 +216,16 @@ def _rule(auction_type: int) -> str:
 
 
 def _deal(deal: Deal, currency: str) -> str:
-    floor = "a floor that no rate converts" if deal.floor is None else f"floor {deal.floor} {currency}"
     own = "" if deal.at is None else f", {_rule(deal.at)}"
     known = "of the catalogue" if deal.registered else "of the request"
-    return f"{deal.id} {known} ({floor}{_as_stated(deal.stated_floor)}{own})"
+    return f"{deal.id} {known} (floor {_floor(deal, currency)}{own})"
+
+
+def _floor(of: ImpStory | Deal, currency: str) -> str:
+    stated = of.stated_floor
+    if of.floor is None and stated is not None:
+        return f"{stated.price} {stated.currency}, without a rate into {currency}: nobody could reach it"
+    return f"{of.floor} {currency}{_as_stated(stated)}"
 
 
 def _as_stated(stated: Stated | None) -> str:

@@ -20,7 +20,7 @@ class Stated(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     price: str
     currency: str
     rate: str
-    """Units of the auction's currency for one of `currency`."""
+    """Units of the auction's currency for one of `currency`; empty: there is none, so that no bid could reach it."""
     adjustment_bps: int | None = None
     """What the bidder's price adjustment leaves of its price; None: all of it."""
 
@@ -86,7 +86,7 @@ class Deal(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     id: str
     floor: str | None
-    """None: no rate leads into the auction's currency, so that no bid could meet it."""
+    """In the auction's currency; None: no rate leads into it, so that no bid could reach it."""
     at: int | None = None
     """Its own auction type."""
     registered: bool = False
@@ -98,7 +98,8 @@ class ImpStory(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One impression opportunity: what was on sale, every bidder's outcome, the award."""
 
     id: str
-    floor: str
+    floor: str | None
+    """As a deal's."""
     outcomes: tuple[Outcome, ...]
     award: Award | None = None
     unsold_reason: str | None = None

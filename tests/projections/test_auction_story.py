@@ -35,7 +35,11 @@ def of_every_rule(traffic: Traffic) -> Auction:
                     is_registered=True,
                     stated_floor=StatedPrice(price_micros=1_600_000, currency="EUR", rate="1.25"),
                 ),
-                DealOffered(deal_id="d-2", floor_micros=None),
+                DealOffered(
+                    deal_id="d-2",
+                    floor_micros=None,
+                    stated_floor=StatedPrice(price_micros=3_000_000, currency="CHF", rate=""),
+                ),
             ),
             is_private=True,
             share_bps=8_000,
@@ -103,7 +107,7 @@ TOLD = {
         (
             "Only bids under a deal were admitted:"
             " d-1 of the catalogue (floor 2.00 USD (stated as 1.60 EUR at the rate 1.25), agreed price)"
-            " and d-2 of the request (a floor that no rate converts)."
+            " and d-2 of the request (floor 3.00 CHF, without a rate into USD: nobody could reach it)."
         ),
         "Draco and Eridanus were not asked: the bidder does not buy in DEU.",
         "Atlas bid 2.25 USD (stated as 2.00 EUR at the rate 1.25, of which 90 % compete) after 10.5 ms under deal d-1.",
@@ -168,7 +172,7 @@ async def test_the_facts_behind_the_sentences(read_side: ReadSide) -> None:
     one, two = story["imps"]
     assert one["deals"] == [
         {"id": "d-1", "floor": "2.00", "at": 3, "registered": True, "stated_floor": stated_floor},
-        {"id": "d-2", "floor": None},
+        {"id": "d-2", "floor": None, "stated_floor": {"price": "3.00", "currency": "CHF", "rate": ""}},
     ]
     assert (one["private"], one["share_bps"], one["media_types"]) == (True, 8_000, ["banner", "video"])
     won = one["outcomes"][0]
@@ -188,6 +192,36 @@ async def test_the_facts_behind_the_sentences(read_side: ReadSide) -> None:
         ("win", True, 1),
         ("billing", False, 9),
     ]
+
+
+async def test_a_floor_that_nobody_could_reach(read_side: ReadSide) -> None:
+    """It is told as it was stated; what is sold under a deal without a floor all the same has none."""
+    traffic = Traffic(11)
+    auction = Auction(traffic)
+    beyond = StatedPrice(price_micros=1_000_000, currency="CHF", rate="")
+    deal = DealOffered(deal_id="d", floor_micros=0)
+    imp = ImpOffered(imp_id="1", floor_micros=0, inventory=auction.inventory, stated_floor=beyond)
+    auction.add(
+        events.BidRequested,
+        request_id="r",
+        auction_type=2,
+        currency="EUR",
+        tmax_ms=250,
+        imps=(imp, msgspec.structs.replace(imp, imp_id="2", deals=(deal,))),
+        request=msgspec.Raw(b'{"id":"r"}'),
+    )
+    auction.refused("1", "b-1", "refused", 100, price_micros=5_000_000, currency="EUR")
+    auction.unsold("1", "No bid was admitted.")
+    auction.placed("2", "b-1", 2_000_000, deal_id="d")
+    auction.awarded("2", ("b-1",), 2_000_000, 10_000, deal_id="d")
+    story = await story_of(read_side, traffic, auction)
+    _, unsold, sold, _ = story.told
+    floor = "It was an opportunity with a floor of 1.00 CHF, without a rate into EUR: nobody could reach it."
+    assert (unsold.sentences[0], sold.sentences[0]) == (floor, floor)
+    assert "pays 0.01 USD: 0.01, the least that the second-price rule asks." in sold.sentences[-2]
+    shown = msgspec.json.decode(msgspec.json.encode(story.imps))
+    stated = {"price": "1.00", "currency": "CHF", "rate": ""}
+    assert [(each["floor"], each["stated_floor"]) for each in shown] == [(None, stated)] * 2
 
 
 async def test_the_sum_of_a_second_price(read_side: ReadSide) -> None:
