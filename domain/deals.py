@@ -5,14 +5,14 @@ OpenRTB 2.6 sections 3.2.11, 3.2.12 and 7.3. A deal that both name has the reque
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
 import msgspec
 
 from domain import catalogue
 from domain.auction import AGREED_PRICE, FIRST_PRICE, SECOND_PRICE
-from domain.endpoint import is_within
+from domain.domain_names import domain_names, is_within_any
 from domain.events import DealOffered
 from domain.floors import DurationFloors, Floor, FloorTerms, higher
 from domain.money import micros_from_decimal
@@ -39,6 +39,8 @@ class DealOnSale(msgspec.Struct, frozen=True, gc=False):
     bidder_ids: frozenset[str] | None = None
     """None: everybody."""
     is_registered: bool = False
+    advertisers: frozenset[str] = NOBODY
+    """`wadomain` in one spelling."""
     by_duration: DurationFloors | None = None
     """In the place of `floor`, where it says something of the ad's duration."""
     least: Floor | None = None
@@ -120,6 +122,7 @@ def _stated(deal: Deal, registered: DealOnSale | None, terms: FloorTerms, longes
         deal.at,
         deal.wseat or ALL,
         deal.wadomain or ALL,
+        advertisers=domain_names(deal.wadomain) if deal.wadomain else NOBODY,
         by_duration=(
             terms.by_duration(deal, deal.bidfloorcur, _THE_DEALS, longest=longest)
             if deal.durfloors or deal.mincpmpersec
@@ -131,8 +134,7 @@ def _stated(deal: Deal, registered: DealOnSale | None, terms: FloorTerms, longes
 
 def _within_both(stated: DealOnSale, registered: DealOnSale) -> DealOnSale:
     """The request's terms, inside of the catalogue's bounds."""
-    seats = _common(stated.wseat, registered.wseat, lambda seat, other: seat == other)
-    advertisers = _common(stated.wadomain, registered.wadomain, is_within)
+    seats, advertisers = _common_seats(stated, registered), _common_advertisers(stated, registered)
     return DealOnSale(
         stated.id,
         higher(stated.floor, registered.floor),
@@ -141,19 +143,26 @@ def _within_both(stated: DealOnSale, registered: DealOnSale) -> DealOnSale:
         advertisers or ALL,
         NOBODY if seats is None or advertisers is None else registered.bidder_ids,
         is_registered=True,
+        advertisers=domain_names(advertisers) if advertisers else NOBODY,
         by_duration=stated.by_duration,
         least=registered.floor,
     )
 
 
-def _common(
-    first: tuple[str, ...], second: tuple[str, ...], is_part: Callable[[str, str], bool]
-) -> tuple[str, ...] | None:
-    """What both lists let in, where an empty list lets in all; None: nothing."""
-    if not (first and second):
-        return first or second
-    narrower = [one for one in first for other in second if is_part(one, other)]
-    narrower += [other for other in second for one in first if other not in narrower and is_part(other, one)]
+def _common_seats(first: DealOnSale, second: DealOnSale) -> tuple[str, ...] | None:
+    """The seats that both let in, where an empty list lets in all; None: nobody."""
+    if not (first.wseat and second.wseat):
+        return first.wseat or second.wseat
+    of_second = frozenset(second.wseat)
+    return tuple(dict.fromkeys(seat for seat in first.wseat if seat in of_second)) or None
+
+
+def _common_advertisers(first: DealOnSale, second: DealOnSale) -> tuple[str, ...] | None:
+    """The same for advertisers: the narrower of a domain and one below it."""
+    if not (first.wadomain and second.wadomain):
+        return first.wadomain or second.wadomain
+    narrower = [each for each in first.wadomain if is_within_any(each, second.advertisers)]
+    narrower += [each for each in second.wadomain if is_within_any(each, first.advertisers)]
     return tuple(dict.fromkeys(narrower)) or None
 
 
@@ -166,6 +175,7 @@ def _registered(deal_id: str, deal: catalogue.Deal, terms: FloorTerms) -> DealOn
         deal.wadomain,
         frozenset(deal.bidder_ids),
         is_registered=True,
+        advertisers=domain_names(deal.wadomain),
     )
 
 

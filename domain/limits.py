@@ -20,6 +20,10 @@ REQUEST_BODY_MAX_BYTES: Final = 256 * 1024
 REQUEST_IMPS_MAX: Final = 64
 REQUEST_ID_MAX_CHARS: Final = 256
 REQUEST_DEPTH_MAX: Final = 32
+REQUEST_LIST_MAX_ITEMS: Final = 4_096
+"""Advertisers, categories, apps or seats that one list blocks or lets in."""
+REQUEST_CHOICES_MAX: Final = 256
+"""Of a list that says what an imp takes: formats, deals, languages, attributes, durations."""
 REQUEST_FAULTS_MAX: Final = 100
 """More are not listed: who sends them has learned enough."""
 DIMENSION_MAX_PIXELS: Final = 100_000
@@ -55,7 +59,15 @@ BIDDER_TIME_MIN_MS: Final = 5
 # -- bidders' answers ----------------------------------------------------------------------------
 BID_RESPONSE_MAX_BYTES: Final = 512 * 1024
 BIDS_PER_RESPONSE_MAX: Final = 256
+BID_LIST_MAX_ITEMS: Final = 64
+"""Advertisers, categories, attributes or APIs of one ad."""
+OTHER_BIDS_MAX_BYTES: Final = 256 * 1024
+"""What a bidder's event keeps of its further bids for the same imp."""
 MARKUP_MAX_CHARS: Final = 256 * 1024
+MARKUP_GROWTH_MAX_CHARS: Final = 128 * 1024
+"""By which filling its macros may lengthen a markup."""
+CLICK_URL_USUAL_CHARS: Final = 2 * 1024
+"""What a markup is taken to grow by with each `${GAVEL_CLICK_URL}`."""
 NOTICE_URL_MAX_CHARS: Final = 8 * 1024
 """Notice addresses are kept in the log."""
 CONNECTIONS_PER_BIDDER_MAX: Final = 256
@@ -97,6 +109,8 @@ SPOOL_FILE_MAX_BYTES: Final = 8 * 1024 * 1024
 TOKEN_MAX_CHARS: Final = 16 * 1024
 """The longest ids and addresses that OpenRTB lets in, in characters of four bytes, stay below."""
 IMPRESSION_EXPIRY_SECONDS: Final = 3_600
+BID_EXPIRY_MIN_SECONDS: Final = 60
+"""What OpenRTB 2.6 section 7.2 takes for usual on the web; a bid that says less means this."""
 CLICK_EXPIRY_SECONDS: Final = 24 * 3_600
 USER_AGENT_KEPT_MAX_CHARS: Final = 512
 ENGAGEMENTS_PER_IP_MINUTE_MAX: Final = 600
@@ -112,7 +126,11 @@ NOTICE_BODY_MAX_BYTES: Final = 16 * 1024
 NOTICE_RETRY_SECONDS: Final = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
 """Between two attempts, each prolonged by chance up to half as long again: 63 s at least in all (section 7.8)."""
 NOTICES_IN_FLIGHT_MAX: Final = 256
+"""Of one notifier; a bidder gets no more than half of what is free of them."""
 NOTICES_PER_HOST_MAX: Final = 16
+"""Of one bidder to one host."""
+NOTICE_HOSTS_PER_BIDDER_MAX: Final = 256
+"""So many hosts of one bidder are looked at to find what is due; a bidder that names more waits longer itself."""
 NOTICE_LEASE_SECONDS: Final = 30.0
 """For so long a claimed notice is left to its notifier; after that it is taken for dead."""
 NOTICE_DAYS_KEPT: Final = 7

@@ -5,6 +5,7 @@ OpenRTB 2.6 sections 3.2.1 (`badv`, `bcat`, `acat`, `cattax`, `bapp`), 3.2.6 to 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 from functools import lru_cache
 from typing import Final
@@ -20,6 +21,7 @@ from domain.sale import ImpOnSale, Sale
 
 _CONTENT_1_0: Final = 1
 """AdCOM category taxonomy, the default of `cattax`."""
+_CONTENT_1_0_ID = re.compile(r"IAB[0-9]")
 _LISTS_REMEMBERED: Final = 4_096
 
 
@@ -55,7 +57,7 @@ def _placement_refusal(parsed: ParsedBid, terms: Placement) -> Refusal | None:
     return (
         _advertiser_refusal(bid, _advertisers_of(terms.badv), "badv of the placement")
         or _app_refusal(bid, terms.bapp, "bapp of the placement")
-        or _category_refusal(parsed, terms.bcat, terms.cattax, "bcat of the placement")
+        or _category_refusal(parsed, _set_of(terms.bcat), terms.cattax, "bcat of the placement")
         or _attribute_refusal(bid, terms.battr, "battr of the placement")
     )
 
@@ -76,7 +78,7 @@ def _app_refusal(bid: Bid, blocked: Collection[str], list_name: str) -> Refusal 
 
 
 def _category_refusal(parsed: ParsedBid, blocked: Collection[str], taxonomy: int, list_name: str) -> Refusal | None:
-    for category in (parsed.bid.cat or ()) if blocked else ():
+    for category in map(_spelled, (parsed.bid.cat or ()) if blocked else ()):
         if _is_under(category, blocked) and _is_of(taxonomy, parsed, category):
             return Refusal(LossReason.CATEGORY_EXCLUDED, f"The category {clip(category)} is blocked ({list_name}).")
     return None
@@ -84,7 +86,7 @@ def _category_refusal(parsed: ParsedBid, blocked: Collection[str], taxonomy: int
 
 def _not_allowed_category_refusal(parsed: ParsedBid, sale: Sale) -> Refusal | None:
     allowed = sale.categories_allowed
-    for category in (parsed.bid.cat or ()) if allowed else ():
+    for category in map(_spelled, (parsed.bid.cat or ()) if allowed else ()):
         if not _is_under(category, allowed) and _is_of(sale.request.cattax, parsed, category):
             return Refusal(LossReason.CATEGORY_EXCLUDED, f"The category {clip(category)} is not an allowed one (acat).")
     return None
@@ -102,11 +104,19 @@ def _attribute_refusal(bid: Bid, blocked: Collection[int], list_name: str) -> Re
 def _is_of(taxonomy: int, parsed: ParsedBid, category: str) -> bool:
     """Whether the bid's category is one of the taxonomy; those of different ones cannot be compared.
 
-    A bid that states none means the default one only if the category can be of that; else it means the asker's.
+    What can only be of the default one is, whatever the bid says; else one that states none means the asker's.
     """
-    if parsed.bid.cattax == taxonomy:
+    is_content_1_0 = _CONTENT_1_0_ID.match(category) is not None
+    if parsed.bid.cattax == taxonomy or (is_content_1_0 and taxonomy == _CONTENT_1_0):
         return True
-    return parsed.bid.cattax == _CONTENT_1_0 and not category.startswith("IAB") and "cattax" not in parsed.members()
+    return parsed.bid.cattax == _CONTENT_1_0 and not is_content_1_0 and "cattax" not in parsed.members()
+
+
+def _spelled(category: str) -> str:
+    """The bid's category as its taxonomy writes it; only the default one has no small letters."""
+    category = category.strip()
+    capitals = category.upper()
+    return capitals if _CONTENT_1_0_ID.match(capitals) else category
 
 
 def _is_under(category: str, listed: Collection[str]) -> bool:
@@ -118,3 +128,8 @@ def _is_under(category: str, listed: Collection[str]) -> bool:
 def _advertisers_of(listed: tuple[str, ...]) -> frozenset[str]:
     """A placement's list is read once, not with every bid."""
     return domain_names(listed)
+
+
+@lru_cache(_LISTS_REMEMBERED)
+def _set_of(listed: tuple[str, ...]) -> frozenset[str]:
+    return frozenset(listed)

@@ -13,7 +13,7 @@ from decimal import InvalidOperation
 from functools import cache
 from itertools import islice
 from types import NoneType, UnionType
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
 import msgspec
 
@@ -117,12 +117,14 @@ def _object_faults(content: dict[str, Any], kind: type[RtbObject], path: str) ->
 def _faults(value: Any, field_type: Any, path: str) -> Iterator[Fault]:
     if _fits(value, field_type):
         return
-    if get_origin(field_type) is UnionType:
-        (field_type,) = (option for option in get_args(field_type) if option is not NoneType)
+    field_type = _given(field_type)
     if field_type is Any:
         yield from _untyped_faults(value, path)
-    elif get_origin(field_type) is tuple and isinstance(value, list):
-        yield from _item_faults(value, field_type, path, 0)
+    elif isinstance(value, list) and get_origin(items := _without_bound(field_type)) is tuple:
+        if items is not field_type and len(value) > (most := get_args(field_type)[1].max_length):
+            yield Fault(path, f"more than {most}")
+        if not _fits(value, items):
+            yield from _item_faults(value, items, path, 0)
     elif _is_object(field_type) and isinstance(value, dict):
         yield from _object_faults(value, field_type, path)
     else:
@@ -213,8 +215,7 @@ def _skeleton(content: dict[str, Any]) -> BidRequest:
 
 def _as_given(value: Any, field_type: Any) -> Any:
     """Objects, and lists of them, as their types; a value as it stands."""
-    if get_origin(field_type) is UnionType:
-        (field_type,) = (option for option in get_args(field_type) if option is not NoneType)
+    field_type = _without_bound(_given(field_type))
     if _is_object(field_type):
         return _object_as_given(value if isinstance(value, dict) else {}, field_type)
     if get_origin(field_type) is tuple:
@@ -244,6 +245,20 @@ def _empty(kind: type[RtbObject]) -> RtbObject:
 @cache
 def _required(kind: type[RtbObject]) -> tuple[str, ...]:
     return tuple(field.name for field in msgspec.structs.fields(kind) if field.required)
+
+
+def _given(field_type: Any) -> Any:
+    """The type without None."""
+    if get_origin(field_type) not in (UnionType, Union):
+        return field_type
+    (given,) = (option for option in get_args(field_type) if option is not NoneType)
+    return given
+
+
+def _without_bound(field_type: Any) -> Any:
+    """The list's type without its greatest length; another type as it is."""
+    bare = get_args(field_type)[0] if get_origin(field_type) is Annotated else field_type
+    return bare if get_origin(bare) is tuple else field_type
 
 
 def _is_object(field_type: Any) -> bool:

@@ -11,11 +11,14 @@ from typing import Annotated, Any
 import msgspec
 
 from domain.limits import (
+    BID_LIST_MAX_ITEMS,
     DIMENSION_MAX_PIXELS,
     MICROS_PER_UNIT,
     NOTICE_URL_MAX_CHARS,
     PRICE_MAX_MICROS,
+    REQUEST_CHOICES_MAX,
     REQUEST_ID_MAX_CHARS,
+    REQUEST_LIST_MAX_ITEMS,
 )
 from domain.money import micros_from_decimal
 
@@ -31,6 +34,15 @@ Name = Annotated[str, msgspec.Meta(max_length=REQUEST_ID_MAX_CHARS)]
 Currency = Annotated[str, msgspec.Meta(pattern=r"^[A-Z]{3}\Z")]
 """ISO 4217 alpha."""
 NoticeUrl = Annotated[str, msgspec.Meta(max_length=NOTICE_URL_MAX_CHARS)]
+Many = msgspec.Meta(max_length=REQUEST_LIST_MAX_ITEMS)
+"""For lists of what a publisher blocks or lets in."""
+Choices = msgspec.Meta(max_length=REQUEST_CHOICES_MAX)
+"""For lists of what an imp takes."""
+Few = msgspec.Meta(max_length=BID_LIST_MAX_ITEMS)
+"""For lists of what one ad is or has."""
+Names = Annotated[tuple[str, ...], Many]
+Languages = Annotated[tuple[str, ...], Choices]
+Codes = Annotated[tuple[Integer, ...], Choices]
 Ext = msgspec.Raw | msgspec.UnsetType
 """An extension object as it came, or nothing."""
 

@@ -6,8 +6,24 @@ Unknown fields are passed over here; `ParsedRequest.members` keeps them.
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from domain.openrtb.context import App, Dooh, Site
-from domain.openrtb.fields import ZERO, Cpm, Currency, Identifier, Integer, Name, Natural, Pixels, RtbObject
+from domain.openrtb.fields import (
+    ZERO,
+    Choices,
+    Codes,
+    Cpm,
+    Currency,
+    Identifier,
+    Integer,
+    Languages,
+    Name,
+    Names,
+    Natural,
+    Pixels,
+    RtbObject,
+)
 from domain.openrtb.person import Device, User
 
 
@@ -25,17 +41,17 @@ class BidRequest(RtbObject, frozen=True, kw_only=True):
     at: Integer = 2
     tmax: Natural | None = None
     """Milliseconds, network included."""
-    wseat: tuple[str, ...] | None = None
-    bseat: tuple[str, ...] | None = None
+    wseat: Names | None = None
+    bseat: Names | None = None
     allimps: Integer = 0
     cur: tuple[Currency, ...] | None = None
-    wlang: tuple[str, ...] | None = None
-    wlangb: tuple[str, ...] | None = None
-    acat: tuple[str, ...] | None = None
-    bcat: tuple[str, ...] | None = None
+    wlang: Languages | None = None
+    wlangb: Languages | None = None
+    acat: Names | None = None
+    bcat: Names | None = None
     cattax: Integer = 1
-    badv: tuple[str, ...] | None = None
-    bapp: tuple[str, ...] | None = None
+    badv: Names | None = None
+    bapp: Names | None = None
     source: Source | None = None
     regs: Regs | None = None
 
@@ -56,7 +72,7 @@ class Regs(RtbObject, frozen=True, kw_only=True):
     gdpr: Integer | None = None
     us_privacy: str | None = None
     gpp: str | None = None
-    gpp_sid: tuple[Integer, ...] | None = None
+    gpp_sid: Codes | None = None
 
 
 class Imp(RtbObject, frozen=True, kw_only=True):
@@ -98,16 +114,16 @@ class Metric(RtbObject, frozen=True, kw_only=True):
 class Banner(RtbObject, frozen=True, kw_only=True):
     """A display ad, or the companion of a video or audio ad. Section 3.2.6."""
 
-    format: tuple[Format, ...] | None = None
+    format: Annotated[tuple[Format, ...], Choices] | None = None
     w: Pixels | None = None
     h: Pixels | None = None
-    btype: tuple[Integer, ...] | None = None
-    battr: tuple[Integer, ...] | None = None
+    btype: Codes | None = None
+    battr: Codes | None = None
     pos: Integer | None = None
     mimes: tuple[str, ...] | None = None
     topframe: Integer | None = None
-    expdir: tuple[Integer, ...] | None = None
-    api: tuple[Integer, ...] | None = None
+    expdir: Codes | None = None
+    api: Codes | None = None
     id: str | None = None
     vcm: Integer | None = None
 
@@ -121,12 +137,12 @@ class Video(RtbObject, frozen=True, kw_only=True):
     startdelay: Integer | None = None
     maxseq: Natural | None = None
     poddur: Natural | None = None
-    protocols: tuple[Integer, ...] | None = None
+    protocols: Codes | None = None
     w: Pixels | None = None
     h: Pixels | None = None
     podid: str | None = None
     podseq: Integer = 0
-    rqddurs: tuple[Integer, ...] | None = None
+    rqddurs: Codes | None = None
     placement: Integer | None = None
     plcmt: Integer | None = None
     linearity: Integer | None = None
@@ -136,20 +152,20 @@ class Video(RtbObject, frozen=True, kw_only=True):
     sequence: Integer = 0
     slotinpod: Integer = 0
     mincpmpersec: Cpm | None = None
-    battr: tuple[Integer, ...] | None = None
+    battr: Codes | None = None
     maxextended: Integer | None = None
     minbitrate: Natural | None = None
     maxbitrate: Natural | None = None
     boxingallowed: Integer = 1
-    playbackmethod: tuple[Integer, ...] | None = None
+    playbackmethod: Codes | None = None
     playbackend: Integer | None = None
-    delivery: tuple[Integer, ...] | None = None
+    delivery: Codes | None = None
     pos: Integer | None = None
     companionad: tuple[Banner, ...] | None = None
-    api: tuple[Integer, ...] | None = None
-    companiontype: tuple[Integer, ...] | None = None
-    poddedupe: tuple[Integer, ...] | None = None
-    durfloors: tuple[DurFloors, ...] | None = None
+    api: Codes | None = None
+    companiontype: Codes | None = None
+    poddedupe: Codes | None = None
+    durfloors: Annotated[tuple[DurFloors, ...], Choices] | None = None
 
 
 class Audio(RtbObject, frozen=True, kw_only=True):
@@ -159,27 +175,27 @@ class Audio(RtbObject, frozen=True, kw_only=True):
     minduration: Natural = 0
     maxduration: Natural | None = None
     poddur: Natural | None = None
-    protocols: tuple[Integer, ...] | None = None
+    protocols: Codes | None = None
     startdelay: Integer | None = None
-    rqddurs: tuple[Integer, ...] | None = None
+    rqddurs: Codes | None = None
     podid: str | None = None
     podseq: Integer = 0
     sequence: Integer = 0
     slotinpod: Integer = 0
     mincpmpersec: Cpm | None = None
-    battr: tuple[Integer, ...] | None = None
+    battr: Codes | None = None
     maxextended: Integer | None = None
     minbitrate: Natural | None = None
     maxbitrate: Natural | None = None
-    delivery: tuple[Integer, ...] | None = None
+    delivery: Codes | None = None
     companionad: tuple[Banner, ...] | None = None
-    api: tuple[Integer, ...] | None = None
-    companiontype: tuple[Integer, ...] | None = None
+    api: Codes | None = None
+    companiontype: Codes | None = None
     maxseq: Natural | None = None
     feed: Integer | None = None
     stitched: Integer | None = None
     nvol: Integer | None = None
-    durfloors: tuple[DurFloors, ...] | None = None
+    durfloors: Annotated[tuple[DurFloors, ...], Choices] | None = None
 
 
 class Native(RtbObject, frozen=True, kw_only=True):
@@ -187,8 +203,8 @@ class Native(RtbObject, frozen=True, kw_only=True):
 
     request: str
     ver: str | None = None
-    api: tuple[Integer, ...] | None = None
-    battr: tuple[Integer, ...] | None = None
+    api: Codes | None = None
+    battr: Codes | None = None
 
 
 class Format(RtbObject, frozen=True, kw_only=True):
@@ -205,7 +221,7 @@ class Pmp(RtbObject, frozen=True, kw_only=True):
     """The private marketplace: deals between seller and buyers. Section 3.2.11."""
 
     private_auction: Integer = 0
-    deals: tuple[Deal, ...] | None = None
+    deals: Annotated[tuple[Deal, ...], Choices] | None = None
 
 
 class Deal(RtbObject, frozen=True, kw_only=True):
@@ -216,11 +232,11 @@ class Deal(RtbObject, frozen=True, kw_only=True):
     """CPM in `bidfloorcur`."""
     bidfloorcur: Currency = "USD"
     at: Integer | None = None
-    wseat: tuple[str, ...] | None = None
-    wadomain: tuple[str, ...] | None = None
+    wseat: Names | None = None
+    wadomain: Names | None = None
     guar: Integer = 0
     mincpmpersec: Cpm | None = None
-    durfloors: tuple[DurFloors, ...] | None = None
+    durfloors: Annotated[tuple[DurFloors, ...], Choices] | None = None
 
 
 class SupplyChain(RtbObject, frozen=True, kw_only=True):

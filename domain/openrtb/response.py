@@ -7,7 +7,7 @@ from typing import Annotated
 import msgspec
 
 from domain.limits import MARKUP_MAX_CHARS
-from domain.openrtb.fields import Cpm, Currency, Identifier, Integer, Name, NoticeUrl, Pixels, RtbObject
+from domain.openrtb.fields import Cpm, Currency, Few, Identifier, Integer, Name, NoticeUrl, Pixels, RtbObject
 
 Markup = Annotated[str, msgspec.Meta(max_length=MARKUP_MAX_CHARS)]
 
@@ -18,7 +18,7 @@ class BidResponse(RtbObject, frozen=True, kw_only=True):
     id: str = ""
     seatbid: tuple[msgspec.Raw, ...] | None = None
     """Each a SeatBid, still undecoded, so that a bad one costs only itself."""
-    bidid: str | None = None
+    bidid: Name | None = None
     cur: Currency = "USD"
     customdata: str | None = None
     nbr: Integer | None = None
@@ -45,17 +45,17 @@ class Bid(RtbObject, frozen=True, kw_only=True):
     burl: NoticeUrl | None = None
     lurl: NoticeUrl | None = None
     adm: Markup | None = None
-    adid: str | None = None
-    adomain: tuple[Name, ...] | None = None
+    adid: Name | None = None
+    adomain: Annotated[tuple[Name, ...], Few] | None = None
     bundle: str | None = None
     iurl: str | None = None
     cid: str | None = None
     crid: Name | None = None
     tactic: str | None = None
     cattax: Integer = 1
-    cat: tuple[str, ...] | None = None
-    attr: tuple[Integer, ...] | None = None
-    apis: tuple[Integer, ...] | None = None
+    cat: Annotated[tuple[str, ...], Few] | None = None
+    attr: Annotated[tuple[Integer, ...], Few] | None = None
+    apis: Annotated[tuple[Integer, ...], Few] | None = None
     api: Integer | None = None
     protocol: Integer | None = None
     qagmediarating: Integer | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from time import process_time
 from typing import Any
 
 import pytest
@@ -29,8 +30,18 @@ def on_sale(stated: dict[str, Any] | None, catalogued: Deal | None, *, rates: di
 def test_a_deal_of_the_request_alone() -> None:
     """It counts though nobody registered it, for every bidder, with a floor in its own currency."""
     deal = on_sale({"bidfloor": 2.5, "at": 1, "wseat": ["s"], "wadomain": ["brand.example"]}, None)
-    assert deal == DealOnSale("d", Floor(2_500_000, "The deal's"), 1, ("s",), ("brand.example",))
+    floor = Floor(2_500_000, "The deal's")
+    assert deal == DealOnSale("d", floor, 1, ("s",), ("brand.example",), advertisers=frozenset({"brand.example"}))
     assert deal.bidder_ids is None
+
+
+def test_long_lists_of_advertisers_are_brought_together_at_little_cost() -> None:
+    """As many as a request may name, beside as many as the catalogue may."""
+    stated = [f"s{number}.example" for number in range(4_096)]
+    started = process_time()
+    deal = on_sale({"wadomain": stated}, registered(wadomain=tuple(f"a.s{number}.example" for number in range(256))))
+    assert process_time() - started < 0.2
+    assert len(deal.wadomain) == 256
 
 
 @pytest.mark.parametrize(("auction", "at"), [("first_price", 1), ("second_price", 2), ("fixed_price", 3)])
@@ -38,7 +49,14 @@ def test_a_deal_of_the_catalogue_alone(auction: Any, at: int) -> None:
     """It is added to the imps that it covers, for its bidders only."""
     deal = on_sale(None, registered(auction=auction, wseat=("s",), wadomain=("brand.example",)))
     expected = DealOnSale(
-        "d", Floor(2_000_000, "The deal's"), at, ("s",), ("brand.example",), frozenset({"alfa"}), True
+        "d",
+        Floor(2_000_000, "The deal's"),
+        at,
+        ("s",),
+        ("brand.example",),
+        frozenset({"alfa"}),
+        is_registered=True,
+        advertisers=frozenset({"brand.example"}),
     )
     assert deal == expected
 

@@ -24,6 +24,11 @@ NAMES = st.lists(LABELS, min_size=1, max_size=4).map(".".join)
         ("example", "rival.example", False),
         ("xn--bcher-kva.example", "bücher.example", True),
         ("BÜCHER.example", "xn--bcher-kva.example", True),
+        ("BÜCHER。example", "xn--bcher-kva.example", True),
+        ("ｒival.example", "rival.example", True),
+        ("ri\u200bval.example", "rival.example", True),
+        ("xn--bcher-kva.example", "xn--bcher-kvb.example", False),
+        ("xn--!.example", "xn--!.example", True),
         ("rival.example", "", False),
         ("", "rival.example", False),
     ],
@@ -37,6 +42,15 @@ def test_names(name: str, listed: str, is_found: bool) -> None:
 def test_a_list_is_as_good_as_each_of_its_names(name: str, listed: list[str]) -> None:
     """The same as looking at one name after the other."""
     assert is_within_any(name, domain_names(listed)) is any(is_within(name, each) for each in listed)
+
+
+def test_international_names_cost_little() -> None:
+    """Ten thousand of them, as many as an answer has room for, are looked up in a moment."""
+    listed = domain_names(["rival.example"])
+    started = time.process_time()
+    for number in range(10_000):
+        is_within_any(f"é{number}.example", listed)
+    assert time.process_time() - started < 0.25
 
 
 def test_a_long_list_costs_a_bid_nothing() -> None:

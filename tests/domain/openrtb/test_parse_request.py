@@ -257,6 +257,35 @@ def test_imps_without_ids_are_not_taken_for_repeated_ones() -> None:
     assert messages["imp[3].id"] == "Expected `str`, got `array`"
 
 
+@pytest.mark.parametrize(
+    ("body", "fault"),
+    [
+        (request(rest=f',"badv":{["a.b"] * 4_097}'.replace("'", '"')), {"badv": "more than 4096"}),
+        (request(rest=f',"wlang":{["en"] * 257}'.replace("'", '"')), {"wlang": "more than 256"}),
+        (imp(f'"banner":{{"format":{[{}] * 257}}}'), {"imp[0].banner.format": "more than 256"}),
+        (
+            imp(f'"banner":{{}},"pmp":{{"deals":{[{"id": "d"}] * 257}}}'.replace("'", '"')),
+            {"imp[0].pmp.deals": "more than 256"},
+        ),
+        (
+            imp(f'"banner":{{"battr":{[-(2**40), *[1] * 256]}}}'),
+            {"imp[0].banner.battr": "more than 256", "imp[0].banner.battr[0]": "Expected `int` >= -2147483648"},
+        ),
+    ],
+    ids=["advertisers", "languages", "sizes", "deals", "attributes, of which one is none"],
+)
+def test_lists_are_bounded(body: bytes, fault: dict[str, str]) -> None:
+    """Each bid is held against them, so that nobody's list may be endless; the bound is named."""
+    assert faults_of(body) == fault
+
+
+def test_a_long_list_is_taken() -> None:
+    """Up to its bound."""
+    blocked = [f"{number}.example" for number in range(4_096)]
+    parsed = parse_request(request(rest=f',"badv":{msgspec.json.encode(blocked).decode()}'))
+    assert parsed.request.badv == tuple(blocked)
+
+
 def test_faults_are_bounded() -> None:
     """A body of nothing but faults costs neither long work nor a long answer."""
     body = request(imp=",".join(['{"bidfloor":-1}'] * 10_000))

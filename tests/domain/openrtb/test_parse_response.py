@@ -72,6 +72,8 @@ def test_a_bid_and_what_stands_around_it() -> None:
         ('{"id":"b","impid":"2","price":1e99999999999999999999}', "", "a number is out of range"),
         ('{"id":"b","impid":"2","price":1,"w":-1}', ".w", "Expected `int` >= 0"),
         ('{"id":"b","impid":"2","price":1,"adomain":["a",1]}', ".adomain[1]", "Expected `str`, got `int`"),
+        (f'{{"id":"b","impid":"2","price":1,"attr":{[1] * 65}}}', ".attr", "Expected `array` of length <= 64"),
+        (f'{{"id":"b","impid":"2","price":1,"adid":"{"a" * 257}"}}', ".adid", "Expected `str` of length <= 256"),
         ('{"id":"b","impid":"2","price":1,"ext":7}', ".ext", "Expected `object`"),
         ('{"id":"b","impid":"2","price":1,"ext":"x"}', ".ext", "Expected `object`"),
         (r'{"id":"b","impid":"2","price":1,"crid":"\u0000"}', ".crid", "the character NUL is not allowed"),
