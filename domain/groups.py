@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 from domain.auction import Candidate
@@ -23,41 +23,43 @@ def without_failing_groups(
     """
     if all(each.group is None for bids in ranked.values() for each in bids):
         return ranked, _NOBODY
-    standing = ranked
-    while failing := _failing(standing):
-        loser = min(failing, key=lambda group: _standing(failing[group]))
-        standing = {
-            imp_id: [each for each in bids if each.group is None or _group(each) != loser]
-            for imp_id, bids in standing.items()
-        }
+    back = _stepping_back(ranked)
+    standing = {imp_id: [each for each in bids if _group(each) not in back] for imp_id, bids in ranked.items()}
     withdrawn = {
-        imp_id: tuple(each.bidder_id for each in bids if each not in standing[imp_id])
+        imp_id: tuple(each.bidder_id for each in bids if _group(each) in back)
         for imp_id, bids in ranked.items()
         if len(bids) != len(standing[imp_id])
     }
     return standing, withdrawn
 
 
-def _failing(ranked: Mapping[str, Sequence[Candidate]]) -> dict[_Group, list[Candidate]]:
-    """The bids of every group of which at least one is not the first of its imp."""
-    groups: dict[_Group, list[Candidate]] = {}
-    beaten: set[_Group] = set()
-    for bids in ranked.values():
-        for place, each in enumerate(bids):
-            if each.group is None:
-                continue
-            groups.setdefault(_group(each), []).append(each)
-            if place:
-                beaten.add(_group(each))
-    return {group: groups[group] for group in groups if group in beaten}
+def _stepping_back(ranked: Mapping[str, Sequence[Candidate]]) -> set[_Group]:
+    """One look at each group is enough: bids only move up, so that a group that does not fail never will."""
+    groups: dict[_Group, list[tuple[str, Candidate]]] = {}
+    for imp_id, bids in ranked.items():
+        for each in bids:
+            if (group := _group(each)) is not None:
+                groups.setdefault(group, []).append((imp_id, each))
+    left = {imp_id: list(reversed(bids)) for imp_id, bids in ranked.items()}
+    back: set[_Group] = set()
+    for group in sorted(groups, key=lambda each: _standing(groups[each])):
+        if any(_first(left[imp_id], back) is not bid for imp_id, bid in groups[group]):
+            back.add(group)
+    return back
 
 
-def _group(candidate: Candidate) -> _Group:
-    assert candidate.group is not None
-    return candidate.bidder_id, candidate.group
+def _first(left: list[Candidate], back: set[_Group]) -> Candidate:
+    """The best, which stands last, once those that stepped back are taken away."""
+    while _group(left[-1]) in back:
+        left.pop()
+    return left[-1]
 
 
-def _standing(bids: Iterable[Candidate]) -> tuple[int, int, int]:
+def _group(candidate: Candidate) -> _Group | None:
+    return None if candidate.group is None else (candidate.bidder_id, candidate.group)
+
+
+def _standing(bids: Sequence[tuple[str, Candidate]]) -> tuple[int, int, int]:
     """Lowest steps back first. Groups of one answer arrived together: the one with the higher number came last."""
-    bids = list(bids)
-    return sum(each.price_micros for each in bids), -bids[0].arrival, -(bids[0].group or 0)
+    _, first = bids[0]
+    return sum(each.price_micros for _, each in bids), -first.arrival, -(first.group or 0)

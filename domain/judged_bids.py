@@ -5,6 +5,7 @@ A group (`SeatBid.group` 1, OpenRTB 2.6 section 4.2.2) stands with all of its bi
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Iterator
 
 import msgspec
@@ -48,11 +49,11 @@ def refuse_broken_groups(judged: JudgedBids) -> None:
     That is one with a refused bid, with two bids for one imp, or with a bid that is not its bidder's best for its imp.
     Of several groups that stand in each other's way the one with the lowest total price goes first.
     """
-    for group, why in list(_broken_from_the_start(judged)):
-        _refuse(judged, group, why)
-    while beaten := dict(_beaten(judged)):
-        group = min(beaten, key=lambda each: (_total_micros(judged, each), -each))
-        _refuse(judged, group, beaten[group])
+    broken = dict(_broken_from_the_start(judged))
+    _find_beaten(judged, broken)
+    if broken:
+        for bids in judged.values():
+            bids[:] = [_refused(each, broken) for each in bids]
 
 
 def _broken_from_the_start(judged: JudgedBids) -> Iterator[tuple[int, str]]:
@@ -71,36 +72,43 @@ def _broken_from_the_start(judged: JudgedBids) -> Iterator[tuple[int, str]]:
             here.add(each.group)
 
 
-def _beaten(judged: JudgedBids) -> Iterator[tuple[int, str]]:
+def _find_beaten(judged: JudgedBids, broken: dict[int, str]) -> None:
+    """Adds the groups that are in the way of a better bid: those that step aside let others move up, never down.
+
+    So one look at each group, the cheapest first, is enough.
+    """
+    groups: dict[int, list[tuple[str, Judged]]] = {}
     for imp_id, bids in judged.items():
-        best = best_of(bids) if len(bids) > 1 else None
         for each in bids:
-            if best is not None and each is not best and each.group is not None and _is_admitted(each):
-                yield (
-                    each.group,
-                    f"the bidder has a better one, {clip(best.bid_id)!r}, for the imp {clip(imp_id)!r}.",
-                )
+            if each.group is not None and each.group not in broken:
+                groups.setdefault(each.group, []).append((imp_id, each))
+    if not groups:
+        return
+    left = {
+        imp_id: deque(sorted(bids, key=lambda each: each.standing, reverse=True)) for imp_id, bids in judged.items()
+    }
+    for group in sorted(groups, key=lambda each: (_total_micros(groups[each]), -each)):
+        for imp_id, each in groups[group]:
+            best = _best_left(left[imp_id], broken)
+            if best is not each:
+                broken[group] = f"the bidder has a better one, {clip(best.bid_id)!r}, for the imp {clip(imp_id)!r}."
+                break
 
 
-def _total_micros(judged: JudgedBids, group: int) -> int:
-    return sum(
-        each.verdict.price_micros for each in _all(judged) if each.group == group and isinstance(each.verdict, Admitted)
-    )
+def _best_left(left: deque[Judged], broken: dict[int, str]) -> Judged:
+    """The first, once the bids of broken groups are taken away."""
+    while left[0].group in broken:
+        left.popleft()
+    return left[0]
 
 
-def _refuse(judged: JudgedBids, group: int, why: str) -> None:
+def _total_micros(bids: Iterable[tuple[str, Judged]]) -> int:
+    return sum(each.verdict.price_micros for _, each in bids if isinstance(each.verdict, Admitted))
+
+
+def _refused(judged: Judged, broken: dict[int, str]) -> Judged:
     """The bid that broke a rule of its own keeps the reason for that."""
-    refusal = Refusal(LossReason.INVALID_RESPONSE, f"The seat's bids win or lose as a whole (group 1), and {why}")
-    for bids in judged.values():
-        bids[:] = [
-            msgspec.structs.replace(each, verdict=refusal) if each.group == group and _is_admitted(each) else each
-            for each in bids
-        ]
-
-
-def _is_admitted(judged: Judged) -> bool:
-    return isinstance(judged.verdict, Admitted)
-
-
-def _all(judged: JudgedBids) -> Iterable[Judged]:
-    return (each for bids in judged.values() for each in bids)
+    if judged.group not in broken or isinstance(judged.verdict, Refusal):
+        return judged
+    why = f"The seat's bids win or lose as a whole (group 1), and {broken[judged.group]}"
+    return msgspec.structs.replace(judged, verdict=Refusal(LossReason.INVALID_RESPONSE, why))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from random import Random
+from time import process_time
 
 import pytest
 from hypothesis import given
@@ -119,6 +121,24 @@ def test_nobody_wins_a_part_of_a_group(ranked: dict[str, list[Candidate]]) -> No
                 assert place == 0
                 whole = [(i, b) for i, all_bids in ranked.items() for b in all_bids if _together(b, each)]
                 assert all(standing[i][0] == b for i, b in whole)
+
+
+def test_many_groups_cost_little() -> None:
+    """Pairs of imps that twenty bidders want only together: each group is looked at once."""
+    prices = Random(1)
+    imps = {
+        str(place): rank(
+            Candidate(
+                f"b{number}", f"{place} {number}", "", prices.randint(1, 10**6), 0, None, None, number, place // 2
+            )
+            for number in range(20)
+        )
+        for place in range(64)
+    }
+    started = process_time()
+    standing, _ = without_failing_groups(imps)
+    assert process_time() - started < 0.1
+    assert all(len({each.group for each in bids}) <= 1 for bids in standing.values())
 
 
 def _together(one: Candidate, other: Candidate) -> bool:
