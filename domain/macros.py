@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 from base64 import b64encode
+from collections.abc import Iterable
+from decimal import Decimal
 from urllib.parse import quote
 
 import msgspec
 
 from domain.events import StatedPrice
+from domain.limits import CLICK_URL_USUAL_CHARS
 from domain.money import cpm_text
 from domain.told_price import charged, to_be_bid
 
@@ -17,6 +20,7 @@ CLICK_URL = "${GAVEL_CLICK_URL}"
 _START = "${AUCTION_"
 _MACRO = re.compile(r"\$\{AUCTION_([A-Z_]+)(:B64)?\}")
 _RATIO_DIGITS = 6
+_NUMBER_MAX_CHARS = 32
 
 
 class Macros(msgspec.Struct, frozen=True, kw_only=True):
@@ -100,9 +104,26 @@ def fill(text: str, macros: Macros, *, in_url: bool = False) -> str:
     return _MACRO.sub(replacement, text)
 
 
+def growth_max_chars(text: str, ids: Iterable[str]) -> int:
+    """By how much the text may grow at most when its macros are filled; `ids` are the values that others choose."""
+    macros, clicks = text.count(_START), text.count(CLICK_URL)
+    longest = max(map(_escaped_max_chars, ids)) if macros else 0
+    return macros * max(longest, _NUMBER_MAX_CHARS) + clicks * CLICK_URL_USUAL_CHARS
+
+
+def _escaped_max_chars(value: str) -> int:
+    """Percent-encoded, each byte takes three characters."""
+    return len(value) * (3 if value.isascii() else 12)
+
+
 def _price(micros: int | None) -> str:
     return "" if micros is None else cpm_text(micros)
 
 
 def _number(value: float | None) -> str:
-    return "" if value is None else f"{value:.15g}"
+    """Without an exponent, as far as anybody means such a number."""
+    if value is None:
+        return ""
+    short = f"{value:.15g}"
+    plain = f"{Decimal(short):f}"
+    return plain if len(plain) <= _NUMBER_MAX_CHARS else short

@@ -11,11 +11,13 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
+from domain.bid_rules.macro_growth import macro_growth_refusal
 from domain.bid_rules.refusal import Refusal, clip
 from domain.bids import Admitted, judge
 from domain.events import NoticeUrls, OtherBid, OutcomeStatus
 from domain.invitation import ALL_OFFERED, Invitation
 from domain.judged_bids import Judged, JudgedBids, best_of, refuse_broken_groups
+from domain.limits import OTHER_BIDS_MAX_BYTES
 from domain.market import RegisteredBidder
 from domain.money import micros_from_decimal
 from domain.openrtb.codes import LossReason, NoBidReason, NonBidStatus
@@ -54,6 +56,8 @@ class Missed(msgspec.Struct, frozen=True, gc=False):
 
 
 Outcome = Placed | Missed
+_encode = msgspec.json.Encoder().encode
+_NO_ROOM_FOR_NOTICES = "The log has no room for its notices."
 _NO_BID = Missed("no_bid", NonBidStatus.NO_BID, "The bidder did not bid for this imp.")
 
 
@@ -122,15 +126,20 @@ def _judge_all(answer: ParsedResponse, sale: Sale, invitation: Invitation) -> Ju
     strays: list[Judged] = []
     for parsed in answer.bids:
         bid = parsed.bid
+        kept: ParsedBid | None = parsed
         for_sale = sale.imps.get(bid.impid)
         verdict: Admitted | Refusal
-        if for_sale is None:
+        too_long = macro_growth_refusal(parsed, sale.request.id, answer.response.bidid)
+        if too_long is not None:
+            # Its addresses would grow as well.
+            verdict, kept = too_long, None
+        elif for_sale is None:
             verdict = Refusal(LossReason.INVALID_RESPONSE, f"The request has no imp {clip(bid.impid)!r}.")
         elif bid.impid in invitation.not_offered:
             verdict = Refusal(LossReason.INVALID_RESPONSE, "The bidder was not asked for this imp.")
         else:
             verdict = judge(parsed, invitation.bidder, sale, for_sale, answer.response.cur)
-        (strays if for_sale is None else judged[bid.impid]).append(Judged(verdict, parsed, bid.id, _group_of(parsed)))
+        (strays if for_sale is None else judged[bid.impid]).append(Judged(verdict, kept, bid.id, _group_of(parsed)))
     for each in answer.malformed:
         refusal = Refusal(LossReason.INVALID_RESPONSE, f"{each.path}: {each.reason}.")
         known = each.impid is not None and each.impid in judged
@@ -172,7 +181,7 @@ def _others(
         price = sale.price_of(bid.price, response.cur, bidder.terms)
         return None if price is None else price[0]
 
-    return tuple(
+    return _bounded(
         OtherBid(
             bid_id=each.bid_id,
             code=(refusal := _why_not_this_one(each.verdict, best.verdict)).code,
@@ -184,6 +193,26 @@ def _others(
         for each in judged
         if each is not best
     )
+
+
+def _bounded(others: Iterable[OtherBid]) -> tuple[OtherBid, ...]:
+    """As many as an event has room for: what does not fit goes without its notices, or is only counted."""
+    kept: list[OtherBid] = []
+    room, left_out = OTHER_BIDS_MAX_BYTES, 0
+    for other in others:
+        told, size = other, len(_encode(other))
+        if size > room and other.notices is not None:
+            told = msgspec.structs.replace(other, notices=None, reason=f"{other.reason} {_NO_ROOM_FOR_NOTICES}")
+            size = len(_encode(told))
+        if left_out or size > room:
+            left_out += 1
+        else:
+            room -= size
+            kept.append(told)
+    if left_out:
+        reason = f"{left_out} further bids for the imp are left out: the log has no room for them."
+        kept.append(OtherBid(bid_id="", code=LossReason.INVALID_RESPONSE, reason=reason))
+    return tuple(kept)
 
 
 def _why_not_this_one(verdict: Admitted | Refusal, best: Admitted | Refusal) -> Refusal:

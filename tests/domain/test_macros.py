@@ -68,6 +68,16 @@ def test_values_are_not_read_again() -> None:
     assert fill("${AUCTION_SEAT_ID}", macros(seat_id="${AUCTION_PRICE}")) == "${AUCTION_PRICE}"
 
 
+@pytest.mark.parametrize(
+    ("multiplier", "told"),
+    [(1e-7, "0.0000001"), (1e16, "10000000000000000"), (2.0, "2"), (12.34, "12.34"), (1e300, "1e+300")],
+)
+def test_numbers_have_no_exponent(multiplier: float, told: str) -> None:
+    """Who reads macros need not know about exponents, unless the number is one that nobody means."""
+    told_all = macros(bid_price_micros=999_999_999_999, clearing_price_micros=5_132_144, multiplier=multiplier)
+    assert fill("${AUCTION_MBR} ${AUCTION_MULTIPLIER}", told_all) == f"0.000005 {told}"
+
+
 def test_a_price_of_nothing() -> None:
     """A free deal has a price, and no ratio of it to its bid."""
     free = macros(bid_price_micros=0, clearing_price_micros=0)

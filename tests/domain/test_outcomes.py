@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from time import process_time
 from typing import Any
 
 import msgspec
 import pytest
 
 from domain.invitation import Invitation
-from domain.limits import BIDS_PER_RESPONSE_MAX
+from domain.limits import BIDS_PER_RESPONSE_MAX, OTHER_BIDS_MAX_BYTES
 from domain.openrtb.parse import parse_response
 from domain.outcomes import Missed, Outcome, Placed, notices_of, outcomes_of
 from domain.seat_non_bid import is_asked_for, seat_non_bids
@@ -83,6 +84,66 @@ def test_of_two_groups_in_each_others_way_the_cheaper_is_refused() -> None:
     assert all(each.others[0].code == 3 for each in found.values() if isinstance(each, Placed))
 
 
+def test_an_answer_of_groups_costs_little() -> None:
+    """As many as are read, all for one imp: only the best one stays."""
+    seats = [seat(bid(str(number), "1", 1 + number / 1000), group=1) for number in range(BIDS_PER_RESPONSE_MAX)]
+    started = process_time()
+    placed = outcomes(*seats)["1"]
+    assert process_time() - started < 0.2
+    assert told(placed) == ("placed", None, str(BIDS_PER_RESPONSE_MAX - 1))
+    assert {each.code for each in placed.others if isinstance(placed, Placed)} == {3}
+
+
+BOMBS: dict[str, dict[str, Any]] = {
+    "adm": {"adm": "${AUCTION_AD_ID}" * 400, "adid": "a" * 256},
+    "nurl": {"nurl": "https://n.example/?" + "${AUCTION_AD_ID}" * 400, "adid": "a" * 256},
+    "burl": {"burl": "https://b.example/?" + "${AUCTION_SEAT_ID:B64}" * 200, "adid": "é" * 256},
+    "lurl": {"lurl": "https://l.example/?" + "${AUCTION_ID}" * 600},
+}
+
+
+@pytest.mark.parametrize("field", BOMBS)
+def test_macros_do_not_make_a_bid_grow_without_bound(field: str) -> None:
+    """It is refused before it could win, and nobody is told of it at its addresses; the bid beside it competes."""
+    bomb: dict[str, Any] = {"lurl": "https://l.example/", **BOMBS[field]}
+    found = outcomes(seat(bid("a", "1", 2, **bomb), bid("b", "2")))
+    refused = found["1"]
+    assert isinstance(refused, Missed)
+    assert told(refused) == ("refused", 3, "a")
+    assert f"macros in {field} " in refused.reason
+    assert refused.bid is None
+    assert told(found["2"]) == ("placed", None, "b")
+
+
+def test_click_addresses_do_not_make_a_markup_grow_without_bound() -> None:
+    """Each is longer than its macro; a page full of links has room for some dozens."""
+    for clicks, status in ((64, "placed"), (65, "refused")):
+        found = outcomes(seat(bid("a", "1", adm="${GAVEL_CLICK_URL}" * clicks)))
+        assert told(found["1"])[0] == status
+
+
+def test_as_many_macros_as_people_write_are_filled() -> None:
+    """Thirty trackers of ten macros each, and ids of the usual length."""
+    adm = "<b>ad</b>" + "https://t.example/?${AUCTION_ID}&${AUCTION_PRICE}&${AUCTION_AD_ID}" * 100
+    placed = outcomes(seat(bid("a", "1", adm=adm, adid="4c6a1a5e-41b2-4bd5-a7a2-3d9c39a4e33c")))["1"]
+    assert told(placed) == ("placed", None, "a")
+
+
+def test_an_event_has_room_for_all_that_it_says_of_further_bids() -> None:
+    """What does not fit loses its notices, then its place, and is counted: the log would not take the event."""
+    lurl = "https://l.example/" + "l" * 1_800
+    bids = [bid(f"{number} ".ljust(250, "\x01"), "1", lurl=lurl) for number in range(BIDS_PER_RESPONSE_MAX)]
+    placed = outcomes(seat(*bids))["1"]
+    assert isinstance(placed, Placed)
+    assert len(msgspec.json.encode(placed.others)) < OTHER_BIDS_MAX_BYTES + 1_024
+    assert placed.others[0].notices is not None
+    *_, silent, last = placed.others
+    assert silent.notices is None
+    assert silent.reason.endswith("no room for its notices.")
+    left_out = BIDS_PER_RESPONSE_MAX - 1 - (len(placed.others) - 1)
+    assert last.reason.startswith(f"{left_out} further bids for the imp are left out")
+
+
 def test_a_group_of_more_bids_than_are_read_does_not_win() -> None:
     """A part of it would be missing."""
     before = seat(*(bid(str(number), "2", 9) for number in range(BIDS_PER_RESPONSE_MAX - 1)))
@@ -94,7 +155,7 @@ def test_a_group_of_more_bids_than_are_read_does_not_win() -> None:
 def test_where_a_bidder_wants_to_hear() -> None:
     """All addresses with what only the answer says; an address that serves the markup is not for the notifier."""
     body = request(imp(qty={"multiplier": 2.5}), site={})
-    urls = {"nurl": "https://n.example/", "burl": "https://b.example/", "lurl": "https://l.example/"}
+    urls: dict[str, Any] = {"nurl": "https://n.example/", "burl": "https://b.example/", "lurl": "https://l.example/"}
     for markup, nurl in (("<b>ad</b>", urls["nurl"]), (None, None)):
         placed = outcomes(seat(bid("a", "1", adm=markup, adid="ad-1", **urls)), body=body)["1"]
         assert isinstance(placed, Placed)
