@@ -34,13 +34,12 @@ from domain.limits import (
     NOTICE_SENT_URL_MAX_CHARS,
     NOTICE_TIMEOUT_SECONDS,
     NOTICES_IN_FLIGHT_MAX,
-    NOTICES_PER_HOST_MAX,
 )
 
 BODY_SECONDS = 0.5
 """The answer is known without the body: reading it only lets the connection serve the next notice."""
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
-NOT_DELIVERED = (ClientError, OSError, TimeoutError, ValueError)
+NOT_DELIVERED = (ClientError, OSError, ValueError)
 """A ValueError is of an address or header that the library does not take."""
 
 
@@ -65,9 +64,7 @@ class NoticeClient:
         return f"NoticeClient(allow_private={self._allow_private})"
 
     async def __aenter__(self) -> Self:
-        connector = TCPConnector(
-            limit=NOTICES_IN_FLIGHT_MAX, limit_per_host=NOTICES_PER_HOST_MAX, socket_factory=self._allowed_socket
-        )
+        connector = TCPConnector(limit=NOTICES_IN_FLIGHT_MAX, socket_factory=self._allowed_socket)
         self._session = ClientSession(
             connector=connector, cookie_jar=DummyCookieJar(), auto_decompress=False, headers={"User-Agent": "Gavel"}
         )
@@ -88,6 +85,8 @@ class NoticeClient:
         try:
             async with asyncio.timeout(self._timeout_s):
                 return await self._followed(url, _headers(viewer))
+        except TimeoutError as error:
+            raise NoticeUndelivered(f"No answer within {self._timeout_s:g} s") from error
         except NOT_DELIVERED as error:
             raise NoticeUndelivered(str(error) or type(error).__name__) from error
 

@@ -10,7 +10,7 @@ from domain.auction import Candidate
 from domain.errors import GavelError, LogUnavailable
 from domain.events import EngagementKind, Event, RankedBy
 from domain.market import Market
-from domain.notices import ClaimedNotice, NoticeKey
+from domain.notices import ClaimedNotice, NoticeKey, Receiver
 
 
 class Position(NamedTuple):
@@ -148,10 +148,11 @@ class SeenEngagements(Protocol):
 class Outbox(Protocol):
     """The notices that are due, shared by all notifiers. Every method raises Unavailable while it is away."""
 
-    async def claim(self, calls: Mapping[str, int], *, at_most: int) -> Sequence[ClaimedNotice]:
-        """Notices that are due now, the oldest of each host first; `calls` are those under way, by host.
+    async def claim(self, calls: Mapping[Receiver, int], *, at_most: int) -> Sequence[ClaimedNotice]:
+        """Notices that are due now, the oldest of each receiver first, `at_most` in all; `calls` are under way.
 
-        No host gets more than its share of calls, so a slow one does not keep the others waiting.
+        With its calls under way no bidder gets more than `at_most` either, and none of its hosts more than a share
+        of that: a slow host does not keep the bidder's others waiting, and no bidder the other bidders.
         """
         ...
 

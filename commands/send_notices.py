@@ -22,7 +22,7 @@ from domain.errors import Unavailable
 from domain.events import NoticeDelivered, NoticeFailed, NoticeKind
 from domain.limits import NOTICE_RETRY_SECONDS, NOTICES_IN_FLIGHT_MAX
 from domain.names import Names
-from domain.notices import ClaimedNotice, Notice, NoticeKey
+from domain.notices import ClaimedNotice, Notice, NoticeKey, Receiver
 
 POLL_SECONDS: Final = 0.2
 """Between two looks into the outbox."""
@@ -67,8 +67,8 @@ class SendNotices:
         self._retry_seconds = retry_seconds
         self._settlements = Settlements(outbox)
         self._under_way: dict[NoticeKey, asyncio.Task[None]] = {}
-        self._calls: Counter[str] = Counter()
-        """Under way, by host."""
+        self._calls: Counter[Receiver] = Counter()
+        """Under way."""
 
     def __repr__(self) -> str:
         return f"SendNotices({len(self._under_way)} under way)"
@@ -90,9 +90,11 @@ class SendNotices:
     async def _start_some(self, calls: asyncio.TaskGroup) -> float:
         """Starts to send what is due, as far as there is room; in how many seconds to look again."""
         room = NOTICES_IN_FLIGHT_MAX - len(self._under_way)
+        # Never more than half of what is free: however many bidders do not answer, there is room left for another.
+        half = (room + 1) // 2
         try:
             self._events.check(self._topic, "")
-            claimed = await self._outbox.claim(self._calls, at_most=room) if room else ()
+            claimed = await self._outbox.claim(self._calls, at_most=half) if half else ()
         except Unavailable as away:
             _log.warning("notices wait for a server", error=str(away))
             return AWAY_SECONDS
@@ -106,14 +108,14 @@ class SendNotices:
         notice = claimed.notice
         task = calls.create_task(self._send(notice, claimed.attempt))
         self._under_way[notice.key] = task
-        self._calls[notice.host] += 1
+        self._calls[notice.receiver] += 1
         task.add_done_callback(lambda _: self._done(notice))
 
     def _done(self, notice: Notice) -> None:
         del self._under_way[notice.key]
-        self._calls[notice.host] -= 1
-        if not self._calls[notice.host]:
-            del self._calls[notice.host]
+        self._calls[notice.receiver] -= 1
+        if not self._calls[notice.receiver]:
+            del self._calls[notice.receiver]
 
     async def _finish(self) -> None:
         """Waits a bounded time for calls under way; those that are cut off are sent again by somebody else."""

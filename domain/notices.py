@@ -49,6 +49,14 @@ class NoticeKey(NamedTuple):
     kind: NoticeKind
 
 
+class Receiver(NamedTuple):
+    """One host of one bidder: another bidder that names the same host takes nothing away from it."""
+
+    bidder_id: str
+    host: str
+    """Name and port; empty for an address that cannot be called."""
+
+
 class Notice(msgspec.Struct, frozen=True):
     """A notice that is due."""
 
@@ -62,9 +70,8 @@ class Notice(msgspec.Struct, frozen=True):
     """Of the impression that is billed."""
 
     @property
-    def host(self) -> str:
-        """Name and port that the notice goes to; empty for an address that cannot be called."""
-        return authority_of(self.url)
+    def receiver(self) -> Receiver:
+        return Receiver(self.bidder_id, authority_of(self.url))
 
 
 class ClaimedNotice(NamedTuple):

@@ -7,33 +7,63 @@ from collections.abc import Mapping
 import asyncpg
 
 from domain.events import Viewer
-from domain.limits import NOTICE_DAYS_KEPT, NOTICE_LEASE_SECONDS, NOTICES_PER_HOST_MAX
-from domain.notices import ClaimedNotice, Notice, NoticeKey
+from domain.limits import (
+    NOTICE_DAYS_KEPT,
+    NOTICE_HOSTS_PER_BIDDER_MAX,
+    NOTICE_LEASE_SECONDS,
+    NOTICES_PER_HOST_MAX,
+)
+from domain.notices import ClaimedNotice, Notice, NoticeKey, Receiver
 from projections.auction_day import auction_day
 from projections.notices import TABLES
 from projections.postgres_store import Pool, connected
 
 CLAIM = """
-WITH RECURSIVE hosts (host) AS (
-    -- From one host to the next in the index: however much waits for one, the others are found at once.
-    (SELECT host FROM notices WHERE due_at IS NOT NULL ORDER BY host LIMIT 1)
+WITH RECURSIVE bidders (bidder_id) AS (
+    -- From one bidder to the next in the index: however much waits for one, the others are found at once.
+    (SELECT bidder_id FROM notices WHERE due_at IS NOT NULL ORDER BY bidder_id LIMIT 1)
     UNION ALL
-    SELECT (SELECT host FROM notices WHERE due_at IS NOT NULL AND host > hosts.host ORDER BY host LIMIT 1)
-    FROM hosts WHERE hosts.host IS NOT NULL
+    SELECT (
+        SELECT bidder_id FROM notices WHERE due_at IS NOT NULL AND bidder_id > bidders.bidder_id
+        ORDER BY bidder_id LIMIT 1
+    )
+    FROM bidders WHERE bidders.bidder_id IS NOT NULL
+), busy AS (
+    SELECT * FROM unnest($1::text[], $2::text[], $3::integer[]) AS busy (bidder_id, host, calls)
 ), due AS (
     SELECT picked.*
-    FROM (SELECT host FROM hosts WHERE host IS NOT NULL ORDER BY random()) AS hosts
-    LEFT JOIN unnest($1::text[], $2::integer[]) AS busy (host, calls) USING (host)
+    FROM (SELECT bidder_id FROM bidders WHERE bidder_id IS NOT NULL ORDER BY random()) AS bidders
     CROSS JOIN LATERAL (
-        SELECT day, auction_id, outcome_id, place, kind FROM notices
-        WHERE notices.host = hosts.host AND due_at <= now()
-        ORDER BY due_at
-        LIMIT greatest($3 - coalesce(busy.calls, 0), 0)
-        FOR UPDATE SKIP LOCKED
+        -- From one of the bidder's hosts to the next.
+        WITH RECURSIVE hosts (host) AS (
+            (
+                SELECT host FROM notices WHERE due_at IS NOT NULL AND bidder_id = bidders.bidder_id
+                ORDER BY host LIMIT 1
+            )
+            UNION ALL
+            SELECT (
+                SELECT host FROM notices
+                WHERE due_at IS NOT NULL AND bidder_id = bidders.bidder_id AND host > hosts.host
+                ORDER BY host LIMIT 1
+            )
+            FROM hosts WHERE hosts.host IS NOT NULL
+        )
+        SELECT waiting.*
+        FROM (SELECT host FROM (SELECT host FROM hosts LIMIT $6) AS hosts ORDER BY random()) AS hosts
+        CROSS JOIN LATERAL (
+            SELECT day, auction_id, outcome_id, place, kind FROM notices
+            WHERE notices.bidder_id = bidders.bidder_id AND notices.host = hosts.host AND due_at <= now()
+            ORDER BY due_at
+            LIMIT greatest($4 - coalesce((
+                SELECT calls FROM busy WHERE busy.bidder_id = bidders.bidder_id AND busy.host = hosts.host
+            ), 0), 0)
+            FOR UPDATE SKIP LOCKED
+        ) AS waiting
+        LIMIT greatest($5 - coalesce((SELECT sum(calls) FROM busy WHERE busy.bidder_id = bidders.bidder_id), 0), 0)
     ) AS picked
-    LIMIT $4
+    LIMIT $5
 )
-UPDATE notices SET attempts = attempts + 1, due_at = now() + make_interval(secs => $5)
+UPDATE notices SET attempts = attempts + 1, due_at = now() + make_interval(secs => $7)
 FROM due
 WHERE (notices.day, notices.auction_id, notices.outcome_id, notices.place, notices.kind)
     = (due.day, due.auction_id, due.outcome_id, due.place, due.kind)
@@ -68,11 +98,11 @@ class NoticeOutbox:
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
-    async def claim(self, calls: Mapping[str, int], *, at_most: int) -> list[ClaimedNotice]:
+    async def claim(self, calls: Mapping[Receiver, int], *, at_most: int) -> list[ClaimedNotice]:
+        bidders, hosts = [each.bidder_id for each in calls], [each.host for each in calls]
+        bounds = (NOTICES_PER_HOST_MAX, at_most, NOTICE_HOSTS_PER_BIDDER_MAX, NOTICE_LEASE_SECONDS)
         async with connected(self._pool) as connection:
-            rows = await connection.fetch(
-                CLAIM, [*calls], [*calls.values()], NOTICES_PER_HOST_MAX, at_most, NOTICE_LEASE_SECONDS
-            )
+            rows = await connection.fetch(CLAIM, bidders, hosts, [*calls.values()], *bounds)
         return [_claimed(row) for row in rows]
 
     async def settle(self, ended: Mapping[NoticeKey, bool], retries: Mapping[NoticeKey, float]) -> None:

@@ -120,7 +120,7 @@ def _row(notice: Notice) -> tuple[object, ...]:
         notice.imp_id,
         notice.bidder_id,
         notice.bid_id,
-        notice.host,
+        notice.receiver.host,
         notice.url,
         None if viewer is None else viewer.ip,
         None if viewer is None else viewer.user_agent,

@@ -355,7 +355,7 @@ notices = Table(
     Column("due_at", DateTime(timezone=True)),
     Column("ended_at", DateTime(timezone=True)),
     Column("delivered", Boolean),
-    Index("notices_due", "host", "due_at", postgresql_where=text("due_at IS NOT NULL")),
+    Index("notices_due", "bidder_id", "host", "due_at", postgresql_where=text("due_at IS NOT NULL")),
     postgresql_partition_by=BY_DAY,
 )
 

@@ -132,7 +132,7 @@ async def test_nobody_is_waited_for_without_end() -> None:
         return response
 
     async with NoticeReceiver(silent).listening() as receiver:
-        with pytest.raises(NoticeUndelivered):
+        with pytest.raises(NoticeUndelivered, match=r"^No answer within 0\.2 s$"):
             await call(receiver.url, timeout_s=0.2)
     async with NoticeReceiver(endless).listening() as receiver:
         assert await call(receiver.url) == 200

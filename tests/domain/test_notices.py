@@ -203,7 +203,7 @@ def test_addresses_are_written_as_urls() -> None:
     bid = placed("x", 1.0, 2, seat='a b"ü\r\n', notices=NoticeUrls(nurl="https://x.example/%2F?${AUCTION_SEAT_ID}#top"))
     [notice] = notices_of([requested(), bid, awarded("x", 1.0, 1.0, 0.9)])
     assert notice.url == "https://x.example/%2F?a%20b%22%C3%BC%0D%0A"
-    assert notice.host == "x.example:443"
+    assert notice.receiver.host == "x.example:443"
 
 
 def test_no_id_cuts_an_address_or_adds_to_it() -> None:
@@ -229,7 +229,7 @@ def test_no_id_cuts_an_address_or_adds_to_it() -> None:
 def test_who_is_called(url: str, host: str) -> None:
     """A notice knows its receiver; one without a receiver is still a notice, which fails."""
     [notice] = notices_of([requested(), placed("x", 1.0, 2, notices=NoticeUrls(nurl=url)), awarded("x", 1, 1, 1)])
-    assert notice.host == host
+    assert notice.receiver.host == host
 
 
 def test_tests_and_robots_give_none() -> None:

@@ -11,7 +11,7 @@ import pytest
 from aiohttp import web
 
 from domain.events import NoticeDelivered, NoticeFailed
-from domain.limits import NOTICES_PER_HOST_MAX
+from domain.limits import NOTICES_IN_FLIGHT_MAX, NOTICES_PER_HOST_MAX
 from domain.names import Names
 from gavel.embedded.ports import choose_port
 from projections.servers import Addresses
@@ -106,7 +106,40 @@ async def test_a_slow_receiver_keeps_nobody_else_waiting(bench: NotifierBench) -
         async with bench.notifying(timeout_s=PATIENCE_S):
             await bench.until("SELECT count(*) FROM notices WHERE delivered", [(2,)])
         assert len(quick.calls) == 2
-        assert most <= NOTICES_PER_HOST_MAX
+        # Of each of its two bidders.
+        assert most <= 2 * NOTICES_PER_HOST_MAX
+
+
+@pytest.mark.parametrize("bidders", [1, 8])
+async def test_bidders_that_name_hanging_hosts_keep_no_other_waiting(bench: NotifierBench, bidders: int) -> None:
+    """A new host in every address, as many as there are calls at a time and more: the other bidder hears all."""
+    hanging, closed = asyncio.Event(), asyncio.Event()
+    connected = 0
+
+    async def hang(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal connected
+        connected += 1
+        if connected > 80:
+            hanging.set()
+        await closed.wait()
+        writer.close()
+
+    server = await asyncio.start_server(hang, "0.0.0.0", 0)
+    port = server.sockets[0].getsockname()[1]
+    async with server, NoticeReceiver().listening() as quick:
+        slow = [
+            f"http://127.0.{number // 200}.{1 + number % 200}:{port}" for number in range(2 * NOTICES_IN_FLIGHT_MAX)
+        ]
+        await bench.filled(*(NoticeStory(each, each) for each in slow))
+        await bench.rows(
+            f"UPDATE notices SET bidder_id = 'slow' || get_byte(uuid_send(auction_id), 15) % {bidders} RETURNING 1"
+        )
+        async with bench.notifying(timeout_s=2 * PATIENCE_S):
+            await asyncio.wait_for(hanging.wait(), PATIENCE_S)
+            await bench.filled(*(NoticeStory(quick.url, quick.url) for _ in range(50)))
+            await bench.until("SELECT count(*) FROM notices WHERE delivered", [(100,)])
+            closed.set()
+        assert len(quick.calls) == 100
 
 
 async def test_a_notifier_that_is_killed_is_followed_by_another(bench: NotifierBench) -> None:

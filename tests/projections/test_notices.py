@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -11,7 +12,8 @@ import asyncpg
 import pytest
 
 from domain.errors import Refusal
-from domain.limits import NOTICES_PER_HOST_MAX
+from domain.limits import NOTICE_HOSTS_PER_BIDDER_MAX, NOTICES_PER_HOST_MAX
+from domain.notices import Receiver
 from projections.day_partitions import partition_name
 from projections.notice_outbox import NoticeOutbox
 from projections.rebuild import rebuild
@@ -21,6 +23,11 @@ from tests.projections.notice_story import NoticeStory
 WINNER, LOSER = "https://winner.example", "https://loser.example"
 NURL, BURL = f"{WINNER}/win?p=0.91&m=0.90&l=0", f"{WINNER}/bill?p=0.91&m=0.90&l=0"
 LURL = f"{LOSER}/loss?p=&m=0.91&l=102"
+MANY_HOSTS = """
+INSERT INTO notices (day, auction_id, outcome_id, place, kind, imp_id, bidder_id, bid_id, host, url, due_at)
+SELECT day, auction_id, gen_random_uuid(), place, kind, imp_id, bidder_id, bid_id, number || host, url, due_at
+FROM notices CROSS JOIN generate_series(2, $1::integer) AS number WHERE bidder_id = 'winner'
+"""
 
 
 @pytest.fixture
@@ -135,10 +142,45 @@ async def test_a_notice_ends_or_comes_again(read_side: ReadSide, outbox: NoticeO
 
 
 async def test_a_host_gets_no_more_than_its_share(read_side: ReadSide, outbox: NoticeOutbox) -> None:
-    """However much waits for one host, the others get their turn, and calls under way count."""
+    """However much waits for one host of a bidder, its others get their turn, and calls under way count."""
     await read_side.log.append([event for _ in range(50) for event in NoticeStory(WINNER, WINNER).auction])
     await read_side.log.append(NoticeStory(LOSER, LOSER).auction)
     await read_side.run_to_the_end("notices")
-    hosts = [each.notice.host for each in await outbox.claim({"winner.example:443": 3}, at_most=100)]
-    assert hosts.count("winner.example:443") == NOTICES_PER_HOST_MAX - 3
-    assert hosts.count("loser.example:443") == 2
+    under_way = {Receiver("winner", "winner.example:443"): 3}
+    receivers = Counter(each.notice.receiver for each in await outbox.claim(under_way, at_most=100))
+    assert receivers == {
+        ("winner", "winner.example:443"): NOTICES_PER_HOST_MAX - 3,
+        ("loser", "winner.example:443"): NOTICES_PER_HOST_MAX,
+        ("winner", "loser.example:443"): 1,
+        ("loser", "loser.example:443"): 1,
+    }
+
+
+async def test_a_bidder_gets_no_more_than_its_share(read_side: ReadSide, outbox: NoticeOutbox) -> None:
+    """However many hosts a bidder names, the others get their turn, and its calls under way count, at any host."""
+    stories = [NoticeStory(f"https://{number}.winner.example", LOSER) for number in range(50)]
+    await read_side.log.append([event for each in stories for event in each.auction])
+    await read_side.run_to_the_end("notices")
+    under_way = {Receiver("winner", "elsewhere.example:443"): 9, Receiver("winner", "0.winner.example:443"): 3}
+    bidders = Counter(each.notice.bidder_id for each in await outbox.claim(under_way, at_most=16))
+    assert bidders["winner"] <= 4
+    under_way[Receiver("winner", "1.winner.example:443")] = 4
+    bidders = Counter(each.notice.bidder_id for each in await outbox.claim(under_way, at_most=16))
+    assert bidders["winner"] == 0
+    assert 0 < bidders["loser"] <= NOTICES_PER_HOST_MAX
+
+
+async def test_a_bidder_that_names_very_many_hosts_makes_no_claim_longer(
+    read_side: ReadSide, outbox: NoticeOutbox
+) -> None:
+    """Only so many of them are looked at; each of its notices gets its turn all the same."""
+    await read_side.log.append(NoticeStory(WINNER, LOSER).auction)
+    await read_side.run_to_the_end("notices")
+    await read_side.fetch(MANY_HOSTS, NOTICE_HOSTS_PER_BIDDER_MAX + 100)
+    claims = [await outbox.claim({}, at_most=1_000) for _ in range(3)]
+    bidders = [Counter(each.notice.bidder_id for each in claim) for claim in claims]
+    assert bidders == [{"winner": NOTICE_HOSTS_PER_BIDDER_MAX, "loser": 1}, {}, {}]
+    for _ in range(2):
+        await outbox.settle({each.notice.key: True for each in claims[0]}, {})
+        claims[0] = await outbox.claim({}, at_most=1_000)
+    assert claims[0] == []
