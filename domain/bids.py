@@ -17,6 +17,7 @@ from domain.bid_rules.required_fields import required_field_refusal
 from domain.bid_rules.seats_and_deals import deal_refusal, seat_refusal
 from domain.bid_rules.secure import secure_refusal
 from domain.bid_rules.sizes import size_refusal
+from domain.bid_rules.tracking import tracking_refusal
 from domain.catalogue import MediaType
 from domain.deals import DealOnSale
 from domain.events import StatedPrice
@@ -62,6 +63,9 @@ def judge(
     price = priced(bid, bidder, sale, for_sale, currency=currency, deal=deal, media_type=media_type, duration=duration)
     if isinstance(price, Refusal):
         return price
+    refusal = tracking_refusal(bid, media_type)
+    if refusal is not None:
+        return refusal
     return Admitted(price.price_micros, price.floor_micros, deal, media_type, price.stated)
 
 
