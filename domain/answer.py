@@ -15,7 +15,7 @@ import msgspec
 
 from domain.award import Award
 from domain.endpoint import ENDPOINT_MAX_CHARS, is_landing_page_of, is_public_name
-from domain.limits import CLICK_EXPIRY_SECONDS, IMPRESSION_EXPIRY_SECONDS
+from domain.limits import BID_EXPIRY_MIN_SECONDS, CLICK_EXPIRY_SECONDS, IMPRESSION_EXPIRY_SECONDS
 from domain.macros import Macros, fill
 from domain.markup import dress
 from domain.money import cpm_number
@@ -97,9 +97,14 @@ def landing_url(placed: Placed) -> str | None:
 
 
 def impression_expiry_seconds(imp: Imp, bid: Bid) -> int:
-    """How long after the auction the ad may be seen and still count: the shorter of what imp and bid say (`exp`)."""
-    stated = [each for each in (imp.exp, bid.exp) if each is not None and each > 0]
-    return min(stated) if stated else IMPRESSION_EXPIRY_SECONDS
+    """How long after the auction the ad may be seen and still count: the shorter of what imp and bid say (`exp`).
+
+    A bid alone cannot make it so short that hardly any impression would be paid for.
+    """
+    stated = [] if not imp.exp or imp.exp < 0 else [imp.exp]
+    if bid.exp is not None and bid.exp > 0:
+        stated.append(max(bid.exp, BID_EXPIRY_MIN_SECONDS))
+    return min(stated, default=IMPRESSION_EXPIRY_SECONDS)
 
 
 def _stated_landing_url(placed: Placed) -> str | None:
