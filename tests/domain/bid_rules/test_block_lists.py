@@ -14,7 +14,7 @@ LISTS: list[tuple[str, Any, dict[str, Any], dict[str, Any], int]] = [
     ("badv", ["bücher.example"], {"adomain": ["xn--bcher-kva.example"]}, {"adomain": ["bucher.example"]}, 205),
     ("bcat", ["IAB25"], {"cat": ["IAB1", "IAB25-3"]}, {"cat": ["IAB2", "IAB250"]}, 209),
     ("bcat", ["IAB25-3"], {"cat": ["IAB25-3"]}, {"cat": ["IAB25"]}, 209),
-    ("bcat", ["IAB25"], {"cat": ["IAB25"]}, {"cat": ["IAB25"], "cattax": 2}, 209),
+    ("bcat", ["IAB25"], {"cat": ["IAB25"]}, {"cat": ["25"], "cattax": 2}, 209),
     ("bapp", ["com.bad.app"], {"bundle": "com.bad.app"}, {"bundle": "com.bad.app2"}, 206),
 ]
 
@@ -53,6 +53,14 @@ def test_a_category_of_no_stated_taxonomy() -> None:
     assert_refused(verdict({"cat": ["151"]}, acat=["150"], cattax=7), 209, "151")
     assert_admitted(verdict({"cat": ["IAB25"]}, bcat=["IAB25"], cattax=7))
     assert_admitted(verdict({"cat": ["150"], "cattax": 2}, bcat=["150"], cattax=7))
+
+
+@pytest.mark.parametrize("bid", [{"cat": ["iab25-3"]}, {"cat": [" IAB25 "]}, {"cat": ["IAB25"], "cattax": 6}])
+def test_a_category_in_another_spelling(bid: dict[str, Any]) -> None:
+    """Neither small letters nor blanks nor another taxonomy's number hide a category of the default taxonomy."""
+    assert_refused(verdict(bid, bcat=["IAB25"]), 209, "IAB25", "bcat")
+    assert_refused(verdict(bid, acat=["IAB1"]), 209, "IAB25", "acat")
+    assert_admitted(verdict(bid, bcat=["IAB24"]))
 
 
 def test_only_allowed_categories() -> None:

@@ -23,6 +23,14 @@ WITH_PLACEMENT = imp(tagid="top")
         "<script>load('http:\\/\\/i.example/a.js')</script>",
         '<a href="https://shop.example"><img src="http://i.example/a.png"></a>',
         '<iframe src="http://i.example/"></iframe>',
+        '<img src="http:/i.example/a.png">',
+        '<img src="http:\\\\i.example/a.png">',
+        '<img src="http:&#47;/i.example/a.png">',
+        '<img src="&#x68;ttp&colon;//i.example/a.png">',
+        '<img src="h\nttp:\t//i.example/a.png">',
+        '<a href="http://shop.example" style="background:url(http://i.example/a.png)">buy</a>',
+        '<a title=" href=\'" style="background:url(http://i.example/a.png)" x="\'">buy</a>',
+        '<a href="https://shop.example" ping="http://i.example/">buy</a>',
     ],
 )
 def test_an_ad_that_loads_over_plain_http(markup: str) -> None:
@@ -40,6 +48,9 @@ def test_an_ad_that_loads_over_plain_http(markup: str) -> None:
         '<!DOCTYPE html PUBLIC "-//W3C//DTD XHTML 1.0//EN" "http://www.w3.org/TR/xhtml1/DTD/xhtml1.dtd"><p>ad</p>',
         '<svg xmlns="http://www.w3.org/2000/svg" xmlns:x="http://www.w3.org/1999/xlink"></svg>',
         '<img src="https://i.example/?next=http%3A%2F%2Fshop.example">',
+        "<a class=x title='a > b' HREF = http://shop.example/?a=b>buy</a>",
+        "<script>if (/^http:/.test(location.href)) go()</script>",
+        f"<p>&#{'9' * 5_000};</p>",
     ],
 )
 def test_what_is_not_loaded_may_be_plain(markup: str) -> None:
@@ -73,9 +84,26 @@ def test_addresses_in_native_markup() -> None:
     """Images and trackers are loaded, a link is followed."""
     on = {**on_imp("native"), "secure": 1}
     image = '{"native":{"assets":[{"img":{"url":"http:\\/\\/i.example\\/a.png"}}]}}'
+    escaped = '{"native":{"assets":[{"img":{"url":"\\u0068ttp://i.example/a.png"}}]}}'
     link = '{"native":{"assets":[],"link":{"url":"http://shop.example"},"privacy":"http://shop.example/p"}}'
     assert_refused(verdict({"adm": image}, on=on), 207, "http://i.example/a.png")
+    assert_refused(verdict({"adm": escaped}, on=on), 207, "http://i.example/a.png")
     assert_admitted(verdict({"adm": link}, on=on))
+
+
+@pytest.mark.parametrize(
+    ("media_type", "markup", "words"),
+    [
+        ("video", "<VAST version='4.0'/>", ("InLine", "Wrapper")),
+        ("audio", "<VAST><Error>e</Error></VAST>", ("InLine", "Wrapper")),
+        ("native", "{oops", ("native", "imptrackers")),
+        ("native", '{"assets":[],"imptrackers":{}}', ("native", "imptrackers")),
+    ],
+)
+def test_an_ad_that_could_not_be_counted(media_type: str, markup: str, words: tuple[str, ...]) -> None:
+    """It is refused before it is sold, because nobody would pay for it."""
+    assert_refused(verdict({"adm": markup}, on=on_imp(media_type)), 204, *words)
+    assert_admitted(verdict({"adm": None, "nurl": "https://n.example/"}, on=on_imp(media_type)))
 
 
 def test_an_address_that_serves_the_markup() -> None:
@@ -84,7 +112,23 @@ def test_an_address_that_serves_the_markup() -> None:
     assert_admitted(verdict({"nurl": "http://n.example/"}, on=SECURE))
 
 
-@pytest.mark.parametrize("part", ["<a ", "<!DOCTYPE ", "xmlns=", "<ClickThrough>", "http:", "xsi:", "schemaLocation"])
+@pytest.mark.parametrize(
+    "part",
+    [
+        "<a ",
+        "<a x='",
+        "<a x=",
+        "&#0",
+        "&",
+        "http:/",
+        "<!DOCTYPE ",
+        "xmlns=",
+        "<ClickThrough>",
+        "http:",
+        "xsi:",
+        "schemaLocation",
+    ],
+)
 def test_hostile_markup_costs_little(part: str) -> None:
     """A quarter of a megabyte made to be searched again and again takes milliseconds."""
     markup = "http:" + part * (250_000 // len(part))
