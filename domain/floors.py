@@ -136,7 +136,7 @@ class FloorsByAd(msgspec.Struct, frozen=True, gc=False):
             asked = self.by_duration[media_type].for_duration(duration) or asked
         if not self.stored:
             return asked
-        sizes = self._sizes_of(media_type, size)
+        sizes = self._told_apart(self._sizes_of(media_type, size))
         return higher(asked, reduce(higher, (self._stored_for(media_type, each) for each in sizes)))
 
     def _sizes_of(self, media_type: MediaType, size: Size | None) -> tuple[Size | None, ...]:
@@ -151,6 +151,13 @@ class FloorsByAd(msgspec.Struct, frozen=True, gc=False):
         if self.is_interstitial and size not in listed:
             return (size, *(each for each in listed if size[0] <= each[0] and size[1] <= each[1]))
         return (size,)
+
+    def _told_apart(self, sizes: tuple[Size | None, ...]) -> Iterable[Size | None]:
+        """Those that a floor names, and one of the others, which all have the same; a request lists hundreds."""
+        if len(sizes) == 1:
+            return sizes
+        named = {each.size for each in self.stored}
+        return {size if size in named else None: size for size in sizes}.values()
 
     def lowest(self, media_types: Iterable[MediaType]) -> Floor:
         """What all bids must reach, durations left aside."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from domain.bid_rules.refusal import Refusal, clip, listing
 from domain.deals import DealOnSale
-from domain.domain_names import domain_names, is_within_any
+from domain.domain_names import is_within_any
 from domain.market import RegisteredBidder
 from domain.openrtb.codes import LossReason
 from domain.openrtb.parse import ParsedBid
@@ -55,8 +55,7 @@ def deal_refusal(
 
 def _advertiser_refusal(bid: Bid, deal: DealOnSale) -> Refusal | None:
     advertisers = bid.adomain or ()
-    allowed = domain_names(deal.wadomain)
-    if advertisers and all(is_within_any(each, allowed) for each in advertisers):
+    if advertisers and all(is_within_any(each, deal.advertisers) for each in advertisers):
         return None
     return Refusal(
         LossReason.NOT_ALLOWED_IN_DEAL,

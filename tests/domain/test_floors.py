@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from time import process_time
 from typing import Any
 
 import pytest
@@ -152,6 +153,17 @@ def test_bidders_are_told_the_lowest_that_may_do() -> None:
     sizes: tuple[tuple[int, int], ...] = ((300, 250), (728, 90), (1, 1))
     assert [for_sale.floor_for("banner", size, None).micros for size in sizes] == [A, B, 100_000]
     assert for_sale.floor_for("video", None, 30).micros == 9_000_000
+
+
+def test_many_sizes_beside_many_rules_cost_little() -> None:
+    """An answer's bids that tell no size, for an imp of as many as a request may list: the dearest one counts."""
+    formats = [{"w": 100 + number, "h": 50} for number in range(256)]
+    rules = tuple(rule(2_000_000 + number, size=(350 + number, 50)) for number in range(100))
+    for_sale = on_a_german_phone(on_top(rules=rules), banner={"format": formats})
+    started = process_time()
+    floors = {for_sale.floor_for("banner", None, None).micros for _ in range(100)}
+    assert process_time() - started < 0.15
+    assert floors == {2_000_005}
 
 
 def test_a_size_that_is_not_told_is_the_dearest() -> None:

@@ -123,7 +123,7 @@ def test_click_addresses_do_not_make_a_markup_grow_without_bound() -> None:
 
 
 def test_as_many_macros_as_people_write_are_filled() -> None:
-    """Thirty trackers of ten macros each, and ids of the usual length."""
+    """A hundred trackers of three macros each, and ids of the usual length."""
     adm = "<b>ad</b>" + "https://t.example/?${AUCTION_ID}&${AUCTION_PRICE}&${AUCTION_AD_ID}" * 100
     placed = outcomes(seat(bid("a", "1", adm=adm, adid="4c6a1a5e-41b2-4bd5-a7a2-3d9c39a4e33c")))["1"]
     assert told(placed) == ("placed", None, "a")
