@@ -10,6 +10,7 @@ import asyncio
 import errno
 import socket
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Self
 from urllib.parse import urljoin
@@ -64,6 +65,10 @@ class NoticeClient:
         return f"NoticeClient(allow_private={self._allow_private})"
 
     async def __aenter__(self) -> Self:
+        # A look-up holds a thread until DNS gives in, longer than its call is waited for: with the few threads of a
+        # usual loop, names that DNS does not answer would keep all others from being looked up.
+        lookups = ThreadPoolExecutor(NOTICES_IN_FLIGHT_MAX, thread_name_prefix="lookup")
+        asyncio.get_running_loop().set_default_executor(lookups)
         connector = TCPConnector(limit=NOTICES_IN_FLIGHT_MAX, socket_factory=self._allowed_socket)
         self._session = ClientSession(
             connector=connector, cookie_jar=DummyCookieJar(), auto_decompress=False, headers={"User-Agent": "Gavel"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import threading
 from contextlib import suppress
 from typing import Any
 
@@ -114,6 +115,28 @@ async def test_a_name_that_leads_home_is_not_connected_to(name: str, monkeypatch
             await call(f"http://{name}:{port}/", allow_private=False)
         assert asked
         assert receiver.calls == []
+
+
+async def test_names_that_dns_does_not_answer_keep_no_other_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many of them are asked for, another name is looked up meanwhile."""
+    resolve, answered = socket.getaddrinfo, threading.Event()
+
+    def getaddrinfo(host: str, *rest: Any, **options: Any) -> Any:
+        if host.endswith(".slow.example"):
+            answered.wait()
+            raise socket.gaierror
+        return resolve(host, *rest, **options)
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    async with NoticeReceiver().listening() as receiver, NoticeClient(allow_private=True, timeout_s=5.0) as client:
+        slow = [asyncio.create_task(client.call(f"http://{number}.slow.example/", None)) for number in range(100)]
+        try:
+            await asyncio.sleep(0)
+            port = receiver.url.rpartition(":")[2]
+            assert await client.call(f"http://localhost:{port}/", None) == 204
+        finally:
+            answered.set()
+        assert {type(each) for each in await asyncio.gather(*slow, return_exceptions=True)} == {NoticeUndelivered}
 
 
 async def test_nobody_is_waited_for_without_end() -> None:
