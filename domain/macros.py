@@ -11,7 +11,7 @@ from urllib.parse import quote
 import msgspec
 
 from domain.events import StatedPrice
-from domain.limits import CLICK_URL_USUAL_CHARS
+from domain.limits import CLICK_URL_USUAL_CHARS, REQUEST_ID_MAX_CHARS
 from domain.money import cpm_text
 from domain.told_price import charged, to_be_bid
 
@@ -21,6 +21,10 @@ _START = "${AUCTION_"
 _MACRO = re.compile(r"\$\{AUCTION_([A-Z_]+)(:B64)?\}")
 _RATIO_DIGITS = 6
 _NUMBER_MAX_CHARS = 32
+_ESCAPED_MAX_CHARS = 12
+"""Of one character: four bytes, each percent-encoded."""
+VALUE_MAX_CHARS = max(REQUEST_ID_MAX_CHARS * _ESCAPED_MAX_CHARS, CLICK_URL_USUAL_CHARS)
+"""What a macro can become at most, with the longest ids."""
 
 
 class Macros(msgspec.Struct, frozen=True, kw_only=True):
@@ -113,7 +117,7 @@ def growth_max_chars(text: str, ids: Iterable[str]) -> int:
 
 def _escaped_max_chars(value: str) -> int:
     """Percent-encoded, each byte takes three characters."""
-    return len(value) * (3 if value.isascii() else 12)
+    return len(value) * (3 if value.isascii() else _ESCAPED_MAX_CHARS)
 
 
 def _price(micros: int | None) -> str:
