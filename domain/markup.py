@@ -19,16 +19,20 @@ from domain.macros import CLICK_URL
 
 _CLOSING_TAGS = re.compile(r"</body\s*>\s*(</html\s*>\s*)?$", re.IGNORECASE)
 """The end of a document; a </body> before that may stand inside a script's string."""
-_TEXT_ONLY = r"(?i:script|style|title|textarea|iframe)"
-_HIDING = r"(?i:noscript|noembed|noframes|xmp|plaintext|template|select|frameset|svg|math)"
+_TEXT_ONLY = ("script", "style", "title", "textarea", "iframe")
+_HIDING = rf"(?i:{'|'.join(_TEXT_ONLY)}|noscript|noembed|noframes|xmp|plaintext|template|select|frameset|svg|math)"
 """Elements in which an image may be mere text, or dropped; in svg and math other rules hold for all that follows."""
 _COMMENT = r"<!--(?!-?>)(?:[^-]++|-(?!-!?>))*+-->"
 _INSTRUCTION = r"<[!?](?!--)[^<>]*+>"
 """A doctype, and whatever else browsers take for a comment up to the next `>`."""
+_TEXT = "|".join(
+    rf"<(?i:{name})(?={BETWEEN}|>){ATTRIBUTES}>(?:[^<]++|<(?!!--|/(?i:{name})))*+</(?i:{name}){BLANK}*+>"
+    for name in _TEXT_ONLY
+)
+"""No pattern for all of them: a group that is referred to and repeated possessively breaks `re` of Python 3.11."""
 _TOKEN = (
-    rf"(?:[^<]++|</?(?!(?:{_TEXT_ONLY}|{_HIDING})\b)[a-zA-Z][a-zA-Z0-9:-]*+(?={BETWEEN}|>){ATTRIBUTES}>"
-    rf"|<(?P<name>{_TEXT_ONLY})(?={BETWEEN}|>){ATTRIBUTES}>(?:[^<]++|<(?!!--|/(?i:(?P=name))))*+</(?i:(?P=name)){BLANK}*+>"
-    rf"|{_COMMENT}|{_INSTRUCTION}|<(?![a-zA-Z/!?]))"
+    rf"(?:[^<]++|</?(?!{_HIDING}\b)[a-zA-Z][a-zA-Z0-9:-]*+(?={BETWEEN}|>){ATTRIBUTES}>"
+    rf"|{_TEXT}|{_COMMENT}|{_INSTRUCTION}|<(?![a-zA-Z/!?]))"
 )
 """A piece of HTML that every browser takes for complete, so that what follows it is HTML again."""
 _COMPLETE_HTML = re.compile(rf"{_TOKEN}*+", re.ASCII)
