@@ -243,7 +243,7 @@ def test_no_markup_breaks_it(markup: str) -> None:
         "<script>" * 30_000,
         "<script></script" * 15_000,
         "<script>" + "</script><script>" * 15_000,
-        "<title></title><a x='" * 10_000,
+        "<title></title><InLine><![CDATA[]]>" * 7_000,
         "<!--" * 60_000,
         "<!-- -" * 40_000,
         "<VAST>" + "<InLine>" * 30_000,
