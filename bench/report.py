@@ -16,6 +16,8 @@ from bench import machine
 from bench.cost import Comparison, Cost, median_of
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
+BEFORE = Path(__file__).with_name("BEFORE.md")
+"""What one run cannot measure: the same figures before and after a change, kept by hand."""
 MANY = 1_000
 
 
@@ -100,6 +102,8 @@ def _lines(sections: Iterable[Section], *, seconds: float) -> Iterable[str]:
         for note in section.notes:
             yield ""
             yield note
+    yield ""
+    yield BEFORE.read_text().rstrip()
 
 
 def markdown_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterable[str]:

@@ -82,7 +82,7 @@ async def test_the_key_leaves_the_address_bar(browser: Browser, exchange: Runnin
     async with page_of(browser, exchange) as page:
         await page.goto(address_with_key(exchange))
         await expect(page.locator("#connection")).to_have_text("Live", timeout=PATIENCE_MS)
-        assert page.url == f"{exchange.url}/"
+        await expect(page).to_have_url(f"{exchange.url}/")
         await page.reload()
         await expect(page.locator("#connection")).to_have_text("Live", timeout=PATIENCE_MS)
 
@@ -128,11 +128,11 @@ async def test_an_auction_tells_its_story(browser: Browser, exchange: RunningExc
         await expect(story.locator(".verdict strong").first).to_be_visible(timeout=PATIENCE_MS)
         await expect(story.locator(".bidders .status", has_text="won").first).to_be_visible()
         await expect(story.locator(".bidders .rank.first").first).to_have_text("1")
-        assert "#auction=" in page.url
+        await expect(page).to_have_url(re.compile("#auction="))
         shared = page.url
         await page.keyboard.press("Escape")
         await expect(story).to_be_hidden()
-        assert "#" not in page.url
+        await expect(page).not_to_have_url(re.compile("#"))
         await page.goto(shared)
         await page.reload()
         await expect(page.get_by_role("dialog").locator(".bidders").first).to_be_visible(timeout=PATIENCE_MS)
