@@ -9,12 +9,15 @@ from collections.abc import AsyncIterator
 import msgspec
 import pytest
 from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
 
 from commands.catalogue_view import CatalogueView
 from domain.catalogue import Bidder, CurrencyRate, Deal, Placement, Publisher, Status
 from domain.entity import Entity, EntityKind
 from domain.names import Names
 from gavel.process_clock import fresh_id
+from tests.commands.auction_scenario import closed_port
 from tests.commands.eventually import eventually
 
 
@@ -112,7 +115,7 @@ async def test_an_older_announcement_changes_nothing(view: CatalogueView, redis:
 
 async def test_it_works_without_redis(names: Names) -> None:
     """With Redis away the process starts, with an empty catalogue."""
-    async with Redis(port=1) as away:
+    async with Redis(port=await closed_port(), retry=Retry(NoBackoff(), 0)) as away:
         view = CatalogueView(away, names)
         async with asyncio.timeout(5):
             await view.start()
