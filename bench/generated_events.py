@@ -11,17 +11,8 @@ import msgspec
 from uuid_utils import uuid7
 
 from bench.bid_requests import COUNTRIES, SITES, bid_requests
-from domain.events import (
-    AuctionAwarded,
-    AuctionUnsold,
-    BidPlaced,
-    BidRefused,
-    BidRequested,
-    Event,
-    ImpOffered,
-    ImpressionRecorded,
-    Inventory,
-)
+from domain.event_parts import ImpOffered, Inventory
+from domain.events import AuctionAwarded, AuctionUnsold, BidPlaced, BidRefused, BidRequested, Event, ImpressionRecorded
 from domain.money import split_share
 from domain.openrtb.codes import NonBidStatus
 

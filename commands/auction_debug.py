@@ -11,7 +11,7 @@ import msgspec
 from commands.fan_out import Asked
 from domain.auction import Candidate
 from domain.award import Award, Decision
-from domain.events import OtherBid, RankedBy, StatedPrice
+from domain.event_parts import OtherBid, RankedBy, StatedPrice
 from domain.money import cpm_text, micros_from_decimal
 from domain.openrtb.codes import LossReason
 from domain.outcomes import Missed, Outcome, Placed

@@ -17,7 +17,7 @@ from domain.auction import Candidate
 from domain.auction_events import AuctionStory
 from domain.award import Award, Decision, decide
 from domain.errors import Overloaded
-from domain.events import OutcomeStatus
+from domain.event_parts import OutcomeStatus
 from domain.invitation import Guests, PassedOver, invite
 from domain.limits import ANSWER_RESERVE_MS, AUCTIONS_IN_FLIGHT_MAX
 from domain.names import Names

@@ -7,8 +7,10 @@ from datetime import datetime
 from typing import NamedTuple, Protocol
 
 from domain.auction import Candidate
+from domain.catalogue import FrequencyCap
 from domain.errors import GavelError, LogUnavailable
-from domain.events import EngagementKind, Event, RankedBy
+from domain.event_parts import EngagementKind, RankedBy
+from domain.events import Event
 from domain.market import Market
 from domain.notices import ClaimedNotice, NoticeKey, Receiver
 
@@ -127,6 +129,62 @@ class BidderClient(Protocol):
 
     async def post(self, url: str, headers: Sequence[tuple[str, str]], body: bytes, deadline: float) -> BidderAnswer:
         """Answers before `deadline` (monotonic seconds) or raises BidderTimeout, BidderUnreachable or BidderBroken."""
+        ...
+
+
+class Wanted(NamedTuple):
+    """What an award would reserve of a campaign's budget."""
+
+    campaign_id: str
+    auction_id: str
+    imp_id: str
+    nanos: int
+    """In the campaign's currency; 0 for a campaign that is charged for clicks: then only its cap is looked at."""
+    at: datetime
+    expires_at: datetime
+    budget_nanos: int
+    daily_budget_nanos: int | None
+    frequency_cap: FrequencyCap | None
+    person: str
+
+
+class BudgetState(NamedTuple):
+    """What a campaign has spent and reserved, as this process last heard."""
+
+    spent_nanos: int
+    reserved_nanos: int
+    day: str
+    """The UTC day of the next two, `2026-11-21`."""
+    day_spent_nanos: int
+    day_reserved_nanos: int
+    impressions: int
+    clicks: int
+    """Both valid, of its whole life."""
+
+
+class Budgets(Protocol):
+    """The budgets of campaigns: atomic over all processes, and never overspent."""
+
+    @property
+    def are_known(self) -> bool:
+        """False while Redis is away, or is being filled again from the log: then no campaign bids."""
+        ...
+
+    @property
+    def states(self) -> Mapping[str, BudgetState]:
+        """By campaign, at most a second or so old: good for pacing, never for promising."""
+        ...
+
+    async def reserve(self, wanted: Sequence[Wanted]) -> Sequence[str | None]:
+        """For each, None once it is reserved, or the sentence why it is not. Never raises; Redis away: refused."""
+        ...
+
+    async def release(self, wanted: Sequence[Wanted]) -> None:
+        """Gives back what was reserved for awards that are not going to be logged. Best effort: else it expires."""
+        ...
+
+    async def charge_click(self, wanted: Wanted) -> bool:
+        """Whether the budget still has room for a click, which then is reserved as an award would be."""
         ...
 
 

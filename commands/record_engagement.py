@@ -10,7 +10,7 @@ from commands.quota import Quota
 from commands.robots import is_known_robot
 from domain.engagement import DUPLICATE, VALID, Judgement, objection, recorded
 from domain.errors import InvalidToken
-from domain.events import EngagementKind, Verdict
+from domain.event_parts import EngagementKind, Verdict
 from domain.names import Names
 from domain.tokens import EngagementClaims, TokenKey, verify
 

@@ -8,7 +8,7 @@ from typing import Final
 from redis.exceptions import RedisError
 
 from commands.redis_pipeline import RedisAway, RedisPipeline, Script
-from domain.events import EngagementKind
+from domain.event_parts import EngagementKind
 from domain.limits import CLICK_EXPIRY_SECONDS
 from domain.names import Names
 

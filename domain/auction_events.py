@@ -9,7 +9,8 @@ from typing import Any
 import msgspec
 
 from domain.award import Award
-from domain.events import AuctionAwarded, AuctionUnsold, BidPlaced, BidRefused, BidRequested, Event, RankedBy
+from domain.event_parts import RankedBy
+from domain.events import AuctionAwarded, AuctionUnsold, BidPlaced, BidRefused, BidRequested, Event
 from domain.money import micros_from_decimal
 from domain.outcomes import Missed, Outcome, Placed, notices_of
 from domain.sale import ImpOnSale, Sale

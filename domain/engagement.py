@@ -9,7 +9,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from domain.events import ClickRecorded, Engagement, ImpressionRecorded, Verdict, Viewer
+from domain.event_parts import Verdict, Viewer
+from domain.events import ClickRecorded, Engagement, ImpressionRecorded
 from domain.limits import USER_AGENT_KEPT_MAX_CHARS
 from domain.privacy import truncate_ip
 from domain.tokens import EngagementClaims, is_expired

@@ -10,7 +10,16 @@ from domain import events
 from domain.catalogue import Status
 
 EntityKind = Literal[
-    "publisher", "placement", "bidder", "deal", "advertiser", "campaign", "ad", "feed_client", "currency_rate"
+    "publisher",
+    "placement",
+    "bidder",
+    "deal",
+    "advertiser",
+    "campaign",
+    "ad",
+    "feed_client",
+    "currency_rate",
+    "access_key",
 ]
 
 
@@ -35,6 +44,7 @@ REGISTERED: dict[EntityKind, type[events.CatalogueEvent]] = {
     "campaign": events.CampaignRegistered,
     "ad": events.AdRegistered,
     "feed_client": events.FeedClientRegistered,
+    "access_key": events.AccessKeyRegistered,
 }
 CHANGED: dict[EntityKind, type[events.CatalogueEvent]] = {
     "publisher": events.PublisherChanged,
@@ -45,6 +55,7 @@ CHANGED: dict[EntityKind, type[events.CatalogueEvent]] = {
     "campaign": events.CampaignChanged,
     "ad": events.AdChanged,
     "feed_client": events.FeedClientChanged,
+    "access_key": events.AccessKeyChanged,
 }
 _REGISTRATIONS = {event: kind for kind, event in REGISTERED.items()}
 _STATUSES: dict[type[events.CatalogueEvent], Status] = {

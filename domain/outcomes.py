@@ -14,7 +14,7 @@ import msgspec
 from domain.bid_rules.macro_growth import macro_growth_refusal
 from domain.bid_rules.refusal import Refusal, clip
 from domain.bids import Admitted, judge
-from domain.events import NoticeUrls, OtherBid, OutcomeStatus
+from domain.event_parts import NoticeUrls, OtherBid, OutcomeStatus
 from domain.invitation import ALL_OFFERED, Invitation
 from domain.judged_bids import Judged, JudgedBids, best_of, refuse_broken_groups
 from domain.limits import OTHER_BIDS_MAX_BYTES

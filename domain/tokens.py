@@ -23,7 +23,7 @@ from struct import Struct
 import msgspec
 
 from domain.errors import InvalidToken
-from domain.events import EngagementKind, Inventory
+from domain.event_parts import EngagementKind, Inventory
 from domain.limits import TOKEN_MAX_CHARS
 
 SECRET_MIN_BYTES = 16
@@ -62,6 +62,16 @@ class EngagementClaims(msgspec.Struct, frozen=True, kw_only=True, array_like=Tru
     """Where a click leads; always there in a click's token."""
     wants_billing_notice: bool = False
     """The bidder is told of the impression, and with it what is known of the viewer."""
+    advertiser_id: str | None = None
+    campaign_id: str | None = None
+    ad_id: str | None = None
+    """These three of a campaign of the exchange's own."""
+    charged_on: EngagementKind = "impression"
+    """Where it is `click`, the clearing price is that of a click in nano-units, in the impression's token as well."""
+    size: str = ""
+    person: str = ""
+    agent: str = ""
+    """What the auction knew of the viewer's browser: see `domain/device_match.py`."""
 
     @property
     def fee_micros(self) -> int:

@@ -14,7 +14,8 @@ import asyncpg
 import msgspec
 
 from domain import events
-from domain.events import Engagement, EngagementKind, Event
+from domain.event_parts import EngagementKind
+from domain.events import Engagement, Event
 from projections import tables
 from projections.auction_day import auction_day
 from projections.day_partitions import DayPartitions

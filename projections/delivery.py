@@ -15,7 +15,8 @@ from datetime import date
 from typing import Any, NamedTuple
 
 from domain import events
-from domain.events import Engagement, EngagementKind, Event, Inventory
+from domain.event_parts import EngagementKind, Inventory
+from domain.events import Engagement, Event
 from projections.auction_day import EPOCH, auction_day
 from projections.day_partitions import DayPartitions
 from projections.delivery_statement import COUNT_AND_JUDGE, INCOMING

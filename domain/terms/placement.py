@@ -31,6 +31,7 @@ class Placement(msgspec.Struct, frozen=True, kw_only=True):
     battr: Annotated[tuple[Number, ...], Many] = ()
     bapp: Annotated[tuple[Text, ...], Many] = ()
     required_bid_fields: Annotated[tuple[catalogue.RequiredField, ...], Many] = ()
+    house_ads: Annotated[tuple[catalogue.HouseAd, ...], Many] = ()
 
 
 def _to_terms(stated: Placement) -> catalogue.Placement:

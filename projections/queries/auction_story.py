@@ -11,7 +11,7 @@ import msgspec
 from sqlalchemy import Row, Table, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from domain.events import DealOffered, ImpOffered, LateBid, OtherBid, StatedPrice
+from domain.event_parts import DealOffered, ImpOffered, LateBid, OtherBid, StatedPrice
 from domain.limits import BASIS_POINTS
 from domain.money import cpm_text
 from domain.openrtb.codes import LossReason

@@ -12,7 +12,7 @@ from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from domain.errors import Fault, InvalidInput
-from domain.events import ImpOffered
+from domain.event_parts import ImpOffered
 from domain.money import cpm_text
 from projections.auction_day import auction_day
 from projections.queries.bidder_names import bidder_names

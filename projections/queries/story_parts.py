@@ -8,7 +8,7 @@ from typing import Literal
 import msgspec
 
 from domain.catalogue import MediaType
-from domain.events import EngagementKind, NoticeKind, RankedBy, Verdict
+from domain.event_parts import EngagementKind, NoticeKind, RankedBy, Verdict
 
 AuctionStatus = Literal["awarded", "unsold"]
 OutcomeStatus = Literal["won", "lost", "refused", "no_bid", "timeout", "error", "skipped"]

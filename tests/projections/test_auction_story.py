@@ -7,7 +7,7 @@ from datetime import timedelta
 import msgspec
 
 from domain import events
-from domain.events import DealOffered, ImpOffered, StatedPrice
+from domain.event_parts import DealOffered, ImpOffered, LateBid, StatedPrice
 from projections.queries.auction_story import auction_story
 from projections.queries.auctions import list_auctions
 from projections.queries.story_parts import AuctionStory
@@ -82,7 +82,7 @@ def of_every_rule(traffic: Traffic) -> Auction:
 def afterwards(auction: Auction) -> None:
     """A late answer, a notice that arrived and one that was given up, an impression."""
     auction.at += timedelta(seconds=1)
-    bid = events.LateBid(bid_id="late", imp_id="1", price_micros=9_000_000, currency="USD")
+    bid = LateBid(bid_id="late", imp_id="1", price_micros=9_000_000, currency="USD")
     auction.add(events.BidderAnsweredLate, bidder_id="b-6", latency_ms=301.5, http_status=200, bids=(bid,))
     about = {"imp_id": "1", "bidder_id": "b-1", "bid_id": "bid of b-1", "url": "https://atlas.example/n"}
     auction.at += timedelta(seconds=1)

@@ -14,13 +14,14 @@ from aiokafka.consumer import AIOKafkaConsumer
 
 from domain import catalogue, events
 from domain.codec import encode
-from domain.events import Event, ImpOffered, Inventory
+from domain.event_parts import ImpOffered, Inventory, Verdict
+from domain.events import Event
 from domain.names import Names
 
 START = datetime(2026, 11, 20, 22, 30, tzinfo=UTC)
 """So that an hour of traffic crosses two hours, and three hours cross midnight."""
 BIDDERS = ("b-fast", "b-dear", "b-slow")
-VERDICTS: tuple[events.Verdict, ...] = ("valid", "valid", "valid", "duplicate", "expired", "bot", "rate_limited")
+VERDICTS: tuple[Verdict, ...] = ("valid", "valid", "valid", "duplicate", "expired", "bot", "rate_limited")
 
 
 class Traffic:
@@ -85,7 +86,7 @@ class Traffic:
                     yield engagement
 
     def engagement(
-        self, kind: type[events.Engagement], award: events.AuctionAwarded, verdict: events.Verdict
+        self, kind: type[events.Engagement], award: events.AuctionAwarded, verdict: Verdict
     ) -> events.Engagement:
         at = award.at + timedelta(seconds=self._random.uniform(1, 3_000))
         return kind(
