@@ -13,6 +13,7 @@ Verdict = Literal["valid", "duplicate", "expired", "bot", "rate_limited", "test"
 """`forged` is a verdict too, but is counted in metrics only: nothing in a forged token can be believed."""
 NoticeKind = Literal["win", "loss", "billing"]
 EngagementKind = Literal["impression", "click"]
+InvalidTraffic = Literal["robot", "not_a_browser", "data_centre", "device_mismatch", "rate_ip", "rate_ad"]
 RankedBy = Literal["redis", "process"]
 
 # gc=False throughout: values that are made by the million and can never be part of a cycle.

@@ -27,6 +27,7 @@ from domain.event_parts import (
     DirectDemand,
     EngagementKind,
     ImpOffered,
+    InvalidTraffic,
     Inventory,
     LateBid,
     NoticeKind,
@@ -243,6 +244,8 @@ class Engagement(Event, frozen=True, kw_only=True):
     """Of the ad, `300x250`; empty where the bid states none."""
     person: str = ""
     """A pseudonym of who met the ad, for reach and frequency; empty where nothing may be known."""
+    ivt: InvalidTraffic | None = None
+    """Why it is taken for invalid traffic, in one word that reports group by; `reason` says it in a sentence."""
 
 
 class ImpressionRecorded(Engagement, frozen=True, kw_only=True):
