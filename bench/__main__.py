@@ -13,7 +13,7 @@ import rich_click as click
 import uvloop
 from rich.console import Console
 
-from bench import auctions, hour, impressions, machine, projections, report
+from bench import auctions, hour, impressions, load_test, machine, projections, report
 from bench.installation import Installation, installed
 from bench.process import ProcessFailed
 from bench.size import FULL, SMOKE, Size
@@ -45,6 +45,13 @@ def condensed_hour(*, smoke: bool, rate: int | None) -> None:
     """Send the condensed hour through the whole product, recount it from the topics, write bench/HOUR.md."""
     size = SMOKE if smoke else FULL
     _run(hour.run(size, _console(), rate=rate or size.hour_rate, keep=not smoke))
+
+
+@main.command("load")
+@click.option("--smoke", is_flag=True, help="A few impressions, to see that it runs; writes nothing.")
+def load_forms(*, smoke: bool) -> None:
+    """Send bursts of impressions to Gavel, to Express + kafkajs and straight to a database; write bench/LOAD.md."""
+    _run(load_test.run(SMOKE if smoke else FULL, _console(), keep=not smoke))
 
 
 def _run(measurement: Coroutine[None, None, None]) -> None:

@@ -18,6 +18,10 @@ class Size(msgspec.Struct, frozen=True, kw_only=True):
     hour_auctions: int
     hour_rate: int
     """Auctions a second that the condensed hour is sent at."""
+    bursts: tuple[int, ...]
+    """Impressions of each burst of the load test."""
+    connections: tuple[int, ...]
+    """Over which each burst is sent."""
 
 
 FULL = Size(
@@ -28,7 +32,17 @@ FULL = Size(
     replayed_auctions=60_000,
     hour_auctions=200_000,
     hour_rate=400,
+    bursts=(25_000, 100_000),
+    connections=(200, 1_000, 2_000),
 )
 SMOKE = Size(
-    rounds=2, auctions=400, parts=400, impressions=1_000, replayed_auctions=2_000, hour_auctions=2_000, hour_rate=100
+    rounds=2,
+    auctions=400,
+    parts=400,
+    impressions=1_000,
+    replayed_auctions=2_000,
+    hour_auctions=2_000,
+    hour_rate=100,
+    bursts=(500,),
+    connections=(20, 250),
 )
