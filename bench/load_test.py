@@ -7,7 +7,7 @@ consumer behind it, and Gavel with its projection. Each has to answer a burst ov
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from itertools import product
@@ -101,8 +101,8 @@ async def run(size: Size, console: Console, *, keep: bool) -> None:
         RESULTS.write_text("\n".join(_page(cells)) + "\n")
 
 
-async def _forms(installation: Installation, console: Console) -> dict[str, AbstractAsyncContextManager[Form]]:
-    forms = {"written to the database at once": _direct(installation)}
+async def _forms(installation: Installation, console: Console) -> Mapping[str, AbstractAsyncContextManager[Form]]:
+    forms: dict[str, AbstractAsyncContextManager[Form]] = {"written to the database at once": _direct(installation)}
     try:
         forms["Express + kafkajs + a consumer"] = _express(installation, await install(Settings()))
     except NoExpressPeer as reason:
