@@ -119,6 +119,8 @@ class DirectDemand(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     """What a click costs, in the auction's currency, where clicks are charged; the price of the bid is its eCPM."""
     person: str = ""
     """The pseudonym that the campaign's frequency cap counts; empty where it has none."""
+    charge_nanos: int = 0
+    """Of an award: what one impression or click takes from the budget, in the campaign's currency."""
 
 
 class LateBid(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):

@@ -240,6 +240,8 @@ class Engagement(Event, frozen=True, kw_only=True):
     charged_on: EngagementKind = "impression"
     charged: bool = True
     """False for a click that its campaign had no budget left for: it counts, and costs nothing."""
+    charge_nanos: int = 0
+    """What it takes from its campaign's budget where it costs something, in the campaign's currency."""
     size: str = ""
     """Of the ad, `300x250`; empty where the bid states none."""
     person: str = ""

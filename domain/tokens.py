@@ -72,6 +72,8 @@ class EngagementClaims(msgspec.Struct, frozen=True, kw_only=True, array_like=Tru
     person: str = ""
     agent: str = ""
     """What the auction knew of the viewer's browser: see `domain/device_match.py`."""
+    charge_nanos: int = 0
+    """What the engagement takes from its campaign's budget, in the campaign's currency."""
 
     @property
     def fee_micros(self) -> int:
