@@ -62,11 +62,14 @@ class HoldAuction:
         clock: Clock,
         ids: Ids,
         base_url: str,
-        token_key: TokenKey,
+        token_key: Callable[[], TokenKey],
         pseudonym_key: Callable[[], bytes],
         publisher_share_bps: int,
     ) -> None:
-        """`base_url` is where viewers reach the exchange; `pseudonym_key` tells the key that now hides people's ids."""
+        """`base_url` is where viewers reach the exchange.
+
+        `token_key` tells the key that addresses are signed with now, `pseudonym_key` the one that hides people's ids.
+        """
         self._log = log
         self._topic = names.auctions
         self._catalogue = catalogue
@@ -75,7 +78,8 @@ class HoldAuction:
         self._ranking = ranking
         self._clock = clock
         self._ids = ids
-        self._addresses = AddressBook(base_url, token_key)
+        self._base_url = base_url
+        self._token_key = token_key
         self._pseudonym_key = pseudonym_key
         self._publisher_share_bps = publisher_share_bps
         self._in_flight = 0
@@ -164,7 +168,8 @@ class HoldAuction:
         if awards:
             by_bidder = {each.bidder.id: each.outcomes for each in asked}
             sold = [_sold(award, by_bidder[award.winner.bidder_id][imp_id]) for imp_id, award in awards.items()]
-            body = answer(sale, auction_id, sold, self._addresses, at=at, ext=ext)
+            addresses = AddressBook(self._base_url, self._token_key())
+            body = answer(sale, auction_id, sold, addresses, at=at, ext=ext)
             return AuctionResult(auction_id, OK, body, outcomes)
         if ext:
             return AuctionResult(auction_id, OK, no_bid_answer(sale, NoBidReason.UNKNOWN, ext), outcomes)

@@ -120,6 +120,7 @@ class ApiProcess:
             metrics=metrics,
             client_addresses=addresses,
             admin_key=admin_key,
+            access_keys=self._catalogue.access_keys,
             base_url=settings.base_url,
         )
 
@@ -137,7 +138,7 @@ class ApiProcess:
             clock=clock,
             ids=fresh_id,
             base_url=settings.base_url,
-            token_key=token_key,
+            token_key=lambda: token_key,
             pseudonym_key=self._pseudonym_key,
             publisher_share_bps=settings.publisher_share_bps,
         )

@@ -52,7 +52,7 @@ class Exchange:
             clock=SystemClock(),
             ids=fresh_id,
             base_url=BASE_URL,
-            token_key=TOKEN_KEY,
+            token_key=lambda: TOKEN_KEY,
             pseudonym_key=lambda: b"p" * 32,
             publisher_share_bps=SHARE_BPS,
         )
