@@ -24,6 +24,9 @@ COLLECTIONS = (
     Collection("placements", "placement", "placement"),
     Collection("bidders", "bidder", "bidder"),
     Collection("deals", "deal", "deal"),
+    Collection("advertisers", "advertiser", "advertiser"),
+    Collection("campaigns", "campaign", "campaign"),
+    Collection("ads", "ad", "ad"),
     Collection("currency-rates", "currency_rate", "currency rate", has_status=False),
 )
 

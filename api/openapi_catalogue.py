@@ -20,7 +20,7 @@ from domain.terms.kinds import all_forms
 Node = dict[str, Any]
 
 _FORMS = all_forms(allow_private=False)
-_SUMMARIES = {"pause": "Pause a {}", "resume": "Resume a {}", "archive": "Archive a {} for good"}
+_SUMMARIES = {"pause": "Pause {}", "resume": "Resume {}", "archive": "Archive {} for good"}
 _MOVE_MEANINGS = {
     "pause": "It takes no part in auctions until it is resumed.",
     "resume": "It takes part in auctions again. Nothing comes back from the archive (409).",
@@ -138,7 +138,7 @@ def _one(collection: Collection) -> Node:
 
 
 def _register(collection: Collection) -> Node:
-    summary = f"Register a {collection.singular}" if collection.has_status else f"State a {collection.singular}"
+    summary = f"{'Register' if collection.has_status else 'State'} {_one_of(collection)}"
     changes = {} if collection.has_status else {"200": _changed(collection, "It was known, and is changed.")}
     return _operation(
         collection,
@@ -152,11 +152,11 @@ def _register(collection: Collection) -> Node:
 
 
 def _change(collection: Collection) -> Node:
-    schema = {"type": "object", "description": f"Some of the terms of a {collection.singular}; null takes one away."}
+    schema = {"type": "object", "description": f"Some of the terms of {_one_of(collection)}; null takes one away."}
     return _operation(
         collection,
         "Change",
-        f"Change a {collection.singular}",
+        f"Change {_one_of(collection)}",
         "A JSON Merge Patch (RFC 7396) of its terms. A list is replaced as a whole; null restores the default.",
         parameters=[_ID, _IF_MATCH, _IDEMPOTENCY_KEY],
         requestBody=_body(schema, CHANGES[collection.kind], MERGE_PATCH, JSON),
@@ -168,7 +168,7 @@ def _move(collection: Collection, move: str) -> Node:
     return _operation(
         collection,
         move.capitalize(),
-        _SUMMARIES[move].format(collection.singular),
+        _SUMMARIES[move].format(_one_of(collection)),
         _MOVE_MEANINGS[move],
         parameters=[_ID, _IF_MATCH, _IDEMPOTENCY_KEY],
         responses={"200": _changed(collection, "Logged, or it was so already.")},
@@ -184,6 +184,10 @@ def _operation(collection: Collection, verb: str, summary: str, description: str
         "security": [{"adminKey": []}],
         **rest,
     }
+
+
+def _one_of(collection: Collection) -> str:
+    return f"{'an' if collection.singular[0] in 'aeiou' else 'a'} {collection.singular}"
 
 
 def _changed(collection: Collection, description: str) -> Node:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from unicodedata import normalize
 from urllib.parse import SplitResult, quote, urlsplit
 
 from domain.address_guard import refusal
@@ -52,6 +53,28 @@ def authority_of(url: str) -> str:
     return f"{parts.hostname}:{parts.port or _PORTS[parts.scheme]}"
 
 
+def web_page_fault(url: str) -> str | None:
+    """What speaks against showing people this URL, a landing page or a picture, as far as its text tells; else None.
+
+    It is http(s) on a website's public name: an address of the network, or a name that only some network knows, would
+    lead each person to a machine of their own.
+    """
+    if len(url.encode()) > ENDPOINT_MAX_CHARS:
+        return f"is longer than {ENDPOINT_MAX_CHARS} bytes"
+    parts, fault = _split(url)
+    if parts is None:
+        return fault
+    if parts.username is not None or parts.password is not None:
+        return "must not carry credentials"
+    # Browsers read other scripts' digits and letters of other widths as plain ones.
+    host = normalize("NFKC", parts.hostname or "").lower().rstrip(".")
+    if not is_public_name(host):
+        return "is not on a public website: its host is no name like shop.example"
+    if any(is_within(host, domain) for domain in _LOCAL_DOMAINS):
+        return f"is not on a public website: {host} is a name of a local network"
+    return None
+
+
 def is_landing_page_of(url: str, domains: tuple[str, ...]) -> bool:
     """Whether the URL is http(s) on one of the domains or below, and no address of the network in disguise."""
     parts, _ = _split(url)
@@ -75,6 +98,8 @@ def is_public_name(host: str) -> bool:
 _PUBLIC_NAME = re.compile(r"(?!-)[\w-]{1,63}(\.[\w-]{1,63})+", re.UNICODE)
 
 
+_LOCAL_DOMAINS = ("localhost", "local", "internal", "intranet", "lan", "home.arpa")
+"""Names that resolve to something else on every network (RFC 6761, RFC 6762, RFC 8375, and what ICANN set aside)."""
 _PORTS = {"http": 80, "https": 443}
 
 

@@ -14,6 +14,11 @@ PRICE_MAX_MICROS: Final = 1_000_000 * MICROS_PER_UNIT
 BASIS_POINTS: Final = 10_000
 PRICE_INCREMENT_MICROS: Final = 10_000
 """0.01 of the auction's currency, what a second-price winner pays above the runner-up."""
+NANOS_PER_MICRO: Final = 1_000
+BUDGET_MAX_NANOS: Final = 1_000_000_000 * MICROS_PER_UNIT * NANOS_PER_MICRO
+"""A billion currency units: a higher budget is a mistake, and with it every sum of one campaign fits into 64 bits."""
+CLICK_BID_MAX_NANOS: Final = 1_000 * MICROS_PER_UNIT * NANOS_PER_MICRO
+"""A thousand currency units for one click."""
 
 # -- requests ------------------------------------------------------------------------------------
 REQUEST_BODY_MAX_BYTES: Final = 256 * 1024
@@ -37,6 +42,9 @@ CATALOGUE_ID_MAX_CHARS: Final = 64
 CATALOGUE_NAME_MAX_CHARS: Final = 256
 CATALOGUE_LIST_MAX_ITEMS: Final = 256
 BIDDER_QPS_MAX: Final = 1_000_000
+FREQUENCY_IMPRESSIONS_MAX: Final = 1_000
+"""Of a frequency cap; each impression within its window is remembered."""
+FREQUENCY_WINDOW_MAX_SECONDS: Final = 30 * 24 * 3_600
 CATALOGUE_READ_MAX_SECONDS: Final = 5
 """A command waits no longer for the head of the log."""
 COMMANDS_REMEMBERED_MAX: Final = 100_000
@@ -114,6 +122,8 @@ BID_EXPIRY_MIN_SECONDS: Final = 60
 CLICK_EXPIRY_SECONDS: Final = 24 * 3_600
 USER_AGENT_KEPT_MAX_CHARS: Final = 512
 ENGAGEMENTS_PER_IP_MINUTE_MAX: Final = 600
+ADS_PER_IP_MINUTE_MAX: Final = 600
+"""Whole networks share an address: a page of ten ads each second is more than that."""
 
 # -- notices to bidders --------------------------------------------------------------------------
 NOTICE_SENT_URL_MAX_CHARS: Final = 3 * NOTICE_URL_MAX_CHARS
@@ -136,6 +146,8 @@ NOTICE_LEASE_SECONDS: Final = 30.0
 NOTICE_DAYS_KEPT: Final = 7
 """So long an impression can still lead to a billing notice, and the outbox knows what was sent."""
 
+assert CLICK_BID_MAX_NANOS <= PRICE_MAX_MICROS, "an engagement keeps the price of a click where that of a CPM stands"
+assert BUDGET_MAX_NANOS < 2**62, "what is spent and reserved of it is added up in 64 bits"
 assert PRICE_MAX_MICROS < 2**44, "a deal's preference is added above the price in a Redis score"
 assert LOG_LINGER_MS < LOG_ACK_OVERDUE_MS < LOG_ACK_TIMEOUT_MS
 assert LOG_BATCH_MAX_BYTES < LOG_BYTES_IN_FLIGHT_MAX

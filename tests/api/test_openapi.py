@@ -31,7 +31,7 @@ OPERATIONS = {
     "get /v1/currency-rates/{id}",
 } | {
     f"{method} /v1/{kind}{path}"
-    for kind in ("publishers", "placements", "bidders", "deals")
+    for kind in ("publishers", "placements", "bidders", "deals", "advertisers", "campaigns", "ads")
     for method, path in (
         ("post", ""),
         ("get", ""),

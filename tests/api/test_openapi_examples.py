@@ -49,11 +49,14 @@ async def told(api: RunningApi, document: dict[str, Any], name: str, path: str, 
     return answer
 
 
-@pytest.mark.parametrize("kind", ["publishers", "placements", "bidders", "deals"])
+KINDS = ("publishers", "placements", "bidders", "deals", "advertisers", "campaigns", "ads")
+
+
+@pytest.mark.parametrize("kind", KINDS)
 async def test_the_examples_work(empty_api: RunningApi, document: dict[str, Any], kind: str) -> None:
     """Registered, changed, paused, resumed, archived, read and listed as the document shows it."""
     ids: dict[str, str] = {}
-    for each in ("publishers", "placements", "bidders", "deals"):
+    for each in KINDS:
         body = operations(document)[f"post /v1/{each}"]["requestBody"]["content"][JSON]["example"]
         body = body | {name: ids[value] for name, value in _LINKS[each].items()}
         body |= {name: [ids[value]] for name, value in _LISTS[each].items()}
@@ -77,12 +80,18 @@ _LINKS: dict[str, dict[str, str]] = {
     "placements": {"publisher_id": "publishers"},
     "bidders": {},
     "deals": {},
+    "advertisers": {},
+    "campaigns": {"advertiser_id": "advertisers"},
+    "ads": {"campaign_id": "campaigns"},
 }
 _LISTS: dict[str, dict[str, str]] = {
     "publishers": {},
     "placements": {},
     "bidders": {},
     "deals": {"placement_ids": "placements", "bidder_ids": "bidders"},
+    "advertisers": {},
+    "campaigns": {},
+    "ads": {},
 }
 
 

@@ -19,6 +19,16 @@ LEAST: dict[EntityKind, dict[str, Any]] = {
     "bidder": {"name": "Alfa", "endpoint": "https://alfa.example/bid"},
     "deal": {"bidder_ids": ["alfa"]},
     "currency_rate": {"base": "EUR", "quote": "USD", "rate": "1.08"},
+    "advertiser": {"name": "Shop", "domain": "shop.example"},
+    "campaign": {"advertiser_id": "adv", "name": "Winter", "bid_cpm": "2.00", "budget": "100.00"},
+    "ad": {
+        "campaign_id": "camp",
+        "name": "Coats",
+        "width": 300,
+        "height": 250,
+        "landing_url": "https://shop.example/coats",
+        "html": "<b>Coats</b>",
+    },
 }
 
 
