@@ -12,6 +12,7 @@ import msgspec
 from domain.catalogue import Bidder, Deal, Placement, Publisher, Status
 from domain.currency import NO_RATES, Rates
 from domain.deals import DealBook
+from domain.direct.index import NO_CAMPAIGNS, DirectIndex
 from domain.floors import FloorTerms
 from domain.limits import AUCTION_CURRENCIES_CACHED_MAX
 
@@ -46,6 +47,8 @@ class Market(msgspec.Struct, frozen=True, dict=True):
     deals: Mapping[str, Deal] = _NOTHING
     """Active ones, by the id that bids name."""
     rates: Rates = NO_RATES
+    direct: DirectIndex = NO_CAMPAIGNS
+    """The exchange's own campaigns, those that may bid."""
 
     def deal_book(self, currency: str) -> DealBook:
         """The deals with their floors in this currency."""

@@ -1,0 +1,68 @@
+"""A campaign that may bid, made ready for matching: with its advertiser, its ads by size and its flight in seconds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from math import inf
+from typing import NamedTuple
+
+import msgspec
+
+from domain.catalogue import Ad, Advertiser, Campaign
+
+Size = tuple[int, int]
+_ALL: frozenset[str] = frozenset()
+_EVERY_DEVICE: frozenset[int] = frozenset()
+
+
+class LiveAd(NamedTuple):
+    """An active ad of a campaign."""
+
+    id: str
+    terms: Ad
+
+
+class LiveCampaign(msgspec.Struct, frozen=True, gc=False):
+    """An active campaign of an active advertiser, with its active ads."""
+
+    id: str
+    terms: Campaign
+    advertiser_domain: str
+    ads: tuple[LiveAd, ...]
+    """Oldest first."""
+    starts_at: float
+    """Unix seconds, as `ends_at`; minus infinity: it has begun long ago."""
+    ends_at: float
+    countries: frozenset[str]
+    """Empty, here and below: all."""
+    placement_ids: frozenset[str]
+    device_types: frozenset[int]
+    sites: frozenset[str]
+
+    @property
+    def pays_for_clicks(self) -> bool:
+        return self.terms.click_bid_nanos > 0
+
+    def runs_at(self, now: float) -> bool:
+        """Whether its flight includes this moment, in Unix seconds."""
+        return self.starts_at <= now < self.ends_at
+
+
+def live_campaign(
+    campaign_id: str, terms: Campaign, advertiser: Advertiser, ads: Iterable[tuple[str, Ad]]
+) -> LiveCampaign:
+    """The campaign with these ads, by their ids."""
+    targeting = terms.targeting
+    return LiveCampaign(
+        campaign_id,
+        terms,
+        advertiser.domain,
+        tuple(LiveAd(ad_id, ad) for ad_id, ad in sorted(ads, key=lambda each: each[0])),
+        -inf if terms.starts_at is None else datetime.fromisoformat(terms.starts_at).timestamp(),
+        inf if terms.ends_at is None else datetime.fromisoformat(terms.ends_at).timestamp(),
+        frozenset(targeting.countries) or _ALL,
+        frozenset(targeting.placement_ids) or _ALL,
+        frozenset(targeting.device_types) or _EVERY_DEVICE,
+        frozenset(site.lower() for site in targeting.sites) or _ALL,
+    )
