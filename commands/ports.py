@@ -8,6 +8,7 @@ from typing import NamedTuple, Protocol
 
 from domain.auction import Candidate
 from domain.catalogue import FrequencyCap
+from domain.direct.budget import BudgetState
 from domain.errors import GavelError, LogUnavailable
 from domain.event_parts import EngagementKind, RankedBy
 from domain.events import Event
@@ -146,20 +147,6 @@ class Wanted(NamedTuple):
     daily_budget_nanos: int | None
     frequency_cap: FrequencyCap | None
     person: str
-
-
-class BudgetState(NamedTuple):
-    """What a campaign has spent and reserved, as this process last heard."""
-
-    spent_nanos: int
-    reserved_nanos: int
-    day: str
-    """The UTC day of the next two, `2026-11-21`."""
-    day_spent_nanos: int
-    day_reserved_nanos: int
-    impressions: int
-    clicks: int
-    """Both valid, of its whole life."""
 
 
 class Budgets(Protocol):
