@@ -31,6 +31,8 @@ REQUEST_CHOICES_MAX: Final = 256
 """Of a list that says what an imp takes: formats, deals, languages, attributes, durations."""
 REQUEST_FAULTS_MAX: Final = 100
 """More are not listed: who sends them has learned enough."""
+AD_PARAMETERS_MAX: Final = 64
+"""Of `GET /ad`, unknown ones included."""
 DIMENSION_MAX_PIXELS: Final = 100_000
 """Wider than any screen."""
 
@@ -45,6 +47,15 @@ BIDDER_QPS_MAX: Final = 1_000_000
 FREQUENCY_IMPRESSIONS_MAX: Final = 1_000
 """Of a frequency cap; each impression within its window is remembered."""
 FREQUENCY_WINDOW_MAX_SECONDS: Final = 30 * 24 * 3_600
+FLIGHT_LATE_START_MAX_SECONDS: Final = 24 * 3_600
+"""A new campaign may start so long ago: at today's midnight, wherever its owner lives."""
+CATALOGUE_ENTITIES_MAX: Final = 1_000_000
+"""Archived ones included: every API process holds them all in memory."""
+CATALOGUE_TERMS_MAX_BYTES: Final = 1024 * 1024 * 1024
+PLACEMENTS_PER_PUBLISHER_MAX: Final = 10_000
+"""Not archived, as the next two."""
+CAMPAIGNS_PER_ADVERTISER_MAX: Final = 10_000
+ADS_PER_CAMPAIGN_MAX: Final = 1_000
 CATALOGUE_READ_MAX_SECONDS: Final = 5
 """A command waits no longer for the head of the log."""
 COMMANDS_REMEMBERED_MAX: Final = 100_000

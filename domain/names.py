@@ -48,8 +48,8 @@ class Names(msgspec.Struct, frozen=True):
     def quota_key(self, bidder_id: str, second: int) -> str:
         return f"{self.namespace}:quota:{{{bidder_id}}}:{second}"
 
-    def rate_key(self, hidden_address: str, minute: int) -> str:
-        return f"{self.namespace}:rate:{{{hidden_address}}}:{minute}"
+    def rate_key(self, what: str, hidden_address: str, minute: int) -> str:
+        return f"{self.namespace}:rate:{what}:{{{hidden_address}}}:{minute}"
 
     def idempotency_key(self, key: str) -> str:
         """Hash: what is known of the command that was sent with an `Idempotency-Key`."""

@@ -159,7 +159,7 @@ async def test_too_many_from_one_address(recorder: Recorder) -> None:
     key = recorder.names.rate_key
     minute = int(datetime.now(UTC).timestamp()) // 60
     for near in (minute, minute + 1):
-        await recorder.redis.set(key(pseudonym(ADDRESS_KEY, VIEWER), near), ENGAGEMENTS_PER_IP_MINUTE_MAX)
+        await recorder.redis.set(key("engagements", pseudonym(ADDRESS_KEY, VIEWER), near), ENGAGEMENTS_PER_IP_MINUTE_MAX)
     assert await recorder.record.impression(token(), ip=VIEWER, user_agent=BROWSER) == "rate_limited"
     assert await recorder.record.impression(token(), ip="203.0.113.8", user_agent=BROWSER) == "valid"
     assert await recorder.record.impression(token(), ip=OWN, user_agent=BROWSER) == "valid"
