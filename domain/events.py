@@ -9,7 +9,7 @@ to `tests/corpus/`.
 - `gavel.auctions`, keyed by auction id: BidRequested, BidPlaced, BidRefused, AuctionAwarded, AuctionUnsold,
   BidderAnsweredLate.
 - `gavel.engagements`, keyed by auction id: ImpressionRecorded, ClickRecorded, NoticeDelivered, NoticeFailed,
-  EngagementVoided.
+  EngagementVoided; and LedgerDayClosed, once in every partition.
 - `gavel.catalogue`, keyed by aggregate id: …Registered, …Changed, EntityPaused, EntityResumed, EntityArchived,
   CurrencyRateSet.
 - `gavel.feeds.bulk`, `gavel.feeds.changes`, keyed by client and record key: FeedRecord….
@@ -18,7 +18,7 @@ to `tests/corpus/`.
 from __future__ import annotations
 
 import re
-from datetime import datetime
+from datetime import date, datetime
 
 import msgspec
 
@@ -292,6 +292,18 @@ class EngagementVoided(Event, frozen=True, kw_only=True):
     reason: str
     engagement: ImpressionRecorded | ClickRecorded | None = None
     """The engagement itself, so that no reader has to look for it."""
+
+
+class LedgerDayClosed(Event, frozen=True, kw_only=True):
+    """The books of a UTC day and of all days before it are closed, for what follows in the same partition.
+
+    What belongs to a closed day and is logged behind this is booked on the first open day.
+    """
+
+    day: date
+    partition: int
+    """Where it stands: one is written to each of `partitions`."""
+    partitions: int
 
 
 # -- gavel.catalogue -------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ from projections.catalogue import Catalogue
 from projections.catalogue_cache import CatalogueCache
 from projections.delivery import Delivery
 from projections.figures import COUNTED
+from projections.ledger import Ledger
 from projections.notices import TABLES as NOTICE_TABLES
 from projections.notices import Notices
 from projections.postgres_store import Pool, PostgresStore
@@ -76,6 +77,13 @@ REGISTRY: tuple[Registration, ...] = (
         place="postgres",
         writes=lambda _: ("delivery", "delivery_engagements"),
         projection=lambda _: Delivery(),
+    ),
+    Registration(
+        name="ledger",
+        topics=("engagements",),
+        place="postgres",
+        writes=lambda _: ("ledger", "ledger_charges", "ledger_closings"),
+        projection=lambda _: Ledger(),
     ),
     Registration(
         name="bidder_health",

@@ -15,6 +15,7 @@ from sqlalchemy import (
     ARRAY,
     BigInteger,
     Boolean,
+    CheckConstraint,
     Column,
     Date,
     DateTime,
@@ -302,6 +303,66 @@ delivery_engagements = Table(
         postgresql_where=text("counted"),
     ),
     postgresql_partition_by=BY_DAY,
+)
+
+# -- ledger ---------------------------------------------------------------------------------------
+
+LEDGER_MONEY = ("spend_nanos", "revenue_nanos", "fee_nanos")
+LEDGER_KEYS = ("booked_on", "currency", "buyer", "publisher", "campaign_id", "kind")
+
+
+def _balances(table: str) -> CheckConstraint:
+    """What the buyer owes is what publisher and exchange earn: no entry can be written that does not balance."""
+    return CheckConstraint("spend_nanos = revenue_nanos + fee_nanos", name=f"{table}_balances")
+
+
+ledger_charges = Table(
+    "ledger_charges",
+    metadata,
+    *_auction_key(),
+    Column("imp_id", Text, primary_key=True),
+    Column("kind", Text, primary_key=True),
+    # The engagement that settles what the imp costs.
+    _given("event_id", Uuid),
+    # All that follows is absent where it is free.
+    Column("booked_on", Date),
+    Column("currency", Text),
+    Column("buyer", Text),
+    Column("publisher", Text),
+    Column("campaign_id", Text),
+    *(Column(name, BigInteger) for name in LEDGER_MONEY),
+    Column("refunded_on", Date),
+    _balances("ledger_charges"),
+    postgresql_partition_by=BY_DAY,
+)
+
+ledger = Table(
+    "ledger",
+    metadata,
+    Column("booked_on", Date, primary_key=True),
+    Column("currency", Text, primary_key=True),
+    # Accounts, as `domain.ledger` names them.
+    Column("buyer", Text, primary_key=True),
+    Column("publisher", Text, primary_key=True),
+    Column("campaign_id", Text, primary_key=True),
+    # 'charge', or 'refund': the same entry turned, its money positive as well.
+    Column("kind", Text, primary_key=True),
+    _given("entries", BigInteger),
+    # Not bigint, as in `delivery`.
+    *(Column(name, Numeric(38, 0), nullable=False) for name in LEDGER_MONEY),
+    _balances("ledger"),
+    Index("ledger_buyer", "buyer", "booked_on"),
+    Index("ledger_publisher", "publisher", "booked_on"),
+)
+
+ledger_closings = Table(
+    "ledger_closings",
+    metadata,
+    # Of the topic of engagements.
+    Column("partition", Integer, primary_key=True, autoincrement=False),
+    Column("closed_day", Date, primary_key=True),
+    _given("partitions", Integer),
+    _instant("closed_at"),
 )
 
 # -- bidder_health --------------------------------------------------------------------------------

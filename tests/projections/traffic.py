@@ -228,6 +228,10 @@ class Log:
     async def append_bytes(self, topic: str, key: str, payload: bytes) -> Any:
         return await self._producer.send_and_wait(topic, payload, key.encode())
 
+    async def append_to(self, topic: str, partition: int, event: Event) -> None:
+        """An event that belongs to a partition, not to a key."""
+        await self._producer.send_and_wait(topic, encode(event), self._key(event), partition=partition)
+
     async def append_traffic(self, traffic: Traffic, auctions: int) -> None:
         """So many auctions with their engagements, in a mixed order."""
         for _ in range(auctions):
