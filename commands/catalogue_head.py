@@ -21,6 +21,7 @@ from domain.codec import decode
 from domain.entity import Entity, evolve
 from domain.errors import CorruptEvent, LogUnavailable
 from domain.events import CatalogueEvent
+from domain.holdings import Holdings
 from domain.kafka_url import parse_kafka_url
 from domain.limits import CATALOGUE_READ_MAX_SECONDS, COMMANDS_REMEMBERED_MAX
 
@@ -50,6 +51,8 @@ class CatalogueHead:
         self._next: dict[TopicPartition, int] = {}
         """Offsets that are still to be folded."""
         self._entities: dict[str, Entity] = {}
+        self.holdings = Holdings()
+        """Of `entities`."""
         self._positions: dict[str, Position] = {}
         self._unreadable: dict[str, CorruptEvent] = {}
         self._made: dict[str, Known] = {}
@@ -143,6 +146,7 @@ class CatalogueHead:
             return
         position = Position(record.topic, record.partition, record.offset)
         self._entities[after.id] = after
+        self.holdings.put(after)
         self._positions[after.id] = position
         self._made[event.causation_id] = Known(after, position)
         if len(self._made) > COMMANDS_REMEMBERED_MAX:

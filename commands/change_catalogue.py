@@ -11,11 +11,13 @@ from typing import Any, NamedTuple
 
 from commands.catalogue_head import CatalogueHead, Known
 from commands.ports import Clock, Ids, Position, RefusingLog
+from domain import legality
 from domain.catalogue import Status
 from domain.catalogue_changes import Decision, Entities, Stamp, Versions, change, move, register, set_rate
 from domain.entity import Entity, EntityKind
 from domain.errors import Conflict, VersionMismatch
 from domain.events import CatalogueEvent
+from domain.legality import SpentOf
 from domain.names import Names
 from domain.terms.currency_rate import CURRENCY_RATE, rate_id
 from domain.terms.form import Form
@@ -35,20 +37,29 @@ class Changed(NamedTuple):
 
 
 class ChangeCatalogue:
-    """The commands of `/v1/publishers`, `/v1/placements`, `/v1/bidders`, `/v1/deals` and `/v1/currency-rates`.
+    """The commands of `/v1/publishers`, `/v1/campaigns` and all the other kinds of the catalogue.
 
-    Every command raises what its decision in `domain/catalogue_changes.py` raises; Conflict, or VersionMismatch where
-    a version was expected, when another command was faster; LogUnavailable and Overloaded. A command that is run
-    again under the same id has its effect once: the answer is that of the first run.
+    Every command raises what its decision in `domain/catalogue_changes.py` raises, and `domain/legality.py`; Conflict,
+    or VersionMismatch where a version was expected, when another command was faster; LogUnavailable and Overloaded.
+    A command that is run again under the same id has its effect once: the answer is that of the first run.
     """
 
     def __init__(
-        self, *, log: RefusingLog, head: CatalogueHead, names: Names, forms: Forms, clock: Clock, ids: Ids
+        self,
+        *,
+        log: RefusingLog,
+        head: CatalogueHead,
+        names: Names,
+        forms: Forms,
+        spent_of: SpentOf,
+        clock: Clock,
+        ids: Ids,
     ) -> None:
         self._log = log
         self._head = head
         self._names = names
         self._forms = forms
+        self._spent_of = spent_of
         self._clock = clock
         self._ids = ids
 
@@ -108,6 +119,7 @@ class ChangeCatalogue:
             decision = decide(self._head.entities)
             if isinstance(decision, Entity):
                 return Changed(*self._head.known(decision.id), is_new=False)
+            legality.check(decision, legality.World(self._head.entities, self._head.holdings, self._spent_of))
             made = await self._append(decision, expected)
         return Changed(*made, is_new=made.entity.version == 1)
 

@@ -131,10 +131,28 @@ IMPRESSION_EXPIRY_SECONDS: Final = 3_600
 BID_EXPIRY_MIN_SECONDS: Final = 60
 """What OpenRTB 2.6 section 7.2 takes for usual on the web; a bid that says less means this."""
 CLICK_EXPIRY_SECONDS: Final = 24 * 3_600
+TOKEN_KEY_KEPT_SECONDS: Final = 30 * 24 * 3_600
+"""After its end; so long a token is told apart from a forged one."""
 USER_AGENT_KEPT_MAX_CHARS: Final = 512
 ENGAGEMENTS_PER_IP_MINUTE_MAX: Final = 600
+IMPRESSIONS_PER_IP_AND_AD_MINUTE_MAX: Final = 120
+"""Of one ad to one address: a household, or an office, but no page that reloads itself."""
+CLICKS_PER_IP_AND_AD_MINUTE_MAX: Final = 10
+USER_AGENTS_REMEMBERED_MAX: Final = 4_096
+"""Looking one up in the lists costs 150 µs and more, and most hits share few user agents."""
+TRAFFIC_LIST_MAX_BYTES: Final = 16 * 1024 * 1024
+"""A file of patterns or networks."""
+TRAFFIC_LIST_FAULTS_MAX: Final = 10
+"""Bad lines that are named; more are counted only."""
+PATTERN_MAX_CHARS: Final = 512
 ADS_PER_IP_MINUTE_MAX: Final = 600
 """Whole networks share an address: a page of ten ads each second is more than that."""
+
+# -- budgets -------------------------------------------------------------------------------------
+BUDGET_GRACE_SECONDS: Final = 300
+"""After the end of an award, before its reservation is released: for clocks that differ, and spools that drain."""
+BUDGET_IN_FLIGHT_SECONDS: Final = 5
+"""So long after its reservation an award is in the log at the latest, or is never answered."""
 
 # -- notices to bidders --------------------------------------------------------------------------
 NOTICE_SENT_URL_MAX_CHARS: Final = 3 * NOTICE_URL_MAX_CHARS
@@ -161,7 +179,10 @@ assert CLICK_BID_MAX_NANOS <= PRICE_MAX_MICROS, "an engagement keeps the price o
 assert BUDGET_MAX_NANOS < 2**62, "what is spent and reserved of it is added up in 64 bits"
 assert PRICE_MAX_MICROS < 2**44, "a deal's preference is added above the price in a Redis score"
 assert LOG_LINGER_MS < LOG_ACK_OVERDUE_MS < LOG_ACK_TIMEOUT_MS
+assert LOG_ACK_TIMEOUT_MS < 1_000 * BUDGET_IN_FLIGHT_SECONDS < 1_000 * BUDGET_GRACE_SECONDS
 assert LOG_BATCH_MAX_BYTES < LOG_BYTES_IN_FLIGHT_MAX
+assert IMPRESSION_EXPIRY_SECONDS < CLICK_EXPIRY_SECONDS < TOKEN_KEY_KEPT_SECONDS
 assert LATE_ANSWERS_PER_BIDDER_MAX < CONNECTIONS_PER_BIDDER_MAX
 assert BIDDER_TIME_MIN_MS < ANSWER_RESERVE_MS < TMAX_DEFAULT_MS < TMAX_MAX_MS
+assert CLICKS_PER_IP_AND_AD_MINUTE_MAX < IMPRESSIONS_PER_IP_AND_AD_MINUTE_MAX < ENGAGEMENTS_PER_IP_MINUTE_MAX
 assert NOTICE_TIMEOUT_SECONDS < NOTICE_LEASE_SECONDS

@@ -106,6 +106,7 @@ class ApiProcess:
                 head=self._head,
                 names=names,
                 forms=all_forms(allow_private=settings.allow_private_endpoints),
+                spent_of=lambda _: 0,
                 clock=clock,
                 ids=fresh_id,
             ),

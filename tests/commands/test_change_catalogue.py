@@ -40,6 +40,7 @@ class Process:
             head=self.head,
             names=names,
             forms=all_forms(allow_private=False),
+            spent_of=lambda _: 0,
             clock=SystemClock(),
             ids=fresh_id,
         )

@@ -1,0 +1,64 @@
+"""What belongs to whom, and how much there is: publishers' placements, advertisers' campaigns, campaigns' ads."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+
+import msgspec
+
+from domain.entity import Entity, EntityKind
+
+
+class _Named(msgspec.Struct):
+    """Of terms, what they may belong to."""
+
+    publisher_id: str | None = None
+    advertiser_id: str | None = None
+    campaign_id: str | None = None
+
+
+_OWNER_FIELDS: Mapping[EntityKind, str] = {
+    "placement": "publisher_id",
+    "campaign": "advertiser_id",
+    "ad": "campaign_id",
+}
+_named = msgspec.json.Decoder(_Named).decode
+
+
+def owner_id(entity: Entity) -> str | None:
+    """The id of the entity that this one is part of; None for a kind that stands for itself."""
+    field = _OWNER_FIELDS.get(entity.kind)
+    return None if field is None else getattr(_named(entity.terms), field)
+
+
+class Holdings:
+    """Kept current entity by entity, so that a decision need not look through a catalogue of hundreds of thousands."""
+
+    def __init__(self) -> None:
+        self._owners: dict[str, str | None] = {}
+        self._held: dict[tuple[EntityKind, str], set[str]] = {}
+        self._sizes: dict[str, int] = {}
+        self.terms_bytes = 0
+        """Of all entities, archived ones included."""
+
+    def __repr__(self) -> str:
+        return f"Holdings(entities={len(self)}, terms_bytes={self.terms_bytes})"
+
+    def __len__(self) -> int:
+        return len(self._sizes)
+
+    def put(self, entity: Entity) -> None:
+        """Takes up an entity as it stands now."""
+        size = len(entity.terms)
+        self.terms_bytes += size - self._sizes.get(entity.id, 0)
+        self._sizes[entity.id] = size
+        before, owner = self._owners.get(entity.id), owner_id(entity)
+        if before is not None:
+            self._held[entity.kind, before].discard(entity.id)
+        if owner is not None and entity.status != "archived":
+            self._owners[entity.id] = owner
+            self._held.setdefault((entity.kind, owner), set()).add(entity.id)
+
+    def held(self, kind: EntityKind, owner: str) -> Collection[str]:
+        """Ids of the owner's entities of a kind that are not archived."""
+        return self._held.get((kind, owner), frozenset())
