@@ -18,11 +18,13 @@ if TYPE_CHECKING:
     from api.client_address import ClientAddresses
     from api.live.feed import LiveFeed
     from api.metrics import Metrics
+    from commands.access_keys import AccessKeys
     from commands.change_catalogue import ChangeCatalogue
     from commands.hold_auction import HoldAuction
     from commands.kafka_log import KafkaLog
     from commands.once import Once
     from commands.record_engagement import RecordEngagement
+    from commands.show_ad import ShowAd
     from commands.spool import SpooledLog
     from domain.names import Names
     from projections.watermarks import Watermarks
@@ -33,6 +35,7 @@ class ApiServices:
     """One API process's command objects, read models and settings."""
 
     hold_auction: HoldAuction
+    show_ad: ShowAd
     record_engagement: RecordEngagement
     change_catalogue: ChangeCatalogue
     once: Once
@@ -48,6 +51,8 @@ class ApiServices:
     metrics: Metrics
     client_addresses: ClientAddresses
     admin_key: str = field(repr=False)
+    access_keys: AccessKeys
+    """Those of the catalogue, as it is known by now."""
     base_url: str
     """What clients reach this exchange at, without a slash at the end."""
 

@@ -154,6 +154,17 @@ BUDGET_GRACE_SECONDS: Final = 300
 BUDGET_IN_FLIGHT_SECONDS: Final = 5
 """So long after its reservation an award is in the log at the latest, or is never answered."""
 
+# -- campaigns in auctions -------------------------------------------------------------------------
+CAMPAIGNS_LOOKED_AT_MAX: Final = 512
+"""For one imp: with that many in a row that fit and may not bid, the others are not looked for."""
+CAMPAIGNS_STANDING_MAX: Final = 4
+"""That may win an imp: each stands in for the one before, should that one's budget have no room."""
+CAMPAIGNS_TOLD_MAX: Final = 8
+"""Of those that fit an imp and do not bid for it, in its story."""
+
+VOID_REASON_MAX_CHARS: Final = 1_000
+"""Kept in the log, and told to whoever asks for the statement."""
+
 # -- notices to bidders --------------------------------------------------------------------------
 NOTICE_SENT_URL_MAX_CHARS: Final = 3 * NOTICE_URL_MAX_CHARS
 """With its macros filled, and escaped."""

@@ -24,6 +24,7 @@ from gavel.errors import CannotRun
 from gavel.pseudonym_keys import PseudonymKeyFile
 from gavel.readiness import status_of_api
 from gavel.settings import Settings, variable
+from gavel.token_keys import TokenKeyFile
 from gavel.topics import describe_brokers, describe_topics
 from projections.migrate import PLACES
 
@@ -65,6 +66,7 @@ async def check_all(settings: Settings) -> list[Check]:
     looks: dict[str, Callable[[Settings], Awaitable[str]]] = {
         "data folder": _data_folder,
         "pseudonym key": _pseudonym_key,
+        "token key": _token_key,
         "kafka": _kafka,
         "topics": _topics,
         "postgres": _postgres,
@@ -119,6 +121,17 @@ async def _pseudonym_key(settings: Settings) -> str:
         raise Trouble(str(error), "bring the file back, or make a new key: `gavel privacy rotate`") from error
     kept = f", {len(older)} older kept" if older else ""
     return f"in force since {key.since:%Y-%m-%d %H:%M} UTC{kept}"
+
+
+async def _token_key(settings: Settings) -> str:
+    if settings.token_key is not None:
+        return f"in {variable('token_key')}, fixed while a process lives"
+    try:
+        key, *older = TokenKeyFile.of(settings).read()
+    except CannotRun as error:
+        raise Trouble(str(error), "bring the file back, or make a new key: `gavel tokens rotate`") from error
+    believed = f", {len(older)} older believed" if older else ""
+    return f"signs since {key.since:%Y-%m-%d %H:%M} UTC{believed}"
 
 
 async def _kafka(settings: Settings) -> str:

@@ -51,7 +51,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     redis_url: str | None = None
     admin_key: str | None = None
     token_key: str | None = None
-    """Hex, at least 16 bytes: signs impression and click tokens."""
+    """Hex, at least 16 bytes: signs impression and click tokens.
+
+    A key that stands here cannot be rotated while processes run.
+    """
+    token_key_file: Path = Path("token-keys.json")
+    """Where the keys are found otherwise, in the data folder unless absolute; running processes follow it."""
     pseudonym_key: str | None = None
     """Hex, at least 16 bytes: turns user and device ids into pseudonyms before they reach the log.
 

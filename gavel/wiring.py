@@ -20,6 +20,7 @@ from api.live.feed import LiveFeed
 from api.metrics import Metrics
 from api.services import ApiServices
 from commands.bidder_client import KeepAliveBidderClient
+from commands.budgets import RedisBudgets
 from commands.catalogue_head import CatalogueHead
 from commands.catalogue_view import CatalogueView
 from commands.change_catalogue import ChangeCatalogue
@@ -32,16 +33,18 @@ from commands.ranking import RedisRanking
 from commands.record_engagement import RecordEngagement
 from commands.redis_pipeline import RedisPipeline
 from commands.seen import SeenInRedis
+from commands.show_ad import ShowAd
 from commands.spool import SpooledLog
 from domain.errors import Fault, InvalidInput
 from domain.market import Market
 from domain.names import Names
 from domain.terms.kinds import all_forms
-from domain.tokens import SECRET_MAX_BYTES, SECRET_MIN_BYTES, TokenKey
+from domain.tokens import SECRET_MAX_BYTES, SECRET_MIN_BYTES
 from gavel.process_clock import SystemClock, fresh_id
 from gavel.pseudonym_keys import KeyInForce, PseudonymKeyFile
 from gavel.settings import Settings, variable
 from gavel.telemetry import configure_logging
+from gavel.token_keys import TokenKeyFile, TokenKeysInForce
 from projections.connections import sqlalchemy_url
 from projections.registry import RUNNABLE
 from projections.run import run_projectors as run_named_projectors
@@ -70,13 +73,14 @@ class ApiProcess:
         self._pipeline = RedisPipeline(self._hot_redis, timeout_s=REDIS_HOT_SECONDS)
         self._bidders = KeepAliveBidderClient(allow_private=settings.allow_private_endpoints)
         self._catalogue = CatalogueView(self._calm_redis, names)
+        self._budgets = RedisBudgets(self._pipeline, names)
         self._log = KafkaLog(kafka_url, names.topics, client_id="gavel-api")
         self._spool = SpooledLog(self._log, settings.data / "spool")
         self._database = database_engine(postgres_url)
         self._watermarks = Watermarks(kafka_url, client_id="gavel-api-watermarks")
         self._head = CatalogueHead(kafka_url, names.catalogue, client_id="gavel-api-catalogue")
         self._once = Once(self._pipeline, names, fresh_id)
-        token_key = TokenKey.of(secret(settings, "token_key"))
+        self._token_keys = _token_keys(settings, clock)
         self._pseudonym_key = _pseudonym_key(settings)
         quota = Quota(
             self._pipeline,
@@ -96,10 +100,12 @@ class ApiProcess:
             quota=quota,
             clock=clock,
             ids=fresh_id,
-            keys=[token_key],
+            keys=self._token_keys,
         )
+        hold_auction = self._hold_auction(settings, names, clock, quota)
         self.services = ApiServices(
-            hold_auction=self._hold_auction(settings, names, clock, quota, token_key),
+            hold_auction=hold_auction,
+            show_ad=self._show_ad(settings, hold_auction, quota, clock),
             record_engagement=record_engagement,
             change_catalogue=ChangeCatalogue(
                 log=self._log,
@@ -125,9 +131,7 @@ class ApiProcess:
             base_url=settings.base_url,
         )
 
-    def _hold_auction(
-        self, settings: Settings, names: Names, clock: SystemClock, quota: Quota, token_key: TokenKey
-    ) -> HoldAuction:
+    def _hold_auction(self, settings: Settings, names: Names, clock: SystemClock, quota: Quota) -> HoldAuction:
         return HoldAuction(
             log=self._log,
             names=names,
@@ -139,9 +143,19 @@ class ApiProcess:
             clock=clock,
             ids=fresh_id,
             base_url=settings.base_url,
-            token_key=lambda: token_key,
+            token_key=self._token_keys,
             pseudonym_key=self._pseudonym_key,
             publisher_share_bps=settings.publisher_share_bps,
+        )
+
+    def _show_ad(self, settings: Settings, hold_auction: HoldAuction, quota: Quota, clock: SystemClock) -> ShowAd:
+        return ShowAd(
+            hold_auction=hold_auction,
+            catalogue=self._catalogue,
+            quota=quota,
+            clock=clock,
+            ids=fresh_id,
+            base_url=settings.base_url,
         )
 
     @asynccontextmanager
@@ -161,10 +175,12 @@ class ApiProcess:
             await self._catalogue.start()
             stack.push_async_callback(self._catalogue.close)
             stack.push_async_callback(self._pipeline.close)
+            await self._budgets.start()
+            stack.push_async_callback(self._budgets.close)
             stack.push_async_callback(self._head.close)
             stack.push_async_callback(self._once.close)
-            following = asyncio.create_task(self._pseudonym_key.follow())
-            stack.callback(following.cancel)
+            for keys in (self._pseudonym_key, self._token_keys):
+                stack.callback(asyncio.create_task(keys.follow()).cancel)
             _spare_the_collector()
             yield
 
@@ -237,6 +253,12 @@ def _pseudonym_key(settings: Settings) -> KeyInForce:
     if settings.pseudonym_key is not None:
         return KeyInForce(secret(settings, "pseudonym_key"))
     return KeyInForce.of(PseudonymKeyFile.of(settings))
+
+
+def _token_keys(settings: Settings, clock: SystemClock) -> TokenKeysInForce:
+    if settings.token_key is not None:
+        return TokenKeysInForce.fixed(secret(settings, "token_key"))
+    return TokenKeysInForce.of(TokenKeyFile.of(settings), clock)
 
 
 def secret(settings: Settings, name: str) -> bytes:

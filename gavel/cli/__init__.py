@@ -24,6 +24,7 @@ COMMANDS = {
     "auctions": "gavel.cli.auctions:auctions",
     "projections": "gavel.cli.projections:projections",
     "privacy": "gavel.cli.privacy:privacy",
+    "tokens": "gavel.cli.tokens:tokens",
     "simulate": "gavel.cli.simulate:simulate",
 }
 """In the order that a newcomer needs them."""
