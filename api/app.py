@@ -10,7 +10,7 @@ from litestar import Litestar, Router
 from litestar.datastructures import State
 from litestar.di import Provide
 
-from api.access import admin_only
+from api.access import key_holders
 from api.dashboard.page import dashboard
 from api.health import livez, metrics, readyz, reporting_log_health
 from api.live.stream import live_figures
@@ -22,6 +22,8 @@ from api.read.bidder_report import report_bidders
 from api.read.catalogue import catalogue_queries
 from api.read.delivery import report_delivery
 from api.read.projections import list_projections
+from api.read.whoami import whoami
+from api.write.access_keys import issue_access_key
 from api.write.bid_requests import bid_requests
 from api.write.catalogue import catalogue_commands
 from api.write.clicks import clicks
@@ -66,6 +68,8 @@ def _v1(services: ApiServices) -> Router:
         route_handlers=[
             *catalogue_commands(),
             *catalogue_queries(),
+            issue_access_key,
+            whoami,
             list_auctions,
             show_auction,
             report_delivery,
@@ -73,8 +77,7 @@ def _v1(services: ApiServices) -> Router:
             list_projections,
             live_figures(services),
         ],
-        guards=[admin_only(services.admin_key)],
-        security=[{"adminKey": []}],
+        guards=[key_holders(services.admin_key, services.access_keys)],
         before_request=no_zero_bytes,
     )
 

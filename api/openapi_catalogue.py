@@ -9,7 +9,7 @@ import msgspec
 
 from api.catalogue_entity import COLLECTIONS, Collection
 from api.json_body import JSON, MERGE_PATCH
-from api.openapi_catalogue_examples import CHANGES, EXAMPLE_ID, TERMS
+from api.openapi_catalogue_examples import CHANGES, EXAMPLE_ID, EXAMPLE_KEY, TERMS
 from api.read.paging import LIMIT_DEFAULT, LIMIT_MAX
 from api.write.catalogue import MOVES
 from domain.entity import EntityKind
@@ -65,10 +65,12 @@ def catalogue_paths() -> dict[str, Node]:
     paths: dict[str, Node] = {}
     for collection in COLLECTIONS:
         path = f"/v1/{collection.path}"
-        paths[path] = {"get": _list(collection), "post": _register(collection)}
+        register = _issue if collection.is_issued else _register
+        paths[path] = {"get": _list(collection), "post": register(collection)}
         paths[f"{path}/{{id}}"] = {"get": _one(collection)}
-        if collection.has_status:
+        if collection.has_status and not collection.is_issued:
             paths[f"{path}/{{id}}"]["patch"] = _change(collection)
+        if collection.has_status:
             paths |= {f"{path}/{{id}}/{move}": {"post": _move(collection, move)} for move in MOVES}
     return paths
 
@@ -151,6 +153,15 @@ def _register(collection: Collection) -> Node:
     )
 
 
+def _issue(collection: Collection) -> Node:
+    operation = _register(collection)
+    told = {"key": {"type": "string", "description": "Told here and never again; absent in the answer to a retry."}}
+    schema = {"allOf": [_ref(_entity_name(collection.kind)), {"type": "object", "properties": told}]}
+    example = _example(collection.kind) | {"key": EXAMPLE_KEY}
+    operation["responses"]["201"] |= _content(schema, example)
+    return operation
+
+
 def _change(collection: Collection) -> Node:
     schema = {"type": "object", "description": f"Some of the terms of {_one_of(collection)}; null takes one away."}
     return _operation(
@@ -177,11 +188,10 @@ def _move(collection: Collection, move: str) -> Node:
 
 def _operation(collection: Collection, verb: str, summary: str, description: str, **rest: Any) -> Node:
     return {
-        "tags": ["Catalogue"],
+        "tags": ["Access" if collection.is_issued else "Catalogue"],
         "operationId": f"{verb}{_terms_name(_FORMS[collection.kind])}",
         "summary": summary,
         "description": description,
-        "security": [{"adminKey": []}],
         **rest,
     }
 

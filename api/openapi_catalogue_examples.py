@@ -12,10 +12,13 @@ EXAMPLE_ID: Mapping[EntityKind, str] = {
     "placement": "01936f2a-9b40-7d51-8a3e-5f0a1c2b3d4e",
     "bidder": "01936f2b-0c77-7b12-9c8d-1a2b3c4d5e6f",
     "currency_rate": "EUR-USD",
+    "access_key": "01936f2d-0a11-7c44-8b55-6c7d8e9fa0b1",
     "advertiser": "01936f2c-1d88-7e23-8d9e-2b3c4d5e6f70",
     "campaign": "01936f2c-2e99-7f34-9eaf-3c4d5e6f7081",
     "ad": "01936f2c-3faa-7045-8fb0-4d5e6f708192",
 }
+
+EXAMPLE_KEY = "gavel_4fVZ0yN3o7c1bJm5wqQh2sTtUuXx8Kd9EeRrLlPpGgA"
 
 TERMS: Mapping[EntityKind, dict[str, Any]] = {
     "publisher": {
@@ -59,6 +62,7 @@ TERMS: Mapping[EntityKind, dict[str, Any]] = {
         "wadomain": ["shop.example"],
     },
     "currency_rate": {"base": "EUR", "quote": "USD", "rate": "1.0852"},
+    "access_key": {"name": "Reporting of the Daily", "role": "publisher", "subject_id": EXAMPLE_ID["publisher"]},
     "advertiser": {"name": "Harbour Outfitters", "domain": "outfitters.example"},
     "campaign": {
         "advertiser_id": EXAMPLE_ID["advertiser"],

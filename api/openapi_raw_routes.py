@@ -140,7 +140,6 @@ RAW_PATHS: dict[str, dict[str, Any]] = {
             "operationId": "LiveFigures",
             "summary": "Figures of the last second, as server-sent events",
             "description": "One JSON object a second. The stream ends after 15 minutes: connect again.",
-            "security": [{"adminKey": []}],
             "responses": {"200": {"description": "An endless stream.", "content": {"text/event-stream": {}}}},
         }
     },

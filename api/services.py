@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from api.live.feed import LiveFeed
     from api.metrics import Metrics
     from commands.access_keys import AccessKeys
+    from commands.access_keys import AccessKeys
     from commands.change_catalogue import ChangeCatalogue
     from commands.hold_auction import HoldAuction
     from commands.kafka_log import KafkaLog
@@ -51,6 +52,8 @@ class ApiServices:
     metrics: Metrics
     client_addresses: ClientAddresses
     admin_key: str = field(repr=False)
+    access_keys: AccessKeys
+    """Those of the catalogue, as it is known by now."""
     access_keys: AccessKeys
     """Those of the catalogue, as it is known by now."""
     base_url: str

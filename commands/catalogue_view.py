@@ -14,6 +14,7 @@ from redis.asyncio.client import PubSub
 from redis.exceptions import RedisError
 from redis.utils import str_if_bytes
 
+from commands.access_keys import AccessKeys
 from domain.catalogue import Bidder, CurrencyRate, Deal, Placement, Publisher, Status, Terms
 from domain.currency import Rates
 from domain.entity import Entity, EntityKind
@@ -55,6 +56,8 @@ class CatalogueView:
         self._names = names
         self._entities: dict[str, _Known] = {}
         self._market = Market()
+        self.access_keys = AccessKeys()
+        """Who may use `/v1`."""
         self._task: asyncio.Task[None] | None = None
 
     def __repr__(self) -> str:
@@ -98,6 +101,7 @@ class CatalogueView:
 
     async def _read_all(self) -> None:
         found = await self._redis.hgetall(self._names.catalogue_entities)
+        self.access_keys.are_known = True
         if found or not self._entities:
             self._replace(_understood({str_if_bytes(field): value for field, value in found.items()}))
         # An empty cache beside a known catalogue is a Redis that lost its memory: it is being filled again.
@@ -118,6 +122,7 @@ class CatalogueView:
     def _replace(self, entities: dict[str, _Known]) -> None:
         if entities == self._entities:
             return
+        self.access_keys.learn(known.entity for known in entities.values())
         self._entities = entities
         self._market = _market_of(entities)
 

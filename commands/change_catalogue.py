@@ -9,9 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import msgspec
+
 from commands.catalogue_head import CatalogueHead, Known
 from commands.ports import Clock, Ids, Position, RefusingLog
 from domain import legality
+from domain.access import EntitiesSeenBy, Tenant
 from domain.catalogue import Status
 from domain.catalogue_changes import Decision, Entities, Stamp, Versions, change, move, register, set_rate
 from domain.entity import Entity, EntityKind
@@ -19,6 +22,7 @@ from domain.errors import Conflict, VersionMismatch
 from domain.events import CatalogueEvent
 from domain.legality import SpentOf
 from domain.names import Names
+from domain.terms.access_key import ACCESS_KEY
 from domain.terms.currency_rate import CURRENCY_RATE, rate_id
 from domain.terms.form import Form
 from domain.terms.kinds import Forms
@@ -67,17 +71,26 @@ class ChangeCatalogue:
         """How the terms of a kind are stated."""
         return self._forms[kind]
 
-    async def register(self, kind: EntityKind, body: bytes, *, command_id: str) -> Changed:
+    async def register(
+        self, kind: EntityKind, body: bytes, *, command_id: str, tenant: Tenant | None = None
+    ) -> Changed:
         """`POST /v1/…`."""
         form = self._forms[kind]
         stated = form.registration(body)
         stamp = self._stamp(command_id)
         return await self._carry_out(
-            stated.id or command_id, stamp, None, lambda entities: register(form, stated, entities, stamp)
+            stated.id or command_id, stamp, None, lambda entities: register(form, stated, entities, stamp), tenant
         )
 
     async def change(
-        self, kind: EntityKind, entity_id: str, patch: bytes, *, expected: Versions | None, command_id: str
+        self,
+        kind: EntityKind,
+        entity_id: str,
+        patch: bytes,
+        *,
+        expected: Versions | None,
+        command_id: str,
+        tenant: Tenant | None = None,
     ) -> Changed:
         """`PATCH /v1/…/{id}`; `expected` holds the versions that the caller would have changed."""
         form, stamp = self._forms[kind], self._stamp(command_id)
@@ -86,10 +99,18 @@ class ChangeCatalogue:
             stamp,
             expected,
             lambda entities: change(form, entity_id, patch, entities=entities, stamp=stamp, expected=expected),
+            tenant,
         )
 
     async def move(
-        self, kind: EntityKind, entity_id: str, status: Status, *, expected: Versions | None, command_id: str
+        self,
+        kind: EntityKind,
+        entity_id: str,
+        status: Status,
+        *,
+        expected: Versions | None,
+        command_id: str,
+        tenant: Tenant | None = None,
     ) -> Changed:
         """`POST /v1/…/{id}/pause`, `/resume` and `/archive`."""
         stamp = self._stamp(command_id)
@@ -98,6 +119,7 @@ class ChangeCatalogue:
             stamp,
             expected,
             lambda entities: move(kind, entity_id, status, entities=entities, stamp=stamp, expected=expected),
+            tenant,
         )
 
     async def set_rate(self, body: bytes, *, command_id: str) -> Changed:
@@ -106,20 +128,36 @@ class ChangeCatalogue:
         stamp = self._stamp(command_id)
         return await self._carry_out(rate_id(terms), stamp, None, lambda entities: set_rate(terms, entities, stamp))
 
+    async def issue_key(self, body: bytes, digest: str, *, command_id: str) -> tuple[Changed, bool]:
+        """`POST /v1/access-keys`; and whether it is this very key that counts: a retry brings a key of its own."""
+        stated = ACCESS_KEY.registration(body)
+        stated = stated._replace(terms=msgspec.structs.replace(stated.terms, digest=digest))
+        stamp = self._stamp(command_id)
+        changed = await self._carry_out(
+            command_id, stamp, None, lambda entities: register(ACCESS_KEY, stated, entities, stamp)
+        )
+        return changed, ACCESS_KEY.terms_of(changed.entity).digest == digest
+
     def _stamp(self, command_id: str) -> Stamp:
         return Stamp(command_id, self._ids(), self._clock.now())
 
     async def _carry_out(
-        self, entity_id: str, stamp: Stamp, expected: Versions | None, decide: Callable[[Entities], Decision]
+        self,
+        entity_id: str,
+        stamp: Stamp,
+        expected: Versions | None,
+        decide: Callable[[Entities], Decision],
+        tenant: Tenant | None = None,
     ) -> Changed:
         self._log.check(self._names.catalogue, entity_id)
         await self._head.read()
         made = self._head.made_by(stamp.command_id)
         if made is None:
-            decision = decide(self._head.entities)
+            entities = self._head.entities
+            decision = decide(entities if tenant is None else EntitiesSeenBy(entities, tenant))
             if isinstance(decision, Entity):
                 return Changed(*self._head.known(decision.id), is_new=False)
-            legality.check(decision, legality.World(self._head.entities, self._head.holdings, self._spent_of))
+            legality.check(decision, legality.World(entities, self._head.holdings, self._spent_of))
             made = await self._append(decision, expected)
         return Changed(*made, is_new=made.entity.version == 1)
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from domain.entity import EntityKind
+from domain.terms.access_key import ACCESS_KEY
 from domain.terms.ad import AD
 from domain.terms.advertiser import ADVERTISER
 from domain.terms.bidder import bidder_form
@@ -30,5 +31,6 @@ def all_forms(*, allow_private: bool) -> Forms:
         ADVERTISER,
         CAMPAIGN,
         AD,
+        ACCESS_KEY,
     )
     return {form.kind: form for form in forms}

@@ -29,8 +29,8 @@ class Answer(NamedTuple):
 
 
 async def ask(api: RunningApi, method: str, path: str, body: Any = None, **headers: str) -> Answer:
-    """Underscores in the names of headers are dashes."""
-    sent = {name.replace("_", "-"): value for name, value in headers.items()} | api.authorized
+    """As the operator, unless `headers` say otherwise; underscores in their names are dashes."""
+    sent = api.authorized | {name.replace("_", "-"): value for name, value in headers.items()}
     async with api.http.request(method, path, json=body, headers=sent) as response:
         return Answer(response.status, msgspec.json.decode(await response.read()), response.headers)
 
