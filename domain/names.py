@@ -76,6 +76,26 @@ class Names(msgspec.Struct, frozen=True):
         return f"{self.namespace}:catalogue:changed"
 
     @property
+    def budget_offsets(self) -> str:
+        """Hash: partition of auctions and engagements to the next offset to apply; and what is known of the accounts."""
+        return f"{self.namespace}:{{budgets}}:offsets"
+
+    @property
+    def budget_parked(self) -> str:
+        """Set: partition and key of the events that wait behind a dead letter."""
+        return f"{self.namespace}:{{budgets}}:parked"
+
+    @property
+    def budget_data(self) -> tuple[str, ...]:
+        """Campaigns' accounts, what they hold, until when, and which have changed: see `domain/budget_account.py`."""
+        return tuple(f"{self.namespace}:{{budgets}}:{part}" for part in ("accounts", "held", "ends", "changed"))
+
+    @property
+    def budget_keys(self) -> tuple[str, ...]:
+        """All of these, in the order that the scripts about budgets take them."""
+        return (self.budget_offsets, self.budget_parked, *self.budget_data)
+
+    @property
     def live_leader(self) -> str:
         """Which process publishes the live figures, for as long as the key lives."""
         return f"{self.namespace}:live:leader"

@@ -1,0 +1,142 @@
+"""Says when the budgets are known, and ends the reservations that nothing can come of any more.
+
+Both follow from how far the log has been applied, never from a clock alone. Kafka is asked where the log ends; once
+the projection `budgets` has applied all of it, it knows whatever was logged by the moment of the question. A projector
+that is behind, or a Kafka that does not answer, leads to reservations that stay.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Final
+
+import structlog
+from redis.asyncio import Redis
+
+from domain.budget_account import ACCOUNT_SCRIPT
+from domain.errors import LogUnavailable, Unavailable
+from domain.limits import BUDGET_GRACE_SECONDS, BUDGET_IN_FLIGHT_SECONDS
+from projections.redis_store import answering, offset_field
+from projections.servers import Servers
+
+LOOK_S: Final = 0.5
+ENDED_MAX: Final = 1_000
+"""Entries that one script call takes away: it holds up everybody else while it runs."""
+
+# ARGV: when Kafka was asked, in Unix seconds; how long before that a server's life must have begun; the grace, or ''
+# where nothing may be released; ENDED_MAX; then for each partition its field, where it ends, and 1 for engagements.
+# Answers with the number of entries that have ended.
+SETTLE: Final = (
+    ACCOUNT_SCRIPT
+    + """
+local asked_at, in_flight, grace, ended_max = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3], ARGV[4]
+
+-- A server in another life may have forgotten the last reservations, one that evicts has: what of it stands in the log
+-- is read again, and awards that were on their way there are waited for.
+local run = run_id()
+if redis.call('HGET', OFFSETS, 'run') and not is_whole() then redis.call('DEL', unpack(KEYS)) end
+if redis.call('HGET', OFFSETS, 'run') ~= run then
+  redis.call('HDEL', OFFSETS, 'known')
+  redis.call('HSET', OFFSETS, 'run', run, 'since', string.format('%d.%06d', unpack(redis.call('TIME'))))
+  -- So that a key that is missing is one that was lost.
+  redis.call('HSET', ACCOUNTS, '', '')
+  redis.call('HSET', HELD, '', '')
+  redis.call('ZADD', ENDS, '+inf', '')
+  redis.call('ZADD', CHANGED, 0, '')
+end
+
+local all_applied, until_when = true, asked_at
+for at = 5, #ARGV, 3 do
+  local applied = tonumber(redis.call('HGET', OFFSETS, ARGV[at]) or -1) >= tonumber(ARGV[at + 1])
+  all_applied = all_applied and applied
+  if ARGV[at + 2] == '1' and not applied then
+    local logged_ms = redis.call('HGET', OFFSETS, 'logged_ms:' .. ARGV[at]) or 0
+    until_when = math.min(until_when, logged_ms / 1000)
+  end
+end
+if all_applied and asked_at >= tonumber(redis.call('HGET', OFFSETS, 'since')) + in_flight then
+  redis.call('HSET', OFFSETS, 'known', run)
+end
+if grace == '' then return 0 end
+
+until_when = math.max(until_when - grace, tonumber(redis.call('HGET', OFFSETS, 'released_until') or 0))
+redis.call('HSET', OFFSETS, 'released_until', string.format('%.3f', until_when))
+local ended = redis.call('ZRANGEBYSCORE', ENDS, '-inf', until_when, 'LIMIT', 0, ended_max)
+for _, id in ipairs(ended) do
+  let_go(id)
+  redis.call('HDEL', HELD, id)
+  redis.call('ZREM', ENDS, id)
+end
+return #ended
+"""
+)
+
+log = structlog.stdlib.get_logger(__name__)
+
+
+class BudgetSettlement:
+    """Runs beside the projection `budgets`; several at a time do no harm."""
+
+    def __init__(
+        self,
+        servers: Servers,
+        *,
+        grace_s: float = BUDGET_GRACE_SECONDS,
+        in_flight_s: float = BUDGET_IN_FLIGHT_SECONDS,
+    ) -> None:
+        self._watermarks = servers.watermarks
+        self._redis: Redis = servers.redis
+        self._names = servers.names
+        self._grace_s = grace_s
+        self._in_flight_s = in_flight_s
+        self._settle = servers.redis.register_script(SETTLE)
+        self._kafka_answers_since: float | None = None
+        """While it did not, pixels went to spools, which take a while to reach the log."""
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Until stopped. Waits for servers that are away."""
+        while not stop.is_set():
+            try:
+                while await self.settle() == ENDED_MAX:
+                    pass
+            except LogUnavailable as error:
+                self._kafka_answers_since = None
+                log.warning("budgets wait for the log", error=str(error))
+            except Unavailable as error:
+                log.warning("budgets wait for Redis", error=str(error))
+            try:
+                async with asyncio.timeout(LOOK_S):
+                    await stop.wait()
+            except TimeoutError:
+                continue
+
+    async def settle(self) -> int:
+        """How many entries have ended, of at most ENDED_MAX. Raises LogUnavailable, Unavailable."""
+        async with answering():
+            seconds, micros = await self._redis.time()
+        high = await self._watermarks.high((self._names.auctions, self._names.engagements))
+        now = time.monotonic()
+        if self._kafka_answers_since is None:
+            self._kafka_answers_since = now
+        is_calm = now - self._kafka_answers_since >= self._grace_s
+        # Before the first record nothing can have been reserved.
+        in_flight_s = self._in_flight_s if any(high.values()) else 0.0
+        partitions = [
+            part
+            for tp, end in high.items()
+            for part in (offset_field(tp), end, int(tp.topic == self._names.engagements))
+        ]
+        async with answering():
+            return int(
+                await self._settle(
+                    keys=self._names.budget_keys,
+                    args=[
+                        f"{seconds}.{micros:06}",
+                        in_flight_s,
+                        self._grace_s if is_calm else "",
+                        ENDED_MAX,
+                        *partitions,
+                    ],
+                )
+            )
