@@ -24,9 +24,11 @@ from api.read.delivery import report_delivery
 from api.read.projections import list_projections
 from api.read.whoami import whoami
 from api.write.access_keys import issue_access_key
+from api.write.ads import ad_tag, ads
 from api.write.bid_requests import bid_requests
 from api.write.catalogue import catalogue_commands
 from api.write.clicks import clicks
+from api.write.events import events
 from api.write.impressions import impressions
 from domain.limits import CATALOGUE_BODY_MAX_BYTES
 
@@ -41,8 +43,11 @@ def create_app(services: ApiServices, lifespan: Sequence[Lifespan] = ()) -> Lite
     return Litestar(
         route_handlers=[
             bid_requests(services),
+            ads(services),
+            ad_tag(),
             impressions(services),
             clicks(services),
+            events(services),
             _v1(services),
             livez,
             readyz,

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from domain.limits import USER_AGENT_KEPT_MAX_CHARS
+
 PC: Final = 2
 TV: Final = 3
 PHONE: Final = 4
@@ -20,10 +22,9 @@ _KINDS: Final = (
     (PHONE, re.compile(r"mobi|iphone|ipod", re.IGNORECASE)),
     (PC, re.compile(r"windows nt|macintosh|x11|cros\b", re.IGNORECASE)),
 )
-USER_AGENT_READ_CHARS: Final = 512
 
 
 def device_type_of(user_agent: str) -> int | None:
     """The AdCOM device type (list 'Device Types') that the user agent claims; None where it names none."""
-    read = user_agent[:USER_AGENT_READ_CHARS]
+    read = user_agent[:USER_AGENT_KEPT_MAX_CHARS]
     return next((kind for kind, pattern in _KINDS if pattern.search(read)), None)

@@ -134,6 +134,12 @@ CLICK_EXPIRY_SECONDS: Final = 24 * 3_600
 TOKEN_KEY_KEPT_SECONDS: Final = 30 * 24 * 3_600
 """After its end; so long a token is told apart from a forged one."""
 USER_AGENT_KEPT_MAX_CHARS: Final = 512
+USER_AGENT_READ_MAX_CHARS: Final = 4_096
+"""Of a viewer's, as a server states it."""
+EVENTS_PER_REQUEST_MAX: Final = 256
+"""That a server reports at a time."""
+VOID_REASON_MAX_CHARS: Final = 1_000
+"""Of a refund; kept in the log."""
 ENGAGEMENTS_PER_IP_MINUTE_MAX: Final = 600
 IMPRESSIONS_PER_IP_AND_AD_MINUTE_MAX: Final = 120
 """Of one ad to one address: a household, or an office, but no page that reloads itself."""
@@ -161,9 +167,6 @@ CAMPAIGNS_STANDING_MAX: Final = 4
 """That may win an imp: each stands in for the one before, should that one's budget have no room."""
 CAMPAIGNS_TOLD_MAX: Final = 8
 """Of those that fit an imp and do not bid for it, in its story."""
-
-VOID_REASON_MAX_CHARS: Final = 1_000
-"""Kept in the log, and told to whoever asks for the statement."""
 
 # -- notices to bidders --------------------------------------------------------------------------
 NOTICE_SENT_URL_MAX_CHARS: Final = 3 * NOTICE_URL_MAX_CHARS

@@ -12,10 +12,9 @@ from api.problems import ProblemRaised
 from api.raw_http import (
     WORTH_COMPRESSING_BYTES,
     ClientLeft,
-    Headers,
     accepts_gzip,
+    check_json_post,
     gzip,
-    not_allowed,
     read_body,
     respond,
     respond_problem,
@@ -45,7 +44,7 @@ def bid_requests(services: ApiServices) -> ASGIRouteHandler:
         arrived = clock()
         headers = dict(scope["headers"])
         try:
-            _check(scope["method"], headers)
+            check_json_post(scope["method"], headers)
             _check_version(headers.get(b"x-openrtb-version", b""))
             body = await read_body(headers, receive, REQUEST_BODY_MAX_BYTES)
             result = await services.hold_auction(body, received_at_monotonic=arrived)
@@ -63,21 +62,6 @@ def bid_requests(services: ApiServices) -> ASGIRouteHandler:
         await _answer(send, result, compress=accepts_gzip(headers))
 
     return hold_auction
-
-
-def _check(method: str, headers: Headers) -> None:
-    if method != "POST":
-        raise not_allowed(method, "POST")
-    content_type = headers.get(b"content-type")
-    if content_type is None:
-        return
-    media_type = content_type.partition(b";")[0].strip().lower()
-    if media_type not in {b"application/json", b""}:
-        raise ProblemRaised(
-            "unsupported-media-type",
-            f"Content-Type {media_type.decode('latin-1')!r} is not application/json",
-            headers={"Accept-Post": "application/json"},
-        )
 
 
 def _check_version(version: bytes) -> None:

@@ -90,7 +90,7 @@ async def process(file: TokenKeyFile) -> AsyncIterator[Process]:
 
 
 async def test_a_rotation_breaks_no_live_ad(file: TokenKeyFile, process: Process) -> None:
-    """What was signed before still counts, and what is signed after it is believed by a process that is slow to read."""
+    """What was signed before still counts, and what is signed after it is believed by a slow process."""
     slow = Process(file)
     before = process.sign()
     file.rotate(NOON, destroy_old=False)
