@@ -50,6 +50,22 @@ class Market(msgspec.Struct, frozen=True, dict=True):
     direct: DirectIndex = NO_CAMPAIGNS
     """The exchange's own campaigns, those that may bid."""
 
+    def replaced(
+        self,
+        *,
+        bidders: tuple[RegisteredBidder, ...],
+        placements: Mapping[str, RegisteredPlacement],
+        publishers: Mapping[str, Publisher],
+        deals: Mapping[str, Deal],
+        rates: Rates,
+        direct: DirectIndex,
+    ) -> Market:
+        """The next market. Where neither deals nor rates are new, it goes on with the deal books of this one."""
+        market = Market(bidders, placements, publishers, deals, rates, direct)
+        if deals is self.deals and rates is self.rates:
+            market.__dict__["_deal_books"] = self._deal_books
+        return market
+
     def deal_book(self, currency: str) -> DealBook:
         """The deals with their floors in this currency."""
         books = self._deal_books
