@@ -27,6 +27,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from bench.installation import fresh_folder
 from bench.process import python
 from bench.seeded_auctions import SeededAuction, SeededWorld
+from commands.budgets import RedisBudgets
 from commands.hold_auction import HoldAuction
 from commands.kafka_log import KafkaLog
 from commands.late_answers import LateAnswers
@@ -169,6 +170,7 @@ def _exchange(world: SeededWorld, log: KafkaLog, pipeline: RedisPipeline, names:
         token_key=lambda: TOKEN_KEY,
         pseudonym_key=_pseudonym_key,
         publisher_share_bps=SHARE_BPS,
+        budgets=RedisBudgets(pipeline, names),
     )
 
 

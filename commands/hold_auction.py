@@ -7,12 +7,13 @@ from datetime import datetime
 from typing import Any, Literal, NamedTuple
 
 from commands.auction_debug import debug_ext
+from commands.direct_bidder import DirectBidder, DirectStanding, Occasion
 from commands.fan_out import Asked, FanOut
 from commands.late_answers import Decided, LateAnswers
-from commands.ports import BidderClient, Catalogue, Clock, Ids, Ranked, Ranking, RefusingLog
+from commands.ports import BidderClient, Budgets, Catalogue, Clock, Ids, Ranked, Ranking, RefusingLog
 from commands.quota import Quota
 from commands.robots import compile_list, is_known_robot
-from domain.answer import AddressBook, Sold, answer, no_bid_answer
+from domain.answer import AddressBook, AnsweredAuction, Sold, answer, no_bid_answer
 from domain.auction import Candidate
 from domain.auction_events import AuctionStory
 from domain.award import Award, Decision, decide
@@ -32,6 +33,7 @@ from domain.outcomes import Outcome, Placed, skipped_imp
 from domain.sale import Sale, on_sale
 from domain.seat_non_bid import is_asked_for, seat_non_bids
 from domain.tokens import TokenKey
+from domain.viewing import viewing_of
 
 OK = 200
 NO_CONTENT = 204
@@ -65,6 +67,7 @@ class HoldAuction:
         token_key: Callable[[], TokenKey],
         pseudonym_key: Callable[[], bytes],
         publisher_share_bps: int,
+        budgets: Budgets,
     ) -> None:
         """`base_url` is where viewers reach the exchange.
 
@@ -82,6 +85,7 @@ class HoldAuction:
         self._token_key = token_key
         self._pseudonym_key = pseudonym_key
         self._publisher_share_bps = publisher_share_bps
+        self._direct = DirectBidder(budgets=budgets, clock=clock)
         self._in_flight = 0
         compile_list()
 
@@ -117,23 +121,49 @@ class HoldAuction:
         )
         requests = RequestsForBidders(parsed, restricted_by, sale)
         guests = invite(market.bidders, sale, requests, is_robot=is_robot)
+        viewing = viewing_of(sale.request, self._pseudonym_key(), restricted_by)
+        direct = None
+        if market.direct:
+            direct = self._direct.bid(market.direct, Occasion(auction_id, sale, viewing.person, is_robot))
         asked = await self._ask(auction_id, sale, guests, received_at + (tmax_ms - ANSWER_RESERVE_MS) / 1000)
-        ranked = await self._rank(auction_id, asked)
-        shares = {imp_id: each.share_bps for imp_id, each in sale.imps.items()}
-        decision = decide(ranked.by_imp, sale.auction_type, shares)
-        decided_at = self._clock.now()
+        if direct is not None:
+            asked.insert(0, direct.asked)
+        ranked, decision, decided_at = await self._decide(auction_id, sale, asked, direct)
         held_ms = round((self._clock.monotonic() - received_at) * 1000, 3)
         _tell(story, sale, asked, decision, ranked, at=decided_at, held_ms=held_ms)
         # Written before it is logged: what cannot be answered must not be in the log as sold.
         # A robot is told nothing, whatever its request asks for.
         ext = {} if is_robot else _response_ext(sale, asked, decision, ranked, held_ms=held_ms)
-        result = self._answer(auction_id, sale, asked, decision.awards, ext, at=decided_at)
-        await self._log.append(self._topic, auction_id, story.events)
+        addresses = AddressBook(self._base_url, self._token_key())
+        result = _result(AnsweredAuction(sale, auction_id, decided_at, viewing, addresses), asked, decision.awards, ext)
+        await self._append(auction_id, story, direct)
         for each in asked:
             if each.late is not None:
                 auction = Decided(auction_id, sale.request.id, story.events[0].id, sale.is_test)
                 self._late_answers.expect(auction, each.bidder.id, each.late)
         return result
+
+    async def _decide(
+        self, auction_id: str, sale: Sale, asked: Sequence[Asked], direct: DirectStanding | None
+    ) -> tuple[Ranked, Decision, datetime]:
+        """The decision, and when it was made; what it awards to campaigns is reserved."""
+        shares = {imp_id: each.share_bps for imp_id, each in sale.imps.items()}
+        while True:
+            ranked = await self._rank(auction_id, asked)
+            decision = decide(ranked.by_imp, sale.auction_type, shares)
+            decided_at = self._clock.now()
+            # Each refusal takes a campaign out of the auction, so that this comes to an end.
+            if direct is None or await direct.reserve(decision.awards, at=decided_at):
+                return ranked, decision, decided_at
+
+    async def _append(self, auction_id: str, story: AuctionStory, direct: DirectStanding | None) -> None:
+        try:
+            await self._log.append(self._topic, auction_id, story.events)
+        except Overloaded:
+            # Nothing of it will be written. After any other failure it may be, so that the reservations stay.
+            if direct is not None:
+                await direct.give_back()
+            raise
 
     async def _ask(self, auction_id: str, sale: Sale, guests: Guests, deadline: float) -> list[Asked]:
         """Every bidder of the catalogue: the skipped ones first, the others in the order of their answers."""
@@ -150,30 +180,23 @@ class HoldAuction:
                     candidates.setdefault(imp_id, []).append(_candidate(each.bidder.id, outcome, arrival))
         return await self._ranking.rank(auction_id, candidates)
 
-    def _answer(
-        self,
-        auction_id: str,
-        sale: Sale,
-        asked: Sequence[Asked],
-        awards: Mapping[str, Award],
-        ext: Mapping[str, Any],
-        *,
-        at: datetime,
-    ) -> AuctionResult:
-        outcomes = tuple(
-            _status(each.bidder.id, outcome, awards.get(imp_id))
-            for each in asked
-            for imp_id, outcome in each.outcomes.items()
-        )
-        if awards:
-            by_bidder = {each.bidder.id: each.outcomes for each in asked}
-            sold = [_sold(award, by_bidder[award.winner.bidder_id][imp_id]) for imp_id, award in awards.items()]
-            addresses = AddressBook(self._base_url, self._token_key())
-            body = answer(sale, auction_id, sold, addresses, at=at, ext=ext)
-            return AuctionResult(auction_id, OK, body, outcomes)
-        if ext:
-            return AuctionResult(auction_id, OK, no_bid_answer(sale, NoBidReason.UNKNOWN, ext), outcomes)
-        return AuctionResult(auction_id, NO_CONTENT, b"", outcomes)
+
+def _result(
+    auction: AnsweredAuction, asked: Sequence[Asked], awards: Mapping[str, Award], ext: Mapping[str, Any]
+) -> AuctionResult:
+    auction_id, sale = auction.auction_id, auction.sale
+    outcomes = tuple(
+        _status(each.bidder.id, outcome, awards.get(imp_id))
+        for each in asked
+        for imp_id, outcome in each.outcomes.items()
+    )
+    if awards:
+        by_bidder = _by_bidder(asked)
+        sold = [Sold(award, _placed(award, by_bidder)) for award in awards.values()]
+        return AuctionResult(auction_id, OK, answer(auction, sold, ext), outcomes)
+    if ext:
+        return AuctionResult(auction_id, OK, no_bid_answer(sale, NoBidReason.UNKNOWN, ext), outcomes)
+    return AuctionResult(auction_id, NO_CONTENT, b"", outcomes)
 
 
 def _response_ext(
@@ -219,9 +242,14 @@ def _status(bidder_id: str, outcome: Outcome, award: Award | None) -> Literal["w
     return "won" if award is not None and award.winner.bidder_id == bidder_id else "lost"
 
 
-def _sold(award: Award, outcome: object) -> Sold:
+def _by_bidder(asked: Sequence[Asked]) -> dict[str, dict[str, Outcome]]:
+    return {each.bidder.id: each.outcomes for each in asked}
+
+
+def _placed(award: Award, by_bidder: Mapping[str, Mapping[str, Outcome]]) -> Placed:
+    outcome = by_bidder[award.winner.bidder_id][award.imp_id]
     assert isinstance(outcome, Placed), "an award goes to a bid of the ranking"
-    return Sold(award, outcome)
+    return outcome
 
 
 def _tell(
@@ -237,10 +265,19 @@ def _tell(
     """The outcomes in the order of arrival, then what became of each imp."""
     for each in asked:
         story.bidder(each.bidder.id, each.outcomes, sale, at=at, latency_ms=each.latency_ms)
+    by_bidder = _by_bidder(asked)
     for imp_id, for_sale in sale.imps.items():
         award, withdrawn = decision.awards.get(imp_id), decision.withdrawn.get(imp_id, ())
         if award is not None:
-            story.awarded(award, sale, withdrawn=withdrawn, at=at, held_ms=held_ms, ranked_by=ranked.ranked_by)
+            story.awarded(
+                award,
+                _placed(award, by_bidder),
+                sale,
+                withdrawn=withdrawn,
+                at=at,
+                held_ms=held_ms,
+                ranked_by=ranked.ranked_by,
+            )
         else:
             story.unsold(for_sale, _why_unsold(asked, withdrawn), withdrawn=withdrawn, at=at, held_ms=held_ms)
 

@@ -146,6 +146,7 @@ class ApiProcess:
             token_key=self._token_keys,
             pseudonym_key=self._pseudonym_key,
             publisher_share_bps=settings.publisher_share_bps,
+            budgets=self._budgets,
         )
 
     def _show_ad(self, settings: Settings, hold_auction: HoldAuction, quota: Quota, clock: SystemClock) -> ShowAd:

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import msgspec
 
 from domain.catalogue import Ad, Advertiser, Campaign
+from domain.domain_names import domain_names
 
 Size = tuple[int, int]
 _ALL: frozenset[str] = frozenset()
@@ -64,5 +65,5 @@ def live_campaign(
         frozenset(targeting.countries) or _ALL,
         frozenset(targeting.placement_ids) or _ALL,
         frozenset(targeting.device_types) or _EVERY_DEVICE,
-        frozenset(site.lower() for site in targeting.sites) or _ALL,
+        domain_names(targeting.sites) or _ALL,
     )

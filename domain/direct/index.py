@@ -23,6 +23,8 @@ Target = tuple[TargetKind, str | int]
 Worth = Callable[[LiveCampaign], int]
 """CPM micros of the campaign's currency that it would bid now; 0 for one that can bid for nothing."""
 _EVERYBODY: Target = ("all", "")
+SPENT_LOOKED_AT_MAX = 4
+"""Of campaigns without a budget on one shelf."""
 
 
 class Traffic(NamedTuple):
@@ -30,7 +32,7 @@ class Traffic(NamedTuple):
 
     placement_id: str
     sites: Sequence[str]
-    """The site's domain and those above it."""
+    """The site's domain and those above it, or the app."""
     country: str
     device_type: int
     allows_size: Callable[[int, int], bool]
@@ -52,6 +54,8 @@ class Revaluation(NamedTuple):
 
     number: int
     worth: Worth
+    is_spent: Callable[[LiveCampaign], bool]
+    """Whether it has no budget left: of such ones a few are looked at, to say so, and the others are not."""
 
 
 class _Standing(NamedTuple):
@@ -75,11 +79,11 @@ class _Shelf:
     def in_order(self, revaluation: Revaluation) -> list[tuple[int, _Standing]]:
         """What can bid, with its worth, dearest first; of equals the older campaign."""
         if self._revalued != revaluation.number:
-            worth = revaluation.worth
-            valued = [(worth(each.campaign), each) for each in self.standing.values()]
-            self._in_order = sorted(
-                (each for each in valued if each[0] > 0), key=lambda each: (-each[0], each[1].campaign.id)
-            )
+            valued = [(revaluation.worth(each.campaign), each) for each in self.standing.values()]
+            valued.sort(key=lambda each: (-each[0], each[1].campaign.id))
+            spent = [each for each in valued if revaluation.is_spent(each[1].campaign)]
+            left_out = {each[1].campaign.id for each in spent[SPENT_LOOKED_AT_MAX:]}
+            self._in_order = [each for each in valued if each[0] > 0 and each[1].campaign.id not in left_out]
             self._revalued = revaluation.number
         return self._in_order
 

@@ -8,6 +8,7 @@ import msgspec
 from redis.asyncio import Redis
 
 from commands.bidder_client import KeepAliveBidderClient
+from commands.budgets import RedisBudgets
 from commands.catalogue_view import CatalogueView
 from commands.hold_auction import AuctionResult, HoldAuction
 from commands.late_answers import LateAnswers
@@ -36,6 +37,7 @@ class Exchange:
         self._redis = redis
         self._catalogue = CatalogueView(redis, self.names)
         pipeline = RedisPipeline(hot_redis or redis, timeout_s=1.0)
+        self.budgets = RedisBudgets(pipeline, self.names)
         self._client = KeepAliveBidderClient(allow_private=True)
         self.late_answers_logged = 0
         self._late_answers = LateAnswers(
@@ -55,6 +57,7 @@ class Exchange:
             token_key=lambda: TOKEN_KEY,
             pseudonym_key=lambda: b"p" * 32,
             publisher_share_bps=SHARE_BPS,
+            budgets=self.budgets,
         )
         self.bidder_names: dict[str, str] = {}
         """By id; those that take part in auctions."""

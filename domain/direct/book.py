@@ -1,0 +1,79 @@
+"""What this process knows of all budgets: the states that it last heard, and what it has reserved itself since then."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Final, NamedTuple
+
+from domain.budget_account import day_of
+from domain.direct.budget import NOTHING_SPENT, BudgetState
+from domain.direct.campaign import LiveCampaign
+from domain.direct.index import Revaluation
+from domain.direct.price import worth_micros
+
+REVALUED_SECONDS: Final = 10
+"""How long campaigns stay in the order of what they were worth: clicks change it, slowly."""
+
+
+class _Reserved(NamedTuple):
+    """By this process, beside the state that it went by."""
+
+    beside: BudgetState
+    day: str
+    nanos: int
+
+
+class Book:
+    """Without its own reservations a process would spend a second's worth of awards before it hears of the first."""
+
+    def __init__(self, states: Callable[[], Mapping[str, BudgetState]]) -> None:
+        """`states` tells the newest, by campaign."""
+        self._states = states
+        self._reserved: dict[str, _Reserved] = {}
+
+    def __repr__(self) -> str:
+        return f"Book(campaigns={len(self._states())}, reserved={len(self._reserved)})"
+
+    def state_of(self, campaign_id: str) -> BudgetState:
+        """The newest state; the same day's reservations of this process are in it."""
+        state = self._states().get(campaign_id, NOTHING_SPENT)
+        mine = self._reserved.get(campaign_id)
+        if mine is None:
+            return state
+        if mine.beside != state:
+            # Heard of since, so it is told with the others'.
+            del self._reserved[campaign_id]
+            return state
+        if state.day != mine.day:
+            state = state._replace(day=mine.day, day_spent_nanos=0, day_reserved_nanos=0)
+        return state._replace(
+            reserved_nanos=state.reserved_nanos + mine.nanos,
+            day_reserved_nanos=state.day_reserved_nanos + mine.nanos,
+        )
+
+    def reserved(self, campaign_id: str, nanos: int, now: datetime) -> None:
+        """Books what this process has reserved at this moment; negative: given back."""
+        self.state_of(campaign_id)
+        day, mine = day_of(now), self._reserved.get(campaign_id)
+        so_far = mine.nanos if mine is not None and mine.day == day else 0
+        state = self._states().get(campaign_id, NOTHING_SPENT)
+        self._reserved[campaign_id] = _Reserved(state, day, so_far + nanos)
+
+    def worth(self, campaign: LiveCampaign) -> int:
+        """What it bids for an impression, CPM micros of its currency."""
+        return worth_micros(campaign.terms, self._states().get(campaign.id, NOTHING_SPENT))
+
+    def revaluation(self, now: datetime) -> Revaluation:
+        """The order of campaigns in these seconds, without those whose flight is over or far away."""
+        number = int(now.timestamp()) // REVALUED_SECONDS
+        begins, ends = number * REVALUED_SECONDS, (number + 1) * REVALUED_SECONDS
+
+        def worth(campaign: LiveCampaign) -> int:
+            return self.worth(campaign) if campaign.ends_at > begins and campaign.starts_at < ends else 0
+
+        return Revaluation(number, worth, self._is_spent)
+
+    def _is_spent(self, campaign: LiveCampaign) -> bool:
+        state = self._states().get(campaign.id, NOTHING_SPENT)
+        return state.committed_nanos >= campaign.terms.budget_nanos

@@ -1,0 +1,173 @@
+"""What the campaigns bid for one imp: the best ad is the bid of them all, the next ones stand ready behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from decimal import Decimal
+from itertools import islice
+from typing import Final
+
+import msgspec
+
+from domain.bid_rules.refusal import Refusal
+from domain.bids import Admitted, judge
+from domain.currency import bid_converted
+from domain.direct.ad_bid import bid_of, with_members
+from domain.direct.bidder import DIRECT
+from domain.direct.book import Book
+from domain.direct.campaign import LiveAd, LiveCampaign
+from domain.direct.index import Match, Traffic
+from domain.direct.restraint import not_reserved, restraint
+from domain.domain_names import names_above
+from domain.event_parts import DirectDemand, OtherBid
+from domain.imp_floors import listed_sizes
+from domain.limits import CAMPAIGNS_LOOKED_AT_MAX, CAMPAIGNS_STANDING_MAX, CAMPAIGNS_TOLD_MAX
+from domain.openrtb.codes import LossReason, NonBidStatus
+from domain.openrtb.parse import ParsedBid
+from domain.outcomes import DirectBid, Missed, Outcome, Placed
+from domain.sale import ImpOnSale, Sale
+from domain.skip import Skip
+
+_BEATEN: Final = Refusal(LossReason.LOST_TO_HIGHER_BID, "Another campaign's bid is higher.")
+_NO_MATCH: Final = Missed("no_bid", NonBidStatus.NO_BID, "No campaign is for this imp.")
+_BANNERS_ONLY: Final = Skip(NonBidStatus.MEDIA_TYPE_UNSUPPORTED, "Not asked: campaigns have banners only.")
+_PRIVATE: Final = Skip(NonBidStatus.REQUEST_BLOCKED, "Not asked: the auction is private, and campaigns have no deals.")
+_NO_SEAT: Final = Skip(
+    NonBidStatus.REQUEST_BLOCKED, "Not asked: only named seats may buy (wseat), campaigns have none."
+)
+
+
+class Contender(msgspec.Struct, frozen=True, gc=False):
+    """A campaign's ad that may win the imp."""
+
+    campaign: LiveCampaign
+    ad: LiveAd
+    bid: ParsedBid
+    admitted: Admitted
+
+
+class Contest(msgspec.Struct, frozen=True):
+    """The campaigns' standing in one imp."""
+
+    contenders: tuple[Contender, ...]
+    """Dearest first."""
+    refused: tuple[OtherBid, ...]
+    """The first of those that do not bid, and why."""
+    person: str
+
+    def outcome(self) -> Outcome:
+        """Of the bidder `direct`."""
+        if not self.contenders:
+            if not self.refused:
+                return _NO_MATCH
+            first, *others = self.refused
+            return Missed("refused", first.code, first.reason, bid_id=first.bid_id, others=tuple(others))
+        best, *beaten = self.contenders
+        behind = (*(_told(each.ad, _BEATEN, each.admitted.price_micros) for each in beaten), *self.refused)
+        direct = DirectBid(_demand(best, self.person), best.campaign, best.ad)
+        return Placed(with_members(best.bid), best.admitted, None, behind, direct=direct)
+
+    def without_best(self, why: str) -> Contest:
+        """Once the best one's award could not be reserved, for the reason that `why` says in a sentence."""
+        best, *left = self.contenders
+        refused = _told(best.ad, not_reserved(best.campaign, why), best.admitted.price_micros)
+        return Contest(tuple(left), (refused, *self.refused), self.person)
+
+
+def reason_to_skip(sale: Sale, for_sale: ImpOnSale) -> Skip | None:
+    """The first reason for campaigns not to bid for the imp at all; None: they may."""
+    if for_sale.closed is not None:
+        return for_sale.closed
+    if "banner" not in for_sale.media_types:
+        return _BANNERS_ONLY
+    if for_sale.is_private:
+        return _PRIVATE
+    return _NO_SEAT if sale.seats_allowed else None
+
+
+def traffic_of(sale: Sale, for_sale: ImpOnSale) -> Traffic:
+    """What campaigns target of the imp."""
+    inventory, banner = for_sale.inventory, for_sale.imp.banner
+    sizes = listed_sizes(for_sale.imp, None if for_sale.placement is None else for_sale.placement.terms)
+    is_flexible = for_sale.imp.instl == 1 or any(
+        each.wratio and each.hratio for each in (banner.format if banner is not None else None) or ()
+    )
+    is_app = sale.request.app is not None
+    return Traffic(
+        inventory.placement_id,
+        (inventory.site,) if is_app else names_above(inventory.site),
+        inventory.country,
+        inventory.device_type,
+        for_sale.allows_size,
+        tuple(dict.fromkeys(sizes)) if sizes and not is_flexible else None,
+    )
+
+
+def contest(
+    matches: Iterable[Match], sale: Sale, for_sale: ImpOnSale, book: Book, *, now: datetime, person: str, turn: int
+) -> Contest:
+    """Judges the campaigns in their order until enough may win; `turn` decides between ads of one campaign.
+
+    Those whose price is below the imp's lowest floor are not looked at any more, but for the first of them.
+    """
+    contenders: list[Contender] = []
+    refused: list[OtherBid] = []
+    settled: set[str] = set()
+    lowest_floor, timestamp = for_sale.floor.micros, now.timestamp()
+    for match in islice(matches, CAMPAIGNS_LOOKED_AT_MAX):
+        campaign = match.campaign
+        if campaign.id in settled or not campaign.runs_at(timestamp):
+            continue
+        found: Contender | OtherBid
+        held_back = restraint(campaign, book.state_of(campaign.id), now, person)
+        if held_back is None:
+            found = _judged(match, sale, for_sale, book.worth(campaign), turn)
+        else:
+            found = _told(match.ads[0], held_back, match.price_micros)
+        if isinstance(found, Contender):
+            contenders.append(found)
+        elif len(refused) < CAMPAIGNS_TOLD_MAX:
+            refused.append(found)
+        if isinstance(found, Contender) or held_back is not None:
+            settled.add(campaign.id)
+        is_below = lowest_floor is None or match.price_micros < lowest_floor
+        if is_below or len(contenders) == CAMPAIGNS_STANDING_MAX:
+            break
+    # What campaigns bid now may be another order than that of some seconds ago.
+    contenders.sort(key=lambda each: -each.admitted.price_micros)
+    return Contest(tuple(contenders), tuple(refused), person)
+
+
+def _judged(match: Match, sale: Sale, for_sale: ImpOnSale, worth_micros: int, turn: int) -> Contender | OtherBid:
+    """The first of the campaign's ads, beginning with the one whose turn it is, that is admitted; or why none is."""
+    campaign, first = match.campaign, turn % len(match.ads)
+    refused: OtherBid | None = None
+    for ad in match.ads[first:] + match.ads[:first]:
+        bid = bid_of(ad, campaign, for_sale.imp.id, worth_micros)
+        verdict = judge(bid, DIRECT, sale, for_sale, campaign.terms.currency)
+        if isinstance(verdict, Admitted):
+            return Contender(campaign, ad, bid, verdict)
+        refused = refused or _told(ad, verdict, match.price_micros)
+    assert refused is not None, "a campaign stands in the index for its ads"
+    return refused
+
+
+def _told(ad: LiveAd, refusal: Refusal, price_micros: int) -> OtherBid:
+    return OtherBid(bid_id=ad.id, code=refusal.code, reason=refusal.reason, price_micros=price_micros)
+
+
+def _demand(best: Contender, person: str) -> DirectDemand:
+    terms = best.campaign.terms
+    stated = best.admitted.stated
+    click_price = terms.click_bid_nanos
+    if click_price and stated is not None:
+        click_price = bid_converted(click_price, Decimal(stated.rate))
+    return DirectDemand(
+        advertiser_id=terms.advertiser_id,
+        campaign_id=best.campaign.id,
+        ad_id=best.ad.id,
+        charged_on="click" if terms.click_bid_nanos else "impression",
+        click_price_nanos=click_price,
+        person=person if terms.frequency_cap is not None else "",
+    )

@@ -1,0 +1,44 @@
+"""Why a campaign that fits an imp does not bid for it now: its budget, its pacing, its frequency cap.
+
+This goes by what a process last heard of the budgets, to spare the awards that would be refused. What holds is decided
+when an award is reserved.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from domain.bid_rules.refusal import Refusal, clip
+from domain.budget_account import day_of
+from domain.direct.budget import BudgetState
+from domain.direct.campaign import LiveCampaign
+from domain.direct.pacing import is_ahead
+from domain.money import amount_text
+from domain.openrtb.codes import LossReason
+
+
+def restraint(campaign: LiveCampaign, state: BudgetState, now: datetime, person: str) -> Refusal | None:
+    """The first reason not to bid; None: it bids. `person` is empty where nothing may be known of the viewer."""
+    terms = campaign.terms
+    if state.committed_nanos >= terms.budget_nanos:
+        budget = f"{amount_text(terms.budget_nanos)} {terms.currency}"
+        return _refusal(LossReason.NO_BUDGET, campaign, f"its budget of {budget} is spent or reserved")
+    daily = terms.daily_budget_nanos
+    if daily is not None and state.committed_nanos_on(day_of(now)) >= daily:
+        budget = f"{amount_text(daily)} {terms.currency}"
+        return _refusal(LossReason.NO_BUDGET, campaign, f"its budget of {budget} for the day is spent or reserved")
+    if terms.frequency_cap is not None and not person:
+        why = "it has a frequency cap, and nothing may be known of the viewer"
+        return _refusal(LossReason.NO_BUDGET, campaign, why)
+    if is_ahead(campaign, state, now):
+        return _refusal(LossReason.PACED, campaign, "it spends evenly, and is ahead of its time")
+    return None
+
+
+def not_reserved(campaign: LiveCampaign, why: str) -> Refusal:
+    """The award could not be reserved; `why` is a sentence."""
+    return _refusal(LossReason.NO_BUDGET, campaign, why[:1].lower() + why[1:].rstrip("."))
+
+
+def _refusal(code: int, campaign: LiveCampaign, why: str) -> Refusal:
+    return Refusal(code, f"The campaign {clip(campaign.terms.name)!r} does not bid: {why}.")
