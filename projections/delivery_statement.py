@@ -9,27 +9,29 @@ from __future__ import annotations
 
 from projections.tables import DELIVERY_COUNTS, DELIVERY_DIMENSIONS, DELIVERY_MONEY
 
+QUARTER_SECONDS = 900
 FOLDED_COUNTS = DELIVERY_COUNTS[:4]
 JUDGED_SUMS = (*DELIVERY_COUNTS[4:], *DELIVERY_MONEY)
 
-_KEYS = ", ".join(("hour", *DELIVERY_DIMENSIONS))
 _DIMENSION_COLUMNS = ", ".join(
     f"{name} {'smallint' if name == 'device_type' else 'text'} NOT NULL" for name in DELIVERY_DIMENSIONS
 )
 
 INCOMING = f"""
 CREATE TEMPORARY TABLE IF NOT EXISTS delivery_folded (
-    number int, hour bigint, {_DIMENSION_COLUMNS}, {", ".join(f"{name} bigint" for name in FOLDED_COUNTS)}
+    number int, key uuid, quarter bigint, auction_quarter bigint, {_DIMENSION_COLUMNS},
+    {", ".join(f"{name} bigint" for name in FOLDED_COUNTS)}
 ) ON COMMIT DELETE ROWS;
 CREATE TEMPORARY TABLE IF NOT EXISTS delivery_met (
     place int, number int, day date, auction_id uuid, event_id uuid, imp_id text, kind text, valid boolean,
-    spend bigint, revenue bigint, fee bigint
+    register smallint, rank smallint, spend bigint, revenue bigint, fee bigint
 ) ON COMMIT DELETE ROWS
 """
-"""What a batch is copied into, its columns in the order in which `delivery.Delivery` gives them."""
+"""What a batch is copied into, its columns in the order in which `delivery_rows` gives them."""
 
 # The look-ups are scalar subqueries with a limit: a planner that knows nothing of a table that was just emptied and
 # fills quickly must not turn them into a join that reads all of it.
+# Marks are sorted before the first is written: by then all rows of `delivery` are locked, and with them their marks.
 COUNT_AND_JUDGE = f"""
 WITH fresh AS (
     -- An event that was logged before, in this batch or an earlier one, is no event.
@@ -63,18 +65,47 @@ engaged AS (
         count(*) FILTER (WHERE kind = 'impression' AND counted) AS impressions,
         count(*) FILTER (WHERE kind = 'click') AS clicks_gross,
         count(*) FILTER (WHERE kind = 'click' AND counted) AS clicks,
-        sum(spend) FILTER (WHERE kind = 'impression' AND counted) AS spend_nanos,
-        sum(revenue) FILTER (WHERE kind = 'impression' AND counted) AS revenue_nanos,
-        sum(fee) FILTER (WHERE kind = 'impression' AND counted) AS fee_nanos
+        sum(spend) FILTER (WHERE counted) AS spend_nanos,
+        sum(revenue) FILTER (WHERE counted) AS revenue_nanos,
+        sum(fee) FILTER (WHERE counted) AS fee_nanos
     FROM judged
     GROUP BY number
+),
+added AS (
+    INSERT INTO delivery (quarter, key, auction_quarter,
+        {", ".join((*DELIVERY_DIMENSIONS, *FOLDED_COUNTS, *JUDGED_SUMS))})
+    SELECT to_timestamp(quarter * {QUARTER_SECONDS}), key, to_timestamp(auction_quarter * {QUARTER_SECONDS}),
+        {", ".join((*DELIVERY_DIMENSIONS, *FOLDED_COUNTS))},
+        {", ".join(f"coalesce({name}, 0)" for name in JUDGED_SUMS)}
+    FROM delivery_folded AS folded LEFT JOIN engaged USING (number)
+    WHERE {" + ".join(FOLDED_COUNTS)} > 0 OR engaged.number IS NOT NULL
+    ORDER BY quarter, key
+    ON CONFLICT (quarter, key) DO UPDATE
+    SET {", ".join(f"{name} = delivery.{name} + excluded.{name}" for name in (*FOLDED_COUNTS, *JUDGED_SUMS))}
+    RETURNING quarter, key
 )
-INSERT INTO delivery ({_KEYS}, {", ".join((*FOLDED_COUNTS, *JUDGED_SUMS))})
-SELECT to_timestamp(hour * 3600), {", ".join((*DELIVERY_DIMENSIONS, *FOLDED_COUNTS))},
-    {", ".join(f"coalesce({name}, 0)" for name in JUDGED_SUMS)}
-FROM delivery_folded AS folded LEFT JOIN engaged USING (number)
-WHERE {" + ".join(FOLDED_COUNTS)} > 0 OR engaged.number IS NOT NULL
-ORDER BY {_KEYS}
-ON CONFLICT ({_KEYS}) DO UPDATE
-SET {", ".join(f"{name} = delivery.{name} + excluded.{name}" for name in (*FOLDED_COUNTS, *JUDGED_SUMS))}
-"""  # noqa: S608 - nothing but names of columns is put in
+INSERT INTO delivery_reach (quarter, key, register, rank)
+SELECT added.quarter, key, register, max(rank)
+FROM judged JOIN delivery_folded USING (number) JOIN added USING (key)
+WHERE counted AND register IS NOT NULL
+GROUP BY added.quarter, key, register
+ORDER BY added.quarter, key, register
+ON CONFLICT (quarter, key, register) DO UPDATE SET rank = excluded.rank WHERE delivery_reach.rank < excluded.rank
+"""  # noqa: S608 - nothing but names of columns and a number of our own is put in
+
+TAKE_BACK = f"""
+WITH taken AS (
+    UPDATE delivery_engagements SET voided = true
+    WHERE day = $1 AND auction_id = $2 AND event_id = $3 AND counted AND NOT voided
+    RETURNING kind
+)
+UPDATE delivery
+SET impressions = impressions - (taken.kind = 'impression')::int, clicks = clicks - (taken.kind = 'click')::int,
+    spend_nanos = spend_nanos - $6, revenue_nanos = revenue_nanos - $7, fee_nanos = fee_nanos - $8
+FROM taken
+WHERE quarter = to_timestamp($4::bigint * {QUARTER_SECONDS}) AND key = $5
+"""  # noqa: S608 - a number of our own
+"""Of one engagement that no longer counts: what its row had of it, if it counted. Its mark stays: sketches only grow.
+
+Runs after the batch is counted, for an engagement may be voided in the batch that it came with.
+"""

@@ -255,8 +255,11 @@ DELIVERY_DIMENSIONS = (
     "country",
     "device_type",
     "bidder_id",
+    "deal_id",
+    "advertiser_id",
     "campaign_id",
     "ad_id",
+    "size",
     "currency",
 )
 DELIVERY_COUNTS = (
@@ -274,15 +277,29 @@ DELIVERY_MONEY = ("spend_nanos", "revenue_nanos", "fee_nanos")
 delivery = Table(
     "delivery",
     metadata,
-    # The hour of the event, UTC.
-    Column("hour", DateTime(timezone=True), primary_key=True),
-    *(
-        Column(name, SmallInteger if name == "device_type" else Text, primary_key=True, autoincrement=False)
-        for name in DELIVERY_DIMENSIONS
-    ),
+    # The quarter of an hour of the event, UTC: every zone's hours and days begin with one.
+    Column("quarter", DateTime(timezone=True), primary_key=True),
+    # A digest of all that the row is of: short, where the columns themselves would be longer than an index entry.
+    Column("key", Uuid, primary_key=True),
+    # The quarter of the award that an engagement belongs to; of all other events their own.
+    _instant("auction_quarter"),
+    *(_given(name, SmallInteger if name == "device_type" else Text) for name in DELIVERY_DIMENSIONS),
     *(_given(name, BigInteger) for name in DELIVERY_COUNTS),
     # Not bigint: 2^63 nano-units are 9.2e9 units, and an hour of a weak currency must never park good money.
     *(Column(name, Numeric(38, 0), nullable=False) for name in DELIVERY_MONEY),
+    # Rows come in the order of time, more or less: a few bytes for many pages will do.
+    Index("delivery_auction_quarter", "auction_quarter", postgresql_using="brin"),
+)
+
+# The sketch of the persons behind a row's valid impressions: see `domain/reach.py`. Marks, not persons.
+delivery_reach = Table(
+    "delivery_reach",
+    metadata,
+    # As in `delivery`.
+    Column("quarter", DateTime(timezone=True), primary_key=True),
+    Column("key", Uuid, primary_key=True),
+    Column("register", SmallInteger, primary_key=True, autoincrement=False),
+    _given("rank", SmallInteger),
 )
 
 delivery_engagements = Table(
@@ -293,6 +310,8 @@ delivery_engagements = Table(
     _given("kind", Text),
     # It is the one engagement of its kind that counts net.
     _given("counted", Boolean),
+    # It did, until it was voided; no other takes its place.
+    Column("voided", Boolean, nullable=False, server_default="false"),
     Index(
         "delivery_engagements_counted_key",
         "day",
@@ -304,6 +323,8 @@ delivery_engagements = Table(
     ),
     postgresql_partition_by=BY_DAY,
 )
+
+DELIVERY_TABLES = ("delivery", "delivery_reach", "delivery_engagements")
 
 # -- ledger ---------------------------------------------------------------------------------------
 

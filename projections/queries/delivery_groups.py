@@ -1,0 +1,200 @@
+"""What the delivery report asks of Postgres: which rows of `delivery`, in groups by what, and who is behind them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Literal, NamedTuple
+from zoneinfo import ZoneInfo
+
+import msgspec
+from sqlalchemy import ColumnElement, Date, Integer, Row, Select, Subquery, cast, func, literal, select, tuple_
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from domain.errors import Fault, InvalidInput
+from domain.reach import estimate
+from projections.tables import DELIVERY_COUNTS, DELIVERY_MONEY, delivery, delivery_reach
+
+COLUMNS: Mapping[str, ColumnElement[Any]] = {
+    "publisher": delivery.c.publisher_id,
+    "placement": delivery.c.placement_id,
+    "site": delivery.c.site,
+    "country": delivery.c.country,
+    "device_type": delivery.c.device_type,
+    "bidder": delivery.c.bidder_id,
+    "deal": delivery.c.deal_id,
+    "advertiser": delivery.c.advertiser_id,
+    "campaign": delivery.c.campaign_id,
+    "ad": delivery.c.ad_id,
+    "size": delivery.c.size,
+    "currency": delivery.c.currency,
+}
+DIMENSIONS = ("hour", "day", *COLUMNS)
+"""What a report can be grouped and filtered by."""
+SUMS = (*DELIVERY_COUNTS, *DELIVERY_MONEY)
+
+Attribution = Literal["event", "auction"]
+Order = Literal[
+    "requests",
+    "imps",
+    "bids",
+    "wins",
+    "impressions_gross",
+    "impressions",
+    "clicks_gross",
+    "clicks",
+    "fill_rate",
+    "win_rate",
+    "ctr",
+    "spend",
+    "revenue",
+    "fee",
+    "ecpm",
+]
+RATES = {"fill_rate": ("wins", "imps"), "win_rate": ("wins", "bids"), "ctr": ("clicks", "impressions")}
+"""Of what per what."""
+_QUOTIENTS = RATES | {"ecpm": ("spend_nanos", "impressions")}
+
+Group = tuple[Any, ...]
+"""The values of the dimensions that were asked for, in their order."""
+
+
+class Question(msgspec.Struct, frozen=True, kw_only=True):
+    """What a report is to be of. `wrong` says why it cannot be made."""
+
+    start: datetime
+    end: datetime
+    by: tuple[str, ...] = ()
+    filters: Mapping[str, Collection[str]] = {}
+    """Dimension to the values, of which it has to have one."""
+    zone: ZoneInfo = ZoneInfo("UTC")
+    """Whose hours and days are meant."""
+    attributed: Attribution = "event"
+    """Whether an engagement belongs to its own time or to that of the auction that it follows from."""
+    top: int | None = None
+    """Only so many groups of each currency."""
+    order: Order | None = None
+    """What comes first is the highest of these; by default, the order is that of the dimensions."""
+
+    @property
+    def dimensions(self) -> tuple[str, ...]:
+        """Never without the currency: money does not mix."""
+        return tuple(dict.fromkeys([*self.by, "currency"]))
+
+
+class Answer(NamedTuple):
+    """Groups, the totals by currency, and the reach of each group and of all together."""
+
+    groups: Sequence[Row[Any]]
+    totals: Sequence[Row[Any]]
+    reach: Mapping[Group, int]
+    """Of those that were reached."""
+    total_reach: int
+
+
+def check(question: Question) -> None:
+    """Raises InvalidInput for an unknown dimension and an empty range."""
+    known = f"is not one of {', '.join(DIMENSIONS)}"
+    faults = [Fault("by", f"{name!r} {known}") for name in question.by if name not in DIMENSIONS]
+    faults += [Fault(name, known) for name in question.filters if name not in DIMENSIONS]
+    if question.start >= question.end:
+        faults.append(Fault("to", "must be later than 'from'"))
+    if faults:
+        raise InvalidInput(faults)
+
+
+async def asked(connection: AsyncConnection, question: Question, *, most: int) -> Answer:
+    """The groups, at most one more than `most`. The connection reads one state of the tables throughout."""
+    matching = _matching(question)
+    groups = (await connection.execute(_groups(matching, question).limit(most + 1))).all()
+    totals = await connection.execute(_summed(matching, ["currency"]).order_by(matching.c.currency))
+    only = groups if question.top else None
+    reach = await _reach(connection, matching, question.dimensions, only)
+    everybody = await _reach(connection, matching, ())
+    return Answer(groups, totals.all(), reach, everybody.get((), 0))
+
+
+def _matching(question: Question) -> Subquery:
+    """The rows in question, with all dimensions that are asked for under their names."""
+    quarter = delivery.c.quarter if question.attributed == "event" else delivery.c.auction_quarter
+    zone = literal(question.zone.key)
+    dimensions: Mapping[str, ColumnElement[Any]] = {
+        "hour": func.date_trunc("hour", quarter, zone),
+        "day": cast(func.timezone(zone, quarter), Date),
+        **COLUMNS,
+    }
+    return (
+        select(
+            delivery.c.quarter,
+            delivery.c.key,
+            *(dimensions[name].label(name) for name in question.dimensions),
+            *(delivery.c[name] for name in SUMS),
+        )
+        .where(quarter >= question.start, quarter < question.end, *_conditions(question, dimensions))
+        .subquery("matching")
+    )
+
+
+def _conditions(question: Question, dimensions: Mapping[str, ColumnElement[Any]]) -> Iterator[ColumnElement[bool]]:
+    for name, values in question.filters.items():
+        kind = datetime if name == "hour" else dimensions[name].type.python_type
+        try:
+            wanted: list[Any] = [
+                value if kind is str else msgspec.convert(value, kind, strict=False) for value in values
+            ]
+        except msgspec.ValidationError as error:
+            raise InvalidInput([Fault(name, str(error))]) from None
+        if kind is datetime:
+            wanted = [each if each.tzinfo else each.replace(tzinfo=question.zone) for each in wanted]
+        yield dimensions[name].in_(wanted)
+
+
+def _summed(matching: Subquery, by: Sequence[str]) -> Select[Any]:
+    keys = [matching.c[name] for name in by]
+    return select(*keys, *(func.sum(matching.c[name]).label(name) for name in SUMS)).group_by(*keys)
+
+
+def _groups(matching: Subquery, question: Question) -> Select[Any]:
+    summed = _summed(matching, question.dimensions).subquery("summed")
+    keys = [summed.c[name] for name in question.dimensions]
+    order = question.order or ("spend" if question.top else None)
+    if order is None:
+        return select(summed).order_by(*keys)
+    place = func.row_number().over(
+        partition_by=summed.c.currency, order_by=[_measure(summed, order).desc().nulls_last(), *keys]
+    )
+    placed = select(summed, place.label("place")).subquery("placed")
+    ordered = select(placed).order_by(placed.c.currency, placed.c.place)
+    return ordered if question.top is None else ordered.where(placed.c.place <= question.top)
+
+
+def _measure(summed: Subquery, order: Order) -> ColumnElement[Any]:
+    if order in _QUOTIENTS:
+        part, whole = _QUOTIENTS[order]
+        return summed.c[part] / func.nullif(summed.c[whole], 0)
+    return summed.c[order if order in DELIVERY_COUNTS else f"{order}_nanos"]
+
+
+async def _reach(
+    connection: AsyncConnection, matching: Subquery, by: Sequence[str], only: Sequence[Row[Any]] | None = None
+) -> dict[Group, int]:
+    """The sketches of all rows of a group make one: register by register the highest rank."""
+    if only is not None and not only:
+        return {}
+    keys = [matching.c[name] for name in by]
+    marked = delivery_reach.c
+    is_of_the_row = (marked.quarter == matching.c.quarter) & (marked.key == matching.c.key)
+    marks = (
+        select(*keys, marked.register, func.max(marked.rank).label("rank"))
+        .select_from(matching.join(delivery_reach, is_of_the_row))
+        .group_by(*keys, marked.register)
+    )
+    if only is not None:
+        marks = marks.where(tuple_(*keys).in_([tuple(getattr(row, name) for name in by) for row in only]))
+    highest = marks.subquery("highest")
+    names = [highest.c[name] for name in by]
+    counted = select(*names, highest.c.rank, cast(func.count(), Integer)).group_by(*names, highest.c.rank)
+    ranks: dict[Group, dict[int, int]] = {}
+    for *group, rank, registers in await connection.execute(counted):
+        ranks.setdefault(tuple(group), {})[rank] = registers
+    return {group: estimate(of_group) for group, of_group in ranks.items()}
