@@ -16,7 +16,7 @@ from redis.exceptions import RedisError
 
 from commands.ports import Wanted
 from commands.redis_pipeline import RedisAway, RedisPipeline, Script
-from domain.budget_account import ACCOUNT_SCRIPT, day_of, entry_id
+from domain.budget_account import ACCOUNT_SCRIPT, NO_DAY, day_of, entry_id
 from domain.direct.budget import NOTHING_SPENT, BudgetState
 from domain.errors import Unavailable
 from domain.event_parts import EngagementKind
@@ -247,4 +247,5 @@ def _arguments(kind: EngagementKind, wanted: Wanted) -> tuple[str | int, ...]:
 def _state(account: bytes) -> BudgetState:
     """Of an account's words; see `domain/budget_account.py`."""
     spent, reserved, day, day_spent, day_reserved, _, _, _, impressions, clicks, _ = account.decode().split()
+    day = "" if day == NO_DAY else day
     return BudgetState(int(spent), int(reserved), day, int(day_spent), int(day_reserved), int(impressions), int(clicks))

@@ -26,6 +26,9 @@ from typing import Final
 from domain.event_parts import EngagementKind
 from domain.limits import FREQUENCY_WINDOW_MAX_SECONDS
 
+NO_DAY: Final = "-"
+"""In the place of a day that there was none of yet; sorts before all others."""
+
 ACCOUNT_SCRIPT: Final = r"""
 local OFFSETS, ACCOUNTS, HELD, ENDS, CHANGED = KEYS[1], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 local SPENT, RESERVED, DAY, BEFORE, IMPRESSIONS, CLICKS, WINDOW = 1, 2, 3, 6, 9, 10, 11
@@ -56,7 +59,6 @@ local function is_more(one, other)
   return high > other_high or high == other_high and low > other_low
 end
 
--- A day that there was none of yet is a dash, which sorts before all others.
 local function account_of(campaign)
   local account = {}
   local text = redis.call('HGET', ACCOUNTS, campaign) or '0 0 - 0 0 - 0 0 0 0 0'

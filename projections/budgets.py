@@ -16,7 +16,7 @@ from redis.asyncio import Redis
 from domain.budget_account import ACCOUNT_SCRIPT, day_of, entry_id
 from domain.event_parts import EngagementKind
 from domain.events import AuctionAwarded, ClickRecorded, EngagementVoided, Event, ImpressionRecorded
-from domain.limits import CLICK_EXPIRY_SECONDS, IMPRESSION_EXPIRY_SECONDS
+from domain.limits import CLICK_EXPIRY_SECONDS
 from domain.names import Names
 
 # Arguments, for each: what happened, campaign, entry or engagement, nanos, day, a moment (when it ends; 0 for a void),
@@ -40,11 +40,12 @@ local function award(campaign, id, nanos, day, ends_at, person)
 end
 
 local function count(counter, campaign, id, nanos, day, ends_at, at)
-  local state, _, held_day, _, _, person = entry_of(id)
+  local state, _, held_day, held_until, _, person = entry_of(id)
   if state == 'counted' then return end
   if state == 'held' then
     let_go(id)
     day = held_day
+    if counter == IMPRESSIONS then ends_at = held_until end
   end
   local account = account_of(campaign)
   book(account, SPENT, plus, nanos, day)
@@ -126,8 +127,8 @@ def _engagement(engagement: ImpressionRecorded | ClickRecorded) -> Sequence[str]
     kind = _kind(engagement)
     if engagement.campaign_id is None or engagement.verdict != "valid":
         return ()
-    expiry_seconds = CLICK_EXPIRY_SECONDS if kind == "click" else IMPRESSION_EXPIRY_SECONDS
-    ends_at = engagement.awarded_at + timedelta(seconds=expiry_seconds)
+    # Until then another hit may be taken for the first; how long the award itself is shown, it alone says.
+    ends_at = engagement.awarded_at + timedelta(seconds=CLICK_EXPIRY_SECONDS)
     return (
         kind,
         engagement.campaign_id,

@@ -72,6 +72,8 @@ def test_the_map_names_everything() -> None:
         "catalogue_cache": "shop.projection.catalogue_cache",
         "auction_log": "shop.projection.auction_log",
         "delivery": "shop.projection.delivery",
+        "ledger": "shop.projection.ledger",
+        "budgets": "shop.projection.budgets",
         "bidder_health": "shop.projection.bidder_health",
         "notices": "shop.projection.notices",
         "live": None,
