@@ -132,7 +132,7 @@ function decision(imp) {
     "p",
     { class: "verdict" },
     h("strong", {}, winner?.bidder ?? award.bidder_id),
-    ` won with a bid of ${award.price} and pays `,
+    award.price ? ` won with a bid of ${award.price} and pays ` : " won and pays ",
     h("strong", {}, `${award.clearing_price} ${award.currency}`),
     ` (${rule(award.auction_type)}${award.deal_id ? `, deal ${award.deal_id}` : ""}).`,
     h("span", { class: "sum" }, `Publisher ${award.revenue} + exchange ${award.fee} = ${award.clearing_price}.${reach}`),

@@ -9,6 +9,7 @@ from litestar import Request, Response, get
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath, QueryParameter
 
+from api.access import tenant_of
 from api.catalogue_entity import COLLECTIONS, Collection, etag, shown
 from api.read.paging import LIMIT_DEFAULT, Cursor, Limit, next_link
 from api.read.waiting import read_model
@@ -42,7 +43,7 @@ def _list(collection: Collection) -> HTTPRouteHandler:
     ) -> Response[Page[dict[str, Any]]]:
         async with read_model(PROJECTION, request, services) as freshness:
             page = await queries.list_entities(
-                services.database, collection.kind, status=status, cursor=cursor, limit=limit
+                services.database, collection.kind, status=status, cursor=cursor, limit=limit, tenant=tenant_of(request)
             )
         form = services.change_catalogue.form(collection.kind)
         items = tuple(shown(each, form) for each in page.items)
@@ -58,7 +59,7 @@ def _one(collection: Collection) -> HTTPRouteHandler:
         request: Request[Any, Any, Any], services: Services, entity_id: FromPath[str]
     ) -> Response[dict[str, Any]]:
         async with read_model(PROJECTION, request, services) as freshness:
-            found = await queries.entity(services.database, collection.kind, entity_id)
+            found = await queries.entity(services.database, collection.kind, entity_id, tenant=tenant_of(request))
         if found is None:
             raise NotFound(f"There is no {collection.singular} {entity_id!r} in the read model (yet).")
         document = shown(found, services.change_catalogue.form(collection.kind))

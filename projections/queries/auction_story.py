@@ -18,6 +18,7 @@ from domain.openrtb.codes import LossReason
 from projections.auction_day import auction_day
 from projections.queries.auction_told import told
 from projections.queries.bidder_names import bidder_names
+from projections.queries.publishers_story import publishers_story
 from projections.queries.story_parts import (
     AuctionStory,
     Award,
@@ -49,8 +50,11 @@ _decode_late_bids = msgspec.json.Decoder(tuple[LateBid, ...]).decode
 Rows = Sequence[Row[Any]]
 
 
-async def auction_story(db: AsyncEngine, auction_id: str) -> AuctionStory | None:
-    """The story of an auction, or None if there is none of that id (yet). It is told from one snapshot."""
+async def auction_story(db: AsyncEngine, auction_id: str, *, publisher_id: str | None = None) -> AuctionStory | None:
+    """The story of an auction, or None if there is none of that id (yet). It is told from one snapshot.
+
+    With `publisher_id` as that publisher may read it, and None where nothing of it is that publisher's.
+    """
     try:
         key = {"day": auction_day(auction_id), "auction_id": UUID(auction_id)}
     except ValueError:
@@ -66,6 +70,7 @@ async def auction_story(db: AsyncEngine, auction_id: str) -> AuctionStory | None
         engagements = await _in_time_order(connection, auction_engagements, key)
         notices = await _in_time_order(connection, auction_notices, key)
         names = await bidder_names(connection, {each.bidder_id for each in (*outcomes, *late, *notices)})
+    imps = _decode_imps(auction.imps)
     story = AuctionStory(
         id=auction_id,
         status="awarded" if any(award.sold for award in awards) else "unsold",
@@ -77,7 +82,7 @@ async def auction_story(db: AsyncEngine, auction_id: str) -> AuctionStory | None
         currency=auction.currency,
         tmax_ms=auction.tmax_ms,
         request=msgspec.Raw(auction.request.encode()),
-        imps=tuple(_imp_stories(_decode_imps(auction.imps), outcomes, awards, names)),
+        imps=tuple(_imp_stories(imps, outcomes, awards, names)),
         late_answers=tuple(_late_answer(each, names) for each in late),
         engagements=tuple(
             EngagementStory(kind=each.kind, at=each.at, verdict=each.verdict, imp_id=each.imp_id, reason=each.reason)
@@ -85,6 +90,8 @@ async def auction_story(db: AsyncEngine, auction_id: str) -> AuctionStory | None
         ),
         notices=tuple(_notice(each, names) for each in notices),
     )
+    if publisher_id is not None:
+        return publishers_story(story, {imp.imp_id for imp in imps if imp.inventory.publisher_id == publisher_id})
     return msgspec.structs.replace(story, told=told(story))
 
 

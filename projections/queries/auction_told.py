@@ -164,7 +164,7 @@ def _second_price(award: Award, ranked: Sequence[Outcome], floor: str) -> str:
     second = ranked[1].price if len(ranked) > 1 else None
     if second is not None and paid == Decimal(second) + Decimal(_INCREMENT):
         return f"the next bid of {second} plus {_INCREMENT}, by the second-price rule"
-    if paid == Decimal(award.price):
+    if award.price is not None and paid == Decimal(award.price):
         return "its own bid, which the second-price rule never exceeds"
     if paid == Decimal(floor):
         why = "there being no other bid" if second is None else f"which is above the next bid of {second}"

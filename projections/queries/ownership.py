@@ -30,4 +30,5 @@ def owned_by(tenant: Tenant, kind: EntityKind) -> ColumnElement[bool]:
 
 
 def _term(name: str) -> ColumnElement[str]:
-    return cast(entities.c.terms, JSON)[name].as_string()
+    term: ColumnElement[str] = cast(entities.c.terms, JSON)[name].as_string()
+    return term

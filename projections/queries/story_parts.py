@@ -64,7 +64,8 @@ class Award(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     bidder_id: str
     bid_id: str
-    price: str
+    price: str | None
+    """What was bid; None where the reader may not know."""
     clearing_price: str
     currency: str
     auction_type: int
