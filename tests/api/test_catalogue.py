@@ -12,7 +12,7 @@ import pytest
 
 from tests.api.running_api import RunningApi
 
-KINDS = ("publishers", "placements", "bidders", "deals")
+KINDS = ("publishers", "placements", "bidders", "deals", "advertisers", "campaigns", "ads")
 
 
 class Answer(NamedTuple):
@@ -57,6 +57,8 @@ class Market(NamedTuple):
     publisher: str
     placement: str
     bidder: str
+    advertiser: str
+    campaign: str
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +71,13 @@ async def market(empty_api: RunningApi) -> Market:
         empty_api, "placements", {"publisher_id": publisher["id"], "name": "Top", "sizes": [[300, 250]]}
     )
     bidder = await registered(empty_api, "bidders", {"name": "Northwind", "endpoint": "http://127.0.0.1:9/bid"})
-    return Market(publisher["id"], placement["id"], bidder["id"])
+    advertiser = await registered(empty_api, "advertisers", {"name": "Shop", "domain": "shop.example"})
+    campaign = await registered(
+        empty_api,
+        "campaigns",
+        {"advertiser_id": advertiser["id"], "name": "Winter", "bid_cpm": "2.00", "budget": "100.00"},
+    )
+    return Market(publisher["id"], placement["id"], bidder["id"], advertiser["id"], campaign["id"])
 
 
 def terms_of(kind: str, market: Market) -> dict[str, Any]:
@@ -91,6 +99,14 @@ def terms_of(kind: str, market: Market) -> dict[str, Any]:
             "battr": [3],
             "bapp": ["com.example.game"],
             "required_bid_fields": ["crid", "cat"],
+            "house_ads": [
+                {
+                    "width": 300,
+                    "height": 250,
+                    "landing_url": "https://daily.example/",
+                    "image_url": "https://daily.example/us.png",
+                }
+            ],
         },
         "bidders": {
             "name": "Northwind",
@@ -116,6 +132,36 @@ def terms_of(kind: str, market: Market) -> dict[str, Any]:
             "wseat": ["s1"],
             "wadomain": ["shop.example"],
         },
+        "advertisers": {"name": "Shop", "domain": "shop.example"},
+        "campaigns": {
+            "advertiser_id": market.advertiser,
+            "name": "Winter",
+            "bid_cpm": None,
+            "bid_cpc": "0.25",
+            "budget": "100.00",
+            "currency": "EUR",
+            "daily_budget": "5.000001",
+            "starts_at": "2099-01-01T00:00:00Z",
+            "ends_at": "2099-02-01T00:00:00Z",
+            "pacing": "asap",
+            "frequency_cap": {"impressions": 3, "per_seconds": 3_600},
+            "targeting": {
+                "countries": ["DEU"],
+                "placement_ids": [market.placement],
+                "device_types": [4],
+                "sites": ["daily.example"],
+                "segments": [{"client": "data", "segment": "cars"}],
+            },
+        },
+        "ads": {
+            "campaign_id": market.campaign,
+            "name": "Coats",
+            "width": 300,
+            "height": 250,
+            "landing_url": "https://shop.example/coats?click=${CLICK_ID}",
+            "html": "<a href='${GAVEL_CLICK_URL}'><b>Coats</b></a>",
+            "image_url": None,
+        },
     }
     return terms[kind]
 
@@ -125,6 +171,9 @@ CHANGES: dict[str, dict[str, Any]] = {
     "placements": {"floor_cpm": "0.75"},
     "bidders": {"qps_limit": 7},
     "deals": {"floor_cpm": "4.50"},
+    "advertisers": {"name": "Shop and Sons"},
+    "campaigns": {"budget": "250.00"},
+    "ads": {"name": "Coats, blue"},
 }
 
 
@@ -202,10 +251,9 @@ async def test_a_patch_is_a_merge_patch(empty_api: RunningApi, market: Market) -
     """Null restores a default, a list is replaced as a whole, the rest stays; the result is checked as a whole."""
     entity = await registered(empty_api, "placements", terms_of("placements", market))
     path = f"/v1/placements/{entity['id']}"
-    patched = await ask(
-        empty_api, "PATCH", path, {"badv": None, "sizes": [[1, 1]]}, Content_Type="application/merge-patch+json"
-    )
-    assert patched.body == entity | {"version": 2, "badv": [], "sizes": [[1, 1]]}
+    patch = {"badv": None, "house_ads": None, "sizes": [[1, 1]]}
+    patched = await ask(empty_api, "PATCH", path, patch, Content_Type="application/merge-patch+json")
+    assert patched.body == entity | {"version": 2, "badv": [], "house_ads": [], "sizes": [[1, 1]]}
     refused = await ask(empty_api, "PATCH", path, {"name": None, "auction": "none", "id": "x"})
     assert (refused.status, set(refused.faults)) == (400, {"name", "auction", "id"})
     same = await ask(empty_api, "PATCH", path, {"sizes": [[1, 1]]})
@@ -219,6 +267,9 @@ async def test_a_patch_is_a_merge_patch(empty_api: RunningApi, market: Market) -
         ("deals", {"bidder_ids": ["nobody"], "placement_ids": ["nowhere", "none"]},
          {"bidder_ids[0]", "placement_ids[0]", "placement_ids[1]"}),
         ("bidders", {"placement_ids": ["nowhere"]}, {"placement_ids[0]"}),
+        ("campaigns", {"targeting": {"placement_ids": ["nowhere"]}}, {"targeting.placement_ids[0]"}),
+        ("campaigns", {"advertiser_id": "nobody"}, {"advertiser_id"}),
+        ("ads", {"campaign_id": "none"}, {"campaign_id"}),
     ],
 )  # fmt: skip
 async def test_who_is_named_must_be_there(

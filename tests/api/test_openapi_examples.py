@@ -56,7 +56,7 @@ KINDS = ("publishers", "placements", "bidders", "deals", "advertisers", "campaig
 async def test_the_examples_work(empty_api: RunningApi, document: dict[str, Any], kind: str) -> None:
     """Registered, changed, paused, resumed, archived, read and listed as the document shows it."""
     ids: dict[str, str] = {}
-    for each in KINDS:
+    for each in KINDS[: KINDS.index(kind) + 1]:
         body = operations(document)[f"post /v1/{each}"]["requestBody"]["content"][JSON]["example"]
         body = body | {name: ids[value] for name, value in _LINKS[each].items()}
         body |= {name: [ids[value]] for name, value in _LISTS[each].items()}
