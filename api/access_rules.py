@@ -56,6 +56,9 @@ RULES: Final[Mapping[str, Roles]] = {
     "GET /v1/auctions/{id}": SELLERS,
     "GET /v1/reports/delivery": TENANTS,
     "GET /v1/reports/bidders": OPERATOR,
+    "GET /v1/reports/ledger": TENANTS,
+    "POST /v1/auctions/{id}/void": OPERATOR,
+    "POST /v1/ledger/days/{id}/close": OPERATOR,
     "GET /v1/projections": OPERATOR,
     "GET /v1/live": OPERATOR,
 }

@@ -21,6 +21,7 @@ from api.read.auctions import list_auctions, show_auction
 from api.read.bidder_report import report_bidders
 from api.read.catalogue import catalogue_queries
 from api.read.delivery import report_delivery
+from api.read.ledger import report_ledger
 from api.read.projections import list_projections
 from api.read.whoami import whoami
 from api.write.access_keys import issue_access_key
@@ -30,6 +31,8 @@ from api.write.catalogue import catalogue_commands
 from api.write.clicks import clicks
 from api.write.events import events
 from api.write.impressions import impressions
+from api.write.ledger_days import close_ledger_day
+from api.write.voids import void_engagement
 from domain.limits import CATALOGUE_BODY_MAX_BYTES
 
 if TYPE_CHECKING:
@@ -79,6 +82,9 @@ def _v1(services: ApiServices) -> Router:
             show_auction,
             report_delivery,
             report_bidders,
+            report_ledger,
+            void_engagement,
+            close_ledger_day,
             list_projections,
             live_figures(services),
         ],

@@ -32,6 +32,7 @@ TAGS = {
     "Catalogue": "Who takes part. Commands are logged, then projected; `Gavel-Token` connects the two.",
     "Auctions": "The story of every auction: who was asked, what each answered, and why one won.",
     "Reports": "Counts and money.",
+    "Ledger": "The books: refunds, and days that are closed.",
     "Access": "Keys for publishers and advertisers. A key is told once; what is kept of it is a digest.",
     "Operations": "How the exchange itself does.",
 }

@@ -19,14 +19,15 @@ if TYPE_CHECKING:
     from api.live.feed import LiveFeed
     from api.metrics import Metrics
     from commands.access_keys import AccessKeys
-    from commands.access_keys import AccessKeys
     from commands.change_catalogue import ChangeCatalogue
+    from commands.close_ledger_day import CloseLedgerDay
     from commands.hold_auction import HoldAuction
     from commands.kafka_log import KafkaLog
     from commands.once import Once
     from commands.record_engagement import RecordEngagement
     from commands.show_ad import ShowAd
     from commands.spool import SpooledLog
+    from commands.void_engagement import VoidEngagement
     from domain.names import Names
     from projections.watermarks import Watermarks
 
@@ -39,6 +40,8 @@ class ApiServices:
     show_ad: ShowAd
     record_engagement: RecordEngagement
     change_catalogue: ChangeCatalogue
+    void_engagement: VoidEngagement
+    close_ledger_day: CloseLedgerDay
     once: Once
     database: AsyncEngine
     """The read models."""

@@ -44,6 +44,27 @@ class RefusingLog(EventLog, Protocol):
         ...
 
 
+class LogOfPartitions(Protocol):
+    """A log of which every partition can be written to."""
+
+    async def append_everywhere(
+        self, topic: str, key: str, event_of: Callable[[int, int], Event]
+    ) -> Sequence[Position]:
+        """Writes an event to each partition: `event_of` is given its number and how many there are.
+
+        Raises as `EventLog.append`; some partitions may have theirs then.
+        """
+        ...
+
+
+class EngagementHistory(Protocol):
+    """What the log has of the engagements of one auction."""
+
+    async def of(self, auction_id: str) -> Sequence[Event]:
+        """All events of the auction on the topic of engagements, in order. Raises LogUnavailable."""
+        ...
+
+
 class AppendUndecided(LogUnavailable):
     """The log did not acknowledge in time; the events may still be written."""
 

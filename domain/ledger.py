@@ -12,7 +12,7 @@ from __future__ import annotations
 from datetime import date, timedelta
 from typing import Literal, NamedTuple, cast, get_args
 
-from domain.errors import CorruptEvent
+from domain.errors import CorruptEvent, Fault, InvalidInput
 from domain.event_parts import EngagementKind
 from domain.events import ClickRecorded, Engagement
 
@@ -105,6 +105,12 @@ def booking_day(happened_on: date, closed_through: date | None) -> date:
     if closed_through is None or happened_on > closed_through:
         return happened_on
     return closed_through + _ONE_DAY
+
+
+def check_is_over(day: date, today: date) -> None:
+    """Raises InvalidInput for a day that can still get entries of its own."""
+    if day >= today:
+        raise InvalidInput([Fault("day", f"{day} is not over: the last day that can be closed is {today - _ONE_DAY}")])
 
 
 def account(kind: AccountKind, whose: str) -> str:

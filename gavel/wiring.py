@@ -24,6 +24,7 @@ from commands.budgets import RedisBudgets
 from commands.catalogue_head import CatalogueHead
 from commands.catalogue_view import CatalogueView
 from commands.change_catalogue import ChangeCatalogue
+from commands.close_ledger_day import CloseLedgerDay
 from commands.hold_auction import HoldAuction
 from commands.kafka_log import KafkaLog
 from commands.late_answers import LateAnswers
@@ -35,6 +36,7 @@ from commands.redis_pipeline import RedisPipeline
 from commands.seen import SeenInRedis
 from commands.show_ad import ShowAd
 from commands.spool import SpooledLog
+from commands.void_engagement import VoidEngagement
 from domain.errors import Fault, InvalidInput
 from domain.market import Market
 from domain.names import Names
@@ -46,6 +48,7 @@ from gavel.settings import Settings, variable
 from gavel.telemetry import configure_logging
 from gavel.token_keys import TokenKeyFile, TokenKeysInForce
 from projections.connections import sqlalchemy_url
+from projections.logged_engagements import LoggedEngagements
 from projections.registry import RUNNABLE
 from projections.run import run_projectors as run_named_projectors
 from projections.servers import Addresses
@@ -116,6 +119,14 @@ class ApiProcess:
                 clock=clock,
                 ids=fresh_id,
             ),
+            void_engagement=VoidEngagement(
+                log=self._log,
+                history=LoggedEngagements(kafka_url, names),
+                once=self._once,
+                names=names,
+                clock=clock,
+            ),
+            close_ledger_day=CloseLedgerDay(log=self._log, names=names, clock=clock, ids=fresh_id),
             once=self._once,
             database=self._database,
             redis=self._calm_redis,
