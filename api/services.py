@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from api.live.feed import LiveFeed
     from api.metrics import Metrics
     from commands.access_keys import AccessKeys
+    from commands.budgets import RedisBudgets
     from commands.change_catalogue import ChangeCatalogue
     from commands.close_ledger_day import CloseLedgerDay
     from commands.hold_auction import HoldAuction
@@ -42,6 +43,8 @@ class ApiServices:
     change_catalogue: ChangeCatalogue
     void_engagement: VoidEngagement
     close_ledger_day: CloseLedgerDay
+    budgets: RedisBudgets
+    """For its figures only: auctions and clicks hold it to reserve."""
     once: Once
     database: AsyncEngine
     """The read models."""
@@ -55,8 +58,6 @@ class ApiServices:
     metrics: Metrics
     client_addresses: ClientAddresses
     admin_key: str = field(repr=False)
-    access_keys: AccessKeys
-    """Those of the catalogue, as it is known by now."""
     access_keys: AccessKeys
     """Those of the catalogue, as it is known by now."""
     base_url: str

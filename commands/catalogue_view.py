@@ -15,6 +15,7 @@ from redis.exceptions import RedisError
 from redis.utils import str_if_bytes
 
 from commands.access_keys import AccessKeys
+from domain.catalogue import Campaign
 from domain.entity import Entity
 from domain.market import Market
 from domain.marketplace import Marketplace
@@ -56,6 +57,10 @@ class CatalogueView:
     @property
     def market(self) -> Market:
         return self._marketplace.market
+
+    def campaign(self, campaign_id: str) -> Campaign | None:
+        """Its newest terms, whatever its status; None if it is not known."""
+        return self._marketplace.campaign(campaign_id)
 
     async def start(self) -> None:
         """Reads the cache once, if Redis answers, and stays current from then on."""

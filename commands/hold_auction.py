@@ -68,10 +68,12 @@ class HoldAuction:
         pseudonym_key: Callable[[], bytes],
         publisher_share_bps: int,
         budgets: Budgets,
+        is_robot: Callable[[str], bool] = is_known_robot,
     ) -> None:
         """`base_url` is where viewers reach the exchange.
 
-        `token_key` tells the key that addresses are signed with now, `pseudonym_key` the one that hides people's ids.
+        `token_key` tells the key that addresses are signed with now, `pseudonym_key` the one that hides people's ids,
+        `is_robot` what the lists in force say of a user agent.
         """
         self._log = log
         self._topic = names.auctions
@@ -86,6 +88,7 @@ class HoldAuction:
         self._pseudonym_key = pseudonym_key
         self._publisher_share_bps = publisher_share_bps
         self._direct = DirectBidder(budgets=budgets, clock=clock)
+        self._is_robot = is_robot
         self._in_flight = 0
         compile_list()
 
@@ -115,7 +118,7 @@ class HoldAuction:
         tmax_ms = tmax_ms_of(sale.request)
         restricted_by = restrictions_of(sale.request)
         for_log = request_for_log(parsed, self._pseudonym_key(), restricted_by)
-        is_robot = _is_robot(sale.request)
+        is_robot = _is_robot(sale.request, self._is_robot)
         story.requested(
             sale, for_log, at=self._clock.now(), tmax_ms=tmax_ms, robot=is_robot, restricted_by=restricted_by
         )
@@ -211,9 +214,9 @@ def _response_ext(
     return ext
 
 
-def _is_robot(request: BidRequest) -> bool:
+def _is_robot(request: BidRequest, is_robot: Callable[[str], bool]) -> bool:
     user_agent = request.device.ua if request.device is not None else None
-    return user_agent is not None and is_known_robot(user_agent)
+    return user_agent is not None and is_robot(user_agent)
 
 
 def _not_asked(passed_over: PassedOver) -> Asked:

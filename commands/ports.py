@@ -10,10 +10,11 @@ from domain.auction import Candidate
 from domain.catalogue import FrequencyCap
 from domain.direct.budget import BudgetState
 from domain.errors import GavelError, LogUnavailable
-from domain.event_parts import EngagementKind, RankedBy
+from domain.event_parts import RankedBy
 from domain.events import Event
 from domain.market import Market
 from domain.notices import ClaimedNotice, NoticeKey, Receiver
+from domain.tokens import EngagementClaims
 
 
 class Position(NamedTuple):
@@ -199,15 +200,15 @@ class Budgets(Protocol):
 class SeenEngagements(Protocol):
     """The fast check for duplicates. The unique key in Postgres is the judge."""
 
-    async def is_logged(self, kind: EngagementKind, auction_id: str, imp_id: str) -> bool:
+    async def is_logged(self, claims: EngagementClaims) -> bool:
         """Claims the engagement for this hit; True if an earlier hit is already in the log.
 
         While an earlier claim is undecided it waits a bounded time for it; a lost Redis answers False.
         """
         ...
 
-    async def confirm(self, kind: EngagementKind, auction_id: str, imp_id: str) -> None:
-        """The hit that claimed it is in the log now."""
+    async def confirm(self, claims: EngagementClaims, at: datetime) -> None:
+        """The hit that claimed it `at` that moment is in the log: remembered for as long as another one could count."""
         ...
 
 

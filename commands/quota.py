@@ -1,4 +1,4 @@
-"""How often something may happen, counted in Redis over all processes: a bidder's calls, an address' ads and hits."""
+"""How often something may happen, counted in Redis over all processes: a bidder's calls, an address' ads."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from redis.exceptions import RedisError
 
 from commands.quota_share import QuotaShare
 from commands.redis_pipeline import RedisAway, RedisPipeline, Script
-from domain.limits import ADS_PER_IP_MINUTE_MAX, ENGAGEMENTS_PER_IP_MINUTE_MAX, QUOTA_WAIT_SECONDS
+from domain.limits import ADS_PER_IP_MINUTE_MAX, QUOTA_WAIT_SECONDS
 from domain.names import Names
+from domain.networks import subscriber_of
 from domain.privacy import pseudonym
 
 MINUTE_SECONDS: Final = 60
@@ -71,21 +72,14 @@ class Quota:
         share.counted(second, calls)
         return calls <= qps_limit
 
-    async def allows_engagement(self, ip: str, now: datetime) -> bool:
-        """Counts one engagement of an address in this minute; False once it has had its share."""
-        return await self._allows_address("engagements", ip, now, ENGAGEMENTS_PER_IP_MINUTE_MAX)
-
     async def allows_ad(self, ip: str, now: datetime) -> bool:
         """Counts one ad that an address asks for in this minute; False once it has had its share."""
-        return await self._allows_address("ads", ip, now, ADS_PER_IP_MINUTE_MAX)
-
-    async def _allows_address(self, what: str, ip: str, now: datetime, limit: int) -> bool:
         if self._is_unlimited(ip):
             return True
-        hidden = pseudonym(self._address_key(), ip)
-        key = self._names.rate_key(what, hidden, int(now.timestamp()) // MINUTE_SECONDS)
+        hidden = pseudonym(self._address_key(), subscriber_of(ip))
+        key = self._names.rate_key("ads", hidden, int(now.timestamp()) // MINUTE_SECONDS)
         try:
-            return await self._counted(key, 2 * MINUTE_SECONDS) <= limit
+            return await self._counted(key, 2 * MINUTE_SECONDS) <= ADS_PER_IP_MINUTE_MAX
         except (RedisAway, RedisError):
             return True
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
+from datetime import datetime
 from typing import Literal, NamedTuple
 
+from commands.engagement_rates import EngagementRates
 from commands.ports import Clock, EventLog, Ids, SeenEngagements
-from commands.quota import Quota
-from commands.robots import is_known_robot
-from domain.engagement import DUPLICATE, VALID, Judgement, objection, recorded
+from commands.traffic_lists import TrafficLists
+from domain.engagement import DUPLICATE, VALID, Judgement, is_charged_click, objection, recorded
 from domain.errors import InvalidToken
 from domain.event_parts import EngagementKind, Verdict
 from domain.events import Engagement
@@ -43,16 +44,23 @@ class RecordEngagement:
         log: EventLog,
         names: Names,
         seen: SeenEngagements,
-        quota: Quota,
+        rates: EngagementRates,
+        lists: Callable[[], TrafficLists],
+        charge_click: Callable[[EngagementClaims, datetime], Awaitable[bool]],
         clock: Clock,
         ids: Ids,
         keys: Iterable[TokenKey],
     ) -> None:
-        """`keys` is gone through anew for every token: those that may have signed it now."""
+        """`keys` is gone through anew for every token: those that may have signed it now.
+
+        `lists` tells those in force now; `charge_click` whether a campaign's budget has room for a click that counts.
+        """
         self._log = log
         self._topic = names.engagements
         self._seen = seen
-        self._quota = quota
+        self._rates = rates
+        self._lists = lists
+        self._charge_click = charge_click
         self._clock = clock
         self._ids = ids
         self._keys = keys
@@ -90,23 +98,23 @@ class RecordEngagement:
         return claims
 
     async def _record(self, claims: EngagementClaims, *, ip: str, user_agent: str) -> Engagement:
-        judgement = await self._judge(claims, ip=ip, user_agent=user_agent)
-        event = recorded(claims, judgement, event_id=self._ids(), at=self._clock.now(), ip=ip, user_agent=user_agent)
+        at = self._clock.now()
+        judgement = await self._judge(claims, at, ip=ip, user_agent=user_agent)
+        charged = not (judgement is VALID and is_charged_click(claims)) or await self._charge_click(claims, at)
+        event = recorded(claims, judgement, event_id=self._ids(), at=at, ip=ip, user_agent=user_agent, charged=charged)
         await self._log.append(self._topic, claims.auction_id, [event])
         if judgement is VALID:
-            await self._seen.confirm(claims.kind, claims.auction_id, claims.imp_id)
+            await self._seen.confirm(claims, at)
         return event
 
-    async def _judge(self, claims: EngagementClaims, *, ip: str, user_agent: str) -> Judgement:
-        now = self._clock.now()
+    async def _judge(self, claims: EngagementClaims, at: datetime, *, ip: str, user_agent: str) -> Judgement:
         against = objection(
             claims,
-            now=now,
+            now=at,
             user_agent=user_agent,
-            is_robot=is_known_robot(user_agent),
-            is_rate_limited=not await self._quota.allows_engagement(ip, now),
+            listed=self._lists().objection(ip, user_agent),
+            rate=await self._rates.objection(ip, claims.kind, claims.ad_id, at),
         )
         if against is not None:
             return against
-        seen = await self._seen.is_logged(claims.kind, claims.auction_id, claims.imp_id)
-        return DUPLICATE if seen else VALID
+        return DUPLICATE if await self._seen.is_logged(claims) else VALID

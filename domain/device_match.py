@@ -21,7 +21,9 @@ from domain.openrtb.person import Device
 Platform = Literal["windows", "mac", "iphone", "ipad", "apple", "android", "linux", "chromeos"]
 """`apple` is any device of Apple's. What is none of these, a television for one, is not told apart."""
 
-_UNTOLD = re.compile(r"Xbox|PlayStation|Nintendo|SMART-TV|SmartTV|Tizen|Web0S|webOS|Roku|AppleTV|Apple TV|Windows Phone")
+_UNTOLD = re.compile(
+    r"Xbox|PlayStation|Nintendo|SMART-TV|SmartTV|Tizen|Web0S|webOS|Roku|AppleTV|Apple TV|Windows Phone"
+)
 _TOLD = re.compile(
     r"(?P<iphone>\((?:iPhone|iPod))|(?P<ipad>\(iPad)|(?P<android>Android)|(?P<chromeos>\(X11; CrOS )"
     r"|(?P<windows>Windows (?:NT|\d))|(?P<mac>\(Macintosh;)|(?P<apple>CFNetwork/|Darwin/|AppleCoreMedia/)"

@@ -161,7 +161,7 @@ BUDGET_IN_FLIGHT_SECONDS: Final = 5
 """So long after its reservation an award is in the log at the latest, or is never answered."""
 
 # -- campaigns in auctions -------------------------------------------------------------------------
-CAMPAIGNS_LOOKED_AT_MAX: Final = 512
+CAMPAIGNS_LOOKED_AT_MAX: Final = 2_048
 """For one imp: with that many in a row that fit and may not bid, the others are not looked for."""
 CAMPAIGNS_STANDING_MAX: Final = 4
 """That may win an imp: each stands in for the one before, should that one's budget have no room."""

@@ -110,6 +110,11 @@ class Marketplace:
             ids.clear()
         return self.market
 
+    def campaign(self, campaign_id: str) -> Campaign | None:
+        """Its newest terms, whatever its status; None if it is not known, or they cannot be read."""
+        known = self._known["campaign"].get(campaign_id)
+        return known.terms if known is not None and isinstance(known.terms, Campaign) else None
+
     # -- the parts ---------------------------------------------------------------------------------
 
     def _bidders(self) -> tuple[RegisteredBidder, ...]:

@@ -64,6 +64,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """
     pseudonym_key_file: Path = Path("pseudonym-keys.json")
     """Where the key is found otherwise, in the data folder unless absolute; running processes follow it."""
+    robot_patterns: Path | None = None
+    """File of regular expressions, one a line: user agents of robots beside those that are known anyway.
+
+    This file and the next two are read again when they change; one with a bad line is refused as a whole.
+    """
+    browser_patterns: Path | None = None
+    """The same of browsers, apps and players, in place of those that are known: what is none of them is no person."""
+    data_centres: Path | None = None
+    """File of networks in CIDR form, one a line: nobody looks at ads there."""
     allow_private_endpoints: bool = False
     trusted_proxies: tuple[str, ...] = ("127.0.0.0/8", "::1/128")
     publisher_share_bps: Share = 8_000
@@ -151,7 +160,7 @@ def unknown_variables(environment: Mapping[str, str] | None = None) -> list[str]
 
 def _check(name: str, value: Any) -> Any:
     field_type = FIELD_TYPES[name]
-    if field_type is Path:
+    if field_type in (Path, Path | None):
         return Path(value)
     if name in LISTS and isinstance(value, str):
         value = [part.strip() for part in value.split(",") if part.strip()]

@@ -24,7 +24,9 @@ from commands.budgets import RedisBudgets
 from commands.catalogue_head import CatalogueHead
 from commands.catalogue_view import CatalogueView
 from commands.change_catalogue import ChangeCatalogue
+from commands.charge_click import ChargeClick
 from commands.close_ledger_day import CloseLedgerDay
+from commands.engagement_rates import EngagementRates
 from commands.hold_auction import HoldAuction
 from commands.kafka_log import KafkaLog
 from commands.late_answers import LateAnswers
@@ -47,6 +49,7 @@ from gavel.pseudonym_keys import KeyInForce, PseudonymKeyFile
 from gavel.settings import Settings, variable
 from gavel.telemetry import configure_logging
 from gavel.token_keys import TokenKeyFile, TokenKeysInForce
+from gavel.traffic_list_files import TrafficListFiles
 from projections.connections import sqlalchemy_url
 from projections.logged_engagements import LoggedEngagements
 from projections.registry import RUNNABLE
@@ -85,6 +88,7 @@ class ApiProcess:
         self._once = Once(self._pipeline, names, fresh_id)
         self._token_keys = _token_keys(settings, clock)
         self._pseudonym_key = _pseudonym_key(settings)
+        self._traffic_lists = TrafficListFiles(settings)
         quota = Quota(
             self._pipeline,
             names,
@@ -96,26 +100,17 @@ class ApiProcess:
         self._late_answers = LateAnswers(
             log=self._log, topic=names.auctions, clock=clock, ids=fresh_id, logged=metrics.late_answer
         )
-        record_engagement = RecordEngagement(
-            log=self._spool,
-            names=names,
-            seen=SeenInRedis(self._pipeline, names),
-            quota=quota,
-            clock=clock,
-            ids=fresh_id,
-            keys=self._token_keys,
-        )
         hold_auction = self._hold_auction(settings, names, clock, quota)
         self.services = ApiServices(
             hold_auction=hold_auction,
             show_ad=self._show_ad(settings, hold_auction, quota, clock),
-            record_engagement=record_engagement,
+            record_engagement=self._record_engagement(names, clock, addresses),
             change_catalogue=ChangeCatalogue(
                 log=self._log,
                 head=self._head,
                 names=names,
                 forms=all_forms(allow_private=settings.allow_private_endpoints),
-                spent_of=lambda _: 0,
+                spent_of=self._budgets.committed_nanos_of,
                 clock=clock,
                 ids=fresh_id,
             ),
@@ -127,6 +122,7 @@ class ApiProcess:
                 clock=clock,
             ),
             close_ledger_day=CloseLedgerDay(log=self._log, names=names, clock=clock, ids=fresh_id),
+            budgets=self._budgets,
             once=self._once,
             database=self._database,
             redis=self._calm_redis,
@@ -157,7 +153,23 @@ class ApiProcess:
             token_key=self._token_keys,
             pseudonym_key=self._pseudonym_key,
             publisher_share_bps=settings.publisher_share_bps,
+            is_robot=lambda user_agent: self._traffic_lists().is_robot(user_agent),
             budgets=self._budgets,
+        )
+
+    def _record_engagement(self, names: Names, clock: SystemClock, addresses: ClientAddresses) -> RecordEngagement:
+        return RecordEngagement(
+            log=self._spool,
+            names=names,
+            seen=SeenInRedis(self._pipeline, names),
+            rates=EngagementRates(
+                self._pipeline, names, is_unlimited=addresses.is_trusted, address_key=self._pseudonym_key
+            ),
+            lists=self._traffic_lists,
+            charge_click=ChargeClick(self._budgets, self._catalogue.campaign),
+            clock=clock,
+            ids=fresh_id,
+            keys=self._token_keys,
         )
 
     def _show_ad(self, settings: Settings, hold_auction: HoldAuction, quota: Quota, clock: SystemClock) -> ShowAd:
@@ -191,8 +203,8 @@ class ApiProcess:
             stack.push_async_callback(self._budgets.close)
             stack.push_async_callback(self._head.close)
             stack.push_async_callback(self._once.close)
-            for keys in (self._pseudonym_key, self._token_keys):
-                stack.callback(asyncio.create_task(keys.follow()).cancel)
+            for file in (self._pseudonym_key, self._token_keys, self._traffic_lists):
+                stack.callback(asyncio.create_task(file.follow()).cancel)
             _spare_the_collector()
             yield
 

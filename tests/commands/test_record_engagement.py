@@ -11,11 +11,13 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
+from commands.engagement_rates import EngagementRates
 from commands.kafka_log import KafkaLog
-from commands.quota import Quota
+from commands.ports import Clock, EventLog
 from commands.record_engagement import RecordEngagement
 from commands.redis_pipeline import RedisPipeline
 from commands.seen import CLAIM_WAIT_SECONDS, SeenInRedis
+from commands.traffic_lists import TrafficLists
 from domain.errors import InvalidToken
 from domain.limits import ENGAGEMENTS_PER_IP_MINUTE_MAX
 from domain.names import Names
@@ -35,25 +37,35 @@ VIEWER = "203.0.113.7"
 class Recorder:
     """The command beside a plain reader of what it has logged."""
 
-    def __init__(self, kafka_url: str, names: Names, redis: Redis, log: KafkaLog) -> None:
+    def __init__(self, kafka_url: str, names: Names, redis: Redis, log: EventLog) -> None:
         self.kafka_url = kafka_url
         self.names = names
         self.redis = redis
         self.log = log
+        self.lists = TrafficLists()
+        self.has_budget = True
+        self.charged: list[str | None] = []
+        """The campaigns whose budget was asked for a click."""
         self.record = self.another()
 
-    def another(self) -> RecordEngagement:
+    def another(self, clock: Clock | None = None) -> RecordEngagement:
         """A second process, as far as this one can tell: it shares nothing but Kafka and Redis."""
         pipeline = RedisPipeline(self.redis, timeout_s=1.0)
         return RecordEngagement(
             log=self.log,
             names=self.names,
             seen=SeenInRedis(pipeline, self.names),
-            quota=Quota(pipeline, self.names, is_unlimited=OWN.__eq__, address_key=lambda: ADDRESS_KEY),
-            clock=SystemClock(),
+            rates=EngagementRates(pipeline, self.names, is_unlimited=OWN.__eq__, address_key=lambda: ADDRESS_KEY),
+            lists=lambda: self.lists,
+            charge_click=self._charge,
+            clock=clock or SystemClock(),
             ids=fresh_id,
             keys=[KEY],
         )
+
+    async def _charge(self, claims: EngagementClaims, _at: datetime) -> bool:
+        self.charged.append(claims.campaign_id)
+        return self.has_budget
 
     async def logged(self) -> list[dict[str, Any]]:
         return [each.event for each in await read_topic(self.kafka_url, self.names.engagements)]
@@ -159,7 +171,9 @@ async def test_too_many_from_one_address(recorder: Recorder) -> None:
     key = recorder.names.rate_key
     minute = int(datetime.now(UTC).timestamp()) // 60
     for near in (minute, minute + 1):
-        await recorder.redis.set(key("engagements", pseudonym(ADDRESS_KEY, VIEWER), near), ENGAGEMENTS_PER_IP_MINUTE_MAX)
+        await recorder.redis.set(
+            key("engagements", pseudonym(ADDRESS_KEY, VIEWER), near), ENGAGEMENTS_PER_IP_MINUTE_MAX
+        )
     assert await recorder.record.impression(token(), ip=VIEWER, user_agent=BROWSER) == "rate_limited"
     assert await recorder.record.impression(token(), ip="203.0.113.8", user_agent=BROWSER) == "valid"
     assert await recorder.record.impression(token(), ip=OWN, user_agent=BROWSER) == "valid"
