@@ -98,13 +98,6 @@ REGISTRY: tuple[Registration, ...] = (
         projection=Budgets,
     ),
     Registration(
-        name="ledger",
-        topics=("engagements",),
-        place="postgres",
-        writes=lambda _: ("ledger", "ledger_charges", "ledger_closings"),
-        projection=lambda _: Ledger(),
-    ),
-    Registration(
         name="bidder_health",
         topics=("auctions",),
         place="postgres",
