@@ -134,10 +134,10 @@ def assert_clients_agree(seen: dict[str, Any], counted: dict[str, Any]) -> None:
 
 
 async def assert_read_models_agree(exchange: RunningExchange, counted: dict[str, Any]) -> None:
-    """The report's totals, its rows by publisher, bidder and hour, and the rows in Postgres equal the recount."""
+    """The report's totals, its rows by publisher, bidder, campaign and hour, and Postgres equal the recount."""
     counts = counted["counts"]
     day = "from=2020-01-01T00:00:00Z&to=2100-01-01T00:00:00Z"
-    report = await exchange.get(f"/v1/reports/delivery?{day}&by=publisher,bidder,hour")
+    report = await exchange.get(f"/v1/reports/delivery?{day}&by=publisher,bidder,campaign,hour")
     assert {REPORTED[name]: counts[name] for name in REPORTED} == {
         name: report["totals"][name] for name in REPORTED.values()
     }
@@ -145,14 +145,19 @@ async def assert_read_models_agree(exchange: RunningExchange, counted: dict[str,
         unit: Decimal(report["totals"][unit]) for unit in counted["money"]
     }
     units = ("spend", "revenue", "fee")
+    kinds = ("impressions", "clicks")
     reported_rows = {
-        (row["publisher"], row["bidder"], row["hour"][:13]): (row["impressions"], *(Decimal(row[u]) for u in units))
+        (row["publisher"], row["bidder"], row["campaign"], row["hour"][:13]): (
+            *(row[kind] for kind in kinds),
+            *(Decimal(row[unit]) for unit in units),
+        )
         for row in report["rows"]
-        if row["impressions"]
+        if row["impressions"] or row["clicks"]
     }
     assert reported_rows == {
-        key: (row["impressions"], *(row[unit] / NANOS for unit in units))
-        for key, row in counted["by publisher, bidder and hour"].items()
+        key: (*(row[kind] for kind in kinds), *(row[unit] / NANOS for unit in units))
+        for key, row in counted["by publisher, bidder, campaign and hour"].items()
+        if row["impressions"] or row["clicks"]
     }
     stored = {name: (await column(exchange, query))[0] for name, query in STORED.items()}
     assert stored == {name: counts[name] for name in STORED}
