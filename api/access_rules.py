@@ -43,8 +43,9 @@ def _catalogue_rules() -> dict[str, Roles]:
         readers = _READERS.get(collection.kind, OPERATOR)
         writers = _WRITERS.get(collection.kind, OPERATOR)
         rules |= {f"GET {path}": readers, f"GET {path}/{{id}}": readers, f"POST {path}": writers}
-        if collection.has_status:
+        if collection.has_status and not collection.is_issued:
             rules |= {f"PATCH {path}/{{id}}": writers}
+        if collection.has_status:
             rules |= {f"POST {path}/{{id}}/{move}": writers for move in _MOVES}
     return rules
 

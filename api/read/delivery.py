@@ -8,6 +8,8 @@ import msgspec
 from litestar import Request, Response, get
 from litestar.params import QueryParameter
 
+from api.access import tenant_of
+from api.read.own_figures import own_figures
 from api.read.report_form import CSV, FORMS, accepted_form, csv_response
 from api.read.time_range import From, To, time_range, zone_named
 from api.read.waiting import read_model
@@ -67,7 +69,9 @@ async def report_delivery(
         start=from_time,
         end=to_time,
         by=tuple(name for name in (part.strip() for part in by.split(",")) if name),
-        filters={name: parameters.getall(name) for name in parameters if name not in RESERVED},
+        filters=own_figures(
+            {name: parameters.getall(name) for name in parameters if name not in RESERVED}, tenant_of(request)
+        ),
         zone=time_zone,
         attributed=attributed,
         top=top,

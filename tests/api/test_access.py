@@ -101,9 +101,7 @@ async def test_a_key_of_nobody(empty_api: RunningApi) -> None:
     """The subject has to be there, and of the role's kind."""
     one = await seller(empty_api, "Nobody")
     for role, subject_id in (("publisher", str(uuid.uuid4())), ("advertiser", one.publisher["id"])):
-        answer = await ask(
-            empty_api, "POST", "/v1/access-keys", {"name": "K", "role": role, "subject_id": subject_id}
-        )
+        answer = await ask(empty_api, "POST", "/v1/access-keys", {"name": "K", "role": role, "subject_id": subject_id})
         assert (answer.status, set(answer.faults)) == (422, {"subject_id"})
 
 
