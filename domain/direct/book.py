@@ -12,7 +12,7 @@ from domain.direct.campaign import LiveCampaign
 from domain.direct.index import Revaluation
 from domain.direct.price import worth_micros
 
-REVALUED_SECONDS: Final = 10
+REVALUED_SECONDS: Final = 30
 """How long campaigns stay in the order of what they were worth: clicks change it, slowly."""
 
 
@@ -65,15 +65,5 @@ class Book:
         return worth_micros(campaign.terms, self._states().get(campaign.id, NOTHING_SPENT))
 
     def revaluation(self, now: datetime) -> Revaluation:
-        """The order of campaigns in these seconds, without those whose flight is over or far away."""
-        number = int(now.timestamp()) // REVALUED_SECONDS
-        begins, ends = number * REVALUED_SECONDS, (number + 1) * REVALUED_SECONDS
-
-        def worth(campaign: LiveCampaign) -> int:
-            return self.worth(campaign) if campaign.ends_at > begins and campaign.starts_at < ends else 0
-
-        return Revaluation(number, worth, self._is_spent)
-
-    def _is_spent(self, campaign: LiveCampaign) -> bool:
-        state = self._states().get(campaign.id, NOTHING_SPENT)
-        return state.committed_nanos >= campaign.terms.budget_nanos
+        """The order of the campaigns that pay for clicks, in these seconds."""
+        return Revaluation(int(now.timestamp()) // REVALUED_SECONDS, self.worth)

@@ -119,19 +119,23 @@ def contest(
         campaign = match.campaign
         if campaign.id in settled or not campaign.runs_at(timestamp):
             continue
+        price_micros = -match.minus_price_micros
+        state = book.state_of(campaign.id)
+        if len(refused) == CAMPAIGNS_TOLD_MAX and state.committed_nanos >= campaign.terms.budget_nanos:
+            continue
         found: Contender | OtherBid
-        held_back = restraint(campaign, book.state_of(campaign.id), now, person)
+        held_back = restraint(campaign, state, now, person)
         if held_back is None:
             found = _judged(match, sale, for_sale, book.worth(campaign), turn)
         else:
-            found = _told(match.ads[0], held_back, match.price_micros)
+            found = _told(match.ads[0], held_back, price_micros)
         if isinstance(found, Contender):
             contenders.append(found)
         elif len(refused) < CAMPAIGNS_TOLD_MAX:
             refused.append(found)
         if isinstance(found, Contender) or held_back is not None:
             settled.add(campaign.id)
-        is_below = lowest_floor is None or match.price_micros < lowest_floor
+        is_below = lowest_floor is None or price_micros < lowest_floor
         if is_below or len(contenders) == CAMPAIGNS_STANDING_MAX:
             break
     # What campaigns bid now may be another order than that of some seconds ago.
@@ -148,7 +152,7 @@ def _judged(match: Match, sale: Sale, for_sale: ImpOnSale, worth_micros: int, tu
         verdict = judge(bid, DIRECT, sale, for_sale, campaign.terms.currency)
         if isinstance(verdict, Admitted):
             return Contender(campaign, ad, bid, verdict)
-        refused = refused or _told(ad, verdict, match.price_micros)
+        refused = refused or _told(ad, verdict, -match.minus_price_micros)
     assert refused is not None, "a campaign stands in the index for its ads"
     return refused
 
