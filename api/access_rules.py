@@ -53,6 +53,7 @@ def _catalogue_rules() -> dict[str, Roles]:
 RULES: Final[Mapping[str, Roles]] = {
     **_catalogue_rules(),
     "GET /v1/whoami": EVERYBODY,
+    "GET /v1/campaigns/{id}/budget": BUYERS,
     "GET /v1/auctions": SELLERS,
     "GET /v1/auctions/{id}": SELLERS,
     "GET /v1/reports/delivery": TENANTS,

@@ -19,6 +19,7 @@ from api.parameters import no_zero_bytes
 from api.problems import explain_problem, render_problem
 from api.read.auctions import list_auctions, show_auction
 from api.read.bidder_report import report_bidders
+from api.read.campaign_budget import show_campaign_budget
 from api.read.catalogue import catalogue_queries
 from api.read.delivery import report_delivery
 from api.read.ledger import report_ledger
@@ -76,6 +77,7 @@ def _v1(services: ApiServices) -> Router:
         route_handlers=[
             *catalogue_commands(),
             *catalogue_queries(),
+            show_campaign_budget,
             issue_access_key,
             whoami,
             list_auctions,

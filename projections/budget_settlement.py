@@ -20,7 +20,7 @@ from domain.limits import BUDGET_GRACE_SECONDS, BUDGET_IN_FLIGHT_SECONDS
 from projections.redis_store import answering, offset_field
 from projections.servers import Servers
 
-LOOK_S: Final = 0.5
+LOOK_S: Final = 0.25
 ENDED_MAX: Final = 1_000
 """Entries that one script call takes away: it holds up everybody else while it runs."""
 
@@ -55,6 +55,8 @@ for at = 5, #ARGV, 3 do
     until_when = math.min(until_when, logged_ms / 1000)
   end
 end
+-- Where the log tells of no campaign, nobody had one to reserve for.
+if redis.call('HLEN', ACCOUNTS) == 1 then in_flight = 0 end
 if all_applied and asked_at >= tonumber(redis.call('HGET', OFFSETS, 'since')) + in_flight then
   redis.call('HSET', OFFSETS, 'known', run)
 end
@@ -120,8 +122,6 @@ class BudgetSettlement:
         if self._kafka_answers_since is None:
             self._kafka_answers_since = now
         is_calm = now - self._kafka_answers_since >= self._grace_s
-        # Before the first record nothing can have been reserved.
-        in_flight_s = self._in_flight_s if any(high.values()) else 0.0
         partitions = [
             part
             for tp, end in high.items()
@@ -133,7 +133,7 @@ class BudgetSettlement:
                     keys=self._names.budget_keys,
                     args=[
                         f"{seconds}.{micros:06}",
-                        in_flight_s,
+                        self._in_flight_s,
                         self._grace_s if is_calm else "",
                         ENDED_MAX,
                         *partitions,
