@@ -121,9 +121,14 @@ class DirectStanding:
                 self._held[imp_id] = each
                 self._book.reserved(each.campaign_id, each.nanos, at)
             else:
-                self._contests[imp_id] = self._contests[imp_id].without_best(why)
-                self.asked.outcomes[imp_id] = self._contests[imp_id].outcome()
+                self._step_back(imp_id, why, at)
         return all(why is None for why in refusals)
+
+    def _step_back(self, imp_id: str, why: str, at: datetime) -> None:
+        standing = self._contests[imp_id]
+        self._book.refused(standing.contenders[0].campaign, self._occasion.person, why, at)
+        self._contests[imp_id] = standing.without_best(why)
+        self.asked.outcomes[imp_id] = self._contests[imp_id].outcome()
 
     async def give_back(self) -> None:
         """Releases everything, for an auction that is not going to be logged."""

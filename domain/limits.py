@@ -163,7 +163,7 @@ BUDGET_IN_FLIGHT_SECONDS: Final = 5
 # -- campaigns in auctions -------------------------------------------------------------------------
 CAMPAIGNS_LOOKED_AT_MAX: Final = 2_048
 """For one imp: with that many in a row that fit and may not bid, the others are not looked for."""
-CAMPAIGNS_STANDING_MAX: Final = 4
+CAMPAIGNS_STANDING_MAX: Final = 8
 """That may win an imp: each stands in for the one before, should that one's budget have no room."""
 CAMPAIGNS_TOLD_MAX: Final = 8
 """Of those that fit an imp and do not bid for it, in its story."""

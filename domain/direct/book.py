@@ -16,6 +16,17 @@ REVALUED_SECONDS: Final = 30
 """How long campaigns stay in the order of what they were worth: clicks change it, slowly."""
 
 
+REFUSED_SECONDS: Final = 10
+"""How long a campaign does not bid again for whom it could not reserve an award."""
+REFUSALS_KEPT_MAX: Final = 100_000
+
+
+class _Refused(NamedTuple):
+    why: str
+    until: float
+    """Unix seconds."""
+
+
 class _Reserved(NamedTuple):
     """By this process, beside the state that it went by."""
 
@@ -31,6 +42,8 @@ class Book:
         """`states` tells the newest, by campaign."""
         self._states = states
         self._reserved: dict[str, _Reserved] = {}
+        self._refused: dict[tuple[str, str], _Refused] = {}
+        """By campaign and, where it has a frequency cap, person."""
 
     def __repr__(self) -> str:
         return f"Book(campaigns={len(self._states())}, reserved={len(self._reserved)})"
@@ -60,6 +73,19 @@ class Book:
         state = self._states().get(campaign_id, NOTHING_SPENT)
         self._reserved[campaign_id] = _Reserved(state, day, so_far + nanos)
 
+    def refused(self, campaign: LiveCampaign, person: str, why: str, now: datetime) -> None:
+        """Remembers for a while that an award could not be reserved, for the reason in a sentence."""
+        if len(self._refused) >= REFUSALS_KEPT_MAX:
+            self._refused.clear()
+        self._refused[_whom(campaign, person)] = _Refused(why, now.timestamp() + REFUSED_SECONDS)
+
+    def refusal_of(self, campaign: LiveCampaign, person: str, now: datetime) -> str | None:
+        """The sentence, while it is remembered."""
+        if not self._refused:
+            return None
+        refused = self._refused.get(_whom(campaign, person))
+        return refused.why if refused is not None and now.timestamp() < refused.until else None
+
     def worth(self, campaign: LiveCampaign) -> int:
         """What it bids for an impression, CPM micros of its currency."""
         return worth_micros(campaign.terms, self._states().get(campaign.id, NOTHING_SPENT))
@@ -67,3 +93,7 @@ class Book:
     def revaluation(self, now: datetime) -> Revaluation:
         """The order of the campaigns that pay for clicks, in these seconds."""
         return Revaluation(int(now.timestamp()) // REVALUED_SECONDS, self.worth)
+
+
+def _whom(campaign: LiveCampaign, person: str) -> tuple[str, str]:
+    return campaign.id, "" if campaign.terms.frequency_cap is None else person

@@ -47,32 +47,61 @@ class Contender(msgspec.Struct, frozen=True, gc=False):
     admitted: Admitted
 
 
+class Withheld(msgspec.Struct, frozen=True, gc=False):
+    """A campaign that fits the imp and does not bid for it."""
+
+    campaign: LiveCampaign
+    ad: LiveAd
+    why: Refusal
+    price_micros: int
+    """What it would bid, CPM of the auction's currency."""
+
+    @property
+    def told(self) -> OtherBid:
+        return _told(self.ad, self.why, self.price_micros)
+
+
 class Contest(msgspec.Struct, frozen=True):
     """The campaigns' standing in one imp."""
 
+    imp_id: str
+    currency: str
+    """The auction's."""
     contenders: tuple[Contender, ...]
     """Dearest first."""
-    refused: tuple[OtherBid, ...]
+    withheld: tuple[Withheld, ...]
     """The first of those that do not bid, and why."""
     person: str
 
     def outcome(self) -> Outcome:
         """Of the bidder `direct`."""
         if not self.contenders:
-            if not self.refused:
-                return _NO_MATCH
-            first, *others = self.refused
-            return Missed("refused", first.code, first.reason, bid_id=first.bid_id, others=tuple(others))
+            return self._missed()
         best, *beaten = self.contenders
-        behind = (*(_told(each.ad, _BEATEN, each.admitted.price_micros) for each in beaten), *self.refused)
+        behind = [_told(each.ad, _BEATEN, each.admitted.price_micros) for each in beaten]
+        behind += [each.told for each in self.withheld]
         direct = DirectBid(_demand(best, self.person), best.campaign, best.ad)
-        return Placed(with_members(best.bid), best.admitted, None, behind, direct=direct)
+        return Placed(with_members(best.bid), best.admitted, None, tuple(behind), direct=direct)
 
     def without_best(self, why: str) -> Contest:
         """Once the best one's award could not be reserved, for the reason that `why` says in a sentence."""
         best, *left = self.contenders
-        refused = _told(best.ad, not_reserved(best.campaign, why), best.admitted.price_micros)
-        return Contest(tuple(left), (refused, *self.refused), self.person)
+        withheld = Withheld(best.campaign, best.ad, not_reserved(best.campaign, why), best.admitted.price_micros)
+        return msgspec.structs.replace(self, contenders=tuple(left), withheld=(withheld, *self.withheld))
+
+    def _missed(self) -> Missed:
+        if not self.withheld:
+            return _NO_MATCH
+        first, *others = self.withheld
+        return Missed(
+            "refused",
+            first.why.code,
+            first.why.reason,
+            bid_of(first.ad, first.campaign, self.imp_id, first.price_micros),
+            first.ad.id,
+            self.currency,
+            others=tuple(each.told for each in others),
+        )
 
 
 def reason_to_skip(sale: Sale, for_sale: ImpOnSale) -> Skip | None:
@@ -112,27 +141,25 @@ def contest(
     Those whose price is below the imp's lowest floor are not looked at any more, but for the first of them.
     """
     contenders: list[Contender] = []
-    refused: list[OtherBid] = []
+    withheld: list[Withheld] = []
     settled: set[str] = set()
     lowest_floor, timestamp = for_sale.floor.micros, now.timestamp()
     for match in islice(matches, CAMPAIGNS_LOOKED_AT_MAX):
-        campaign = match.campaign
+        campaign, price_micros = match.campaign, -match.minus_price_micros
         if campaign.id in settled or not campaign.runs_at(timestamp):
             continue
-        price_micros = -match.minus_price_micros
         state = book.state_of(campaign.id)
-        if len(refused) == CAMPAIGNS_TOLD_MAX and state.committed_nanos >= campaign.terms.budget_nanos:
+        if len(withheld) == CAMPAIGNS_TOLD_MAX and state.committed_nanos >= campaign.terms.budget_nanos:
             continue
-        found: Contender | OtherBid
-        held_back = restraint(campaign, state, now, person)
+        held_back = restraint(campaign, state, now, person, book.refusal_of(campaign, person, now))
         if held_back is None:
             found = _judged(match, sale, for_sale, book.worth(campaign), turn)
         else:
-            found = _told(match.ads[0], held_back, price_micros)
+            found = Withheld(campaign, match.ads[0], held_back, price_micros)
         if isinstance(found, Contender):
             contenders.append(found)
-        elif len(refused) < CAMPAIGNS_TOLD_MAX:
-            refused.append(found)
+        elif len(withheld) < CAMPAIGNS_TOLD_MAX:
+            withheld.append(found)
         if isinstance(found, Contender) or held_back is not None:
             settled.add(campaign.id)
         is_below = lowest_floor is None or price_micros < lowest_floor
@@ -140,21 +167,21 @@ def contest(
             break
     # What campaigns bid now may be another order than that of some seconds ago.
     contenders.sort(key=lambda each: -each.admitted.price_micros)
-    return Contest(tuple(contenders), tuple(refused), person)
+    return Contest(for_sale.imp.id, sale.currency, tuple(contenders), tuple(withheld), person)
 
 
-def _judged(match: Match, sale: Sale, for_sale: ImpOnSale, worth_micros: int, turn: int) -> Contender | OtherBid:
+def _judged(match: Match, sale: Sale, for_sale: ImpOnSale, worth_micros: int, turn: int) -> Contender | Withheld:
     """The first of the campaign's ads, beginning with the one whose turn it is, that is admitted; or why none is."""
     campaign, first = match.campaign, turn % len(match.ads)
-    refused: OtherBid | None = None
+    withheld: Withheld | None = None
     for ad in match.ads[first:] + match.ads[:first]:
         bid = bid_of(ad, campaign, for_sale.imp.id, worth_micros)
         verdict = judge(bid, DIRECT, sale, for_sale, campaign.terms.currency)
         if isinstance(verdict, Admitted):
             return Contender(campaign, ad, bid, verdict)
-        refused = refused or _told(ad, verdict, -match.minus_price_micros)
-    assert refused is not None, "a campaign stands in the index for its ads"
-    return refused
+        withheld = withheld or Withheld(campaign, ad, verdict, -match.minus_price_micros)
+    assert withheld is not None, "a campaign stands in the index for its ads"
+    return withheld
 
 
 def _told(ad: LiveAd, refusal: Refusal, price_micros: int) -> OtherBid:

@@ -17,8 +17,13 @@ from domain.money import amount_text
 from domain.openrtb.codes import LossReason
 
 
-def restraint(campaign: LiveCampaign, state: BudgetState, now: datetime, person: str) -> Refusal | None:
-    """The first reason not to bid; None: it bids. `person` is empty where nothing may be known of the viewer."""
+def restraint(
+    campaign: LiveCampaign, state: BudgetState, now: datetime, person: str, refused_lately: str | None
+) -> Refusal | None:
+    """The first reason not to bid; None: it bids. `person` is empty where nothing may be known of the viewer.
+
+    `refused_lately` is the sentence with which an award to the campaign could not be reserved some seconds ago.
+    """
     terms = campaign.terms
     if state.committed_nanos >= terms.budget_nanos:
         budget = f"{amount_text(terms.budget_nanos)} {terms.currency}"
@@ -30,6 +35,8 @@ def restraint(campaign: LiveCampaign, state: BudgetState, now: datetime, person:
     if terms.frequency_cap is not None and not person:
         why = "it has a frequency cap, and nothing may be known of the viewer"
         return _refusal(LossReason.NO_BUDGET, campaign, why)
+    if refused_lately is not None:
+        return not_reserved(campaign, refused_lately)
     if is_ahead(campaign, state, now):
         return _refusal(LossReason.PACED, campaign, "it spends evenly, and is ahead of its time")
     return None
