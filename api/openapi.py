@@ -20,6 +20,7 @@ from litestar.openapi.spec import Components, SecurityScheme, Server, Tag
 from api.access_rules import Roles, roles_of
 from api.catalogue_entity import COLLECTIONS
 from api.dashboard.page import SECURITY_HEADERS
+from api.openapi_ads import AD_PATHS
 from api.openapi_catalogue import catalogue_paths, catalogue_schemas
 from api.openapi_raw_routes import RAW_PATHS
 from api.problems import KINDS, PROBLEM_JSON
@@ -88,7 +89,7 @@ def openapi_config(base_url: str) -> OpenAPIConfig:
 
 def complete(derived: dict[str, Any]) -> dict[str, Any]:
     """The derived document with the raw routes, the problems and the headers of read models, as plain JSON values."""
-    paths = _plain(derived["paths"] | RAW_PATHS | catalogue_paths())
+    paths = _plain(derived["paths"] | RAW_PATHS | AD_PATHS | catalogue_paths())
     for path, item in paths.items():
         for method in METHODS & item.keys():
             item[method] = _with_problem(item[method])
