@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -13,6 +13,7 @@ from api.openapi_catalogue_examples import CHANGES, EXAMPLE_ID, EXAMPLE_KEY, TER
 from api.read.paging import LIMIT_DEFAULT, LIMIT_MAX
 from api.write.catalogue import MOVES
 from domain.entity import EntityKind
+from domain.holdings import BELONGS_TO
 from domain.limits import IDEMPOTENCY_KEY_MAX_CHARS
 from domain.terms.form import Form
 from domain.terms.kinds import all_forms
@@ -121,9 +122,15 @@ def _list(collection: Collection) -> Node:
         "List",
         f"All {collection.path.replace('-', ' ')}",
         "In the order of their ids; archived ones included unless `status` says otherwise.",
-        parameters=_LIST_PARAMETERS,
+        parameters=[*_LIST_PARAMETERS, *_owner_parameters(collection)],
         responses={"200": _content(page, example) | {"description": "A page."}},
     )
+
+
+def _owner_parameters(collection: Collection) -> Iterator[Node]:
+    for kind in BELONGS_TO.get(collection.kind, ()):
+        meaning = f"Only those of this {kind}."
+        yield {"name": f"{kind}_id", "in": "query", "description": meaning, "schema": {"type": "string"}}
 
 
 def _one(collection: Collection) -> Node:

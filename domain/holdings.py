@@ -17,18 +17,19 @@ class _Named(msgspec.Struct):
     campaign_id: str | None = None
 
 
-_OWNER_FIELDS: Mapping[EntityKind, str] = {
-    "placement": "publisher_id",
-    "campaign": "advertiser_id",
-    "ad": "campaign_id",
+BELONGS_TO: Mapping[EntityKind, tuple[EntityKind, ...]] = {
+    "placement": ("publisher",),
+    "campaign": ("advertiser",),
+    "ad": ("campaign", "advertiser"),
 }
+"""What an entity of a kind is part of: first what its terms name, then what that is part of."""
 _named = msgspec.json.Decoder(_Named).decode
 
 
 def owner_id(entity: Entity) -> str | None:
     """The id of the entity that this one is part of; None for a kind that stands for itself."""
-    field = _OWNER_FIELDS.get(entity.kind)
-    return None if field is None else getattr(_named(entity.terms), field)
+    kinds = BELONGS_TO.get(entity.kind)
+    return None if kinds is None else getattr(_named(entity.terms), f"{kinds[0]}_id")
 
 
 class Holdings:

@@ -112,9 +112,12 @@ entities = Table(
     _given("version", Integer),
     _given("status", Text),
     _given("terms", Text),
+    # What it is part of: a placement's publisher, a campaign's advertiser, an ad's campaign.
+    Column("owner_id", Text),
     _instant("created_at"),
     _instant("updated_at"),
     Index(None, "kind", "id"),
+    Index(None, "kind", "owner_id", "id"),
 )
 
 # -- auction_log ----------------------------------------------------------------------------------

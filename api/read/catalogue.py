@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any
 
 from litestar import Request, Response, get
@@ -15,13 +15,16 @@ from api.read.paging import LIMIT_DEFAULT, Cursor, Limit, next_link
 from api.read.waiting import read_model
 from api.services import Services
 from domain import catalogue
-from domain.errors import NotFound
+from domain.entity import EntityKind
+from domain.errors import Fault, InvalidInput, NotFound
+from domain.holdings import BELONGS_TO
 from projections.queries import entities as queries
 from projections.queries.page import Page
 
 PROJECTION = "catalogue"
 
 Status = Annotated[catalogue.Status | None, QueryParameter(description="Only entities of this status.")]
+PartOf = Annotated[str | None, QueryParameter(description="Only entities that are part of this one.")]
 
 
 def catalogue_queries() -> Iterator[HTTPRouteHandler]:
@@ -40,10 +43,25 @@ def _list(collection: Collection) -> HTTPRouteHandler:
         cursor: Cursor = None,
         limit: Limit = LIMIT_DEFAULT,
         status: Status = None,
+        publisher_id: PartOf = None,
+        advertiser_id: PartOf = None,
+        campaign_id: PartOf = None,
     ) -> Response[Page[dict[str, Any]]]:
+        stated: dict[EntityKind, str | None] = {
+            "publisher": publisher_id,
+            "advertiser": advertiser_id,
+            "campaign": campaign_id,
+        }
+        parts_of = _parts_of(collection, stated)
         async with read_model(PROJECTION, request, services) as freshness:
             page = await queries.list_entities(
-                services.database, collection.kind, status=status, cursor=cursor, limit=limit, tenant=tenant_of(request)
+                services.database,
+                collection.kind,
+                status=status,
+                parts_of=parts_of,
+                cursor=cursor,
+                limit=limit,
+                tenant=tenant_of(request),
             )
         form = services.change_catalogue.form(collection.kind)
         items = tuple(shown(each, form) for each in page.items)
@@ -51,6 +69,16 @@ def _list(collection: Collection) -> HTTPRouteHandler:
         return Response(Page(items=items, next_cursor=page.next_cursor), headers=headers)
 
     return entities
+
+
+def _parts_of(collection: Collection, stated: Mapping[EntityKind, str | None]) -> dict[EntityKind, str]:
+    """What the listed entities must be part of. Raises InvalidInput for what those of the kind never are part of."""
+    parts_of = {kind: owner_id for kind, owner_id in stated.items() if owner_id is not None}
+    foreign = parts_of.keys() - BELONGS_TO.get(collection.kind, ())
+    if foreign:
+        what = f"is no filter here: {collection.path} are not part of one"
+        raise InvalidInput(Fault(f"{kind}_id", what) for kind in sorted(foreign))
+    return parts_of
 
 
 def _one(collection: Collection) -> HTTPRouteHandler:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 import msgspec
 from sqlalchemy import Row, select
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -9,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from domain.access import Tenant
 from domain.catalogue import Status
 from domain.entity import Entity, EntityKind
-from projections.queries.ownership import owned_by
+from projections.queries.ownership import belongs_to, owned_by
 from projections.queries.page import Page, cursor_after, key_of
 from projections.tables import entities
 
@@ -21,17 +24,20 @@ async def list_entities(
     status: Status | None = None,
     cursor: str | None = None,
     limit: int = 100,
+    parts_of: Mapping[EntityKind, str] = MappingProxyType({}),
     tenant: Tenant | None = None,
 ) -> Page[Entity]:
     """The entities of a kind in the order of their ids; without `status` archived ones included.
 
-    Those of one `tenant`, or of all.
+    Those that are part of all entities in `parts_of`, ids by kind. Those of one `tenant`, or of all.
 
     Raises InvalidInput for a bad cursor.
     """
     query = select(entities).where(entities.c.kind == kind).order_by(entities.c.id).limit(limit + 1)
     if status is not None:
         query = query.where(entities.c.status == status)
+    for owner_kind, owner_id in parts_of.items():
+        query = query.where(belongs_to(kind, owner_kind, owner_id))
     if tenant is not None:
         query = query.where(owned_by(tenant, kind))
     if cursor is not None:

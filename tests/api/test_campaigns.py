@@ -22,7 +22,9 @@ class Shop(NamedTuple):
 
     @property
     def campaign_terms(self) -> dict[str, Any]:
-        return {"advertiser_id": self.advertiser, "name": "Spring", "bid_cpm": "1.50", "budget": "20.00"}
+        """Of a flight that is far away, so that it takes no part in other tests' auctions."""
+        terms = {"advertiser_id": self.advertiser, "name": "Spring", "bid_cpm": "1.50", "budget": "20.00"}
+        return terms | {"starts_at": "2099-01-01T00:00:00Z"}
 
     @property
     def ad_terms(self) -> dict[str, Any]:
@@ -66,7 +68,7 @@ async def logged(api: RunningApi) -> Any:
         ({"bid_cpc": "0.10"}, "bid_cpc"),
         ({"bid_cpm": None, "bid_cpc": "1000.01"}, "bid_cpc"),
         ({"starts_at": "2020-01-01T00:00:00Z"}, "starts_at"),
-        ({"ends_at": "2020-01-01T00:00:00Z"}, "ends_at"),
+        ({"starts_at": None, "ends_at": "2020-01-01T00:00:00Z"}, "ends_at"),
         ({"starts_at": "2099-01-02T00:00:00Z", "ends_at": "2099-01-02T00:00:00+00:00"}, "ends_at"),
         ({"ends_at": "2099-01-02T00:00:00"}, "ends_at"),
         ({"ends_at": "tomorrow"}, "ends_at"),
@@ -182,7 +184,7 @@ async def test_a_campaign_changes_from_impressions_to_clicks(empty_api: RunningA
 async def test_a_flight_that_has_ended(empty_api: RunningApi, shop: Shop) -> None:
     """It is not resumed, and gets no more ads, until its end is moved."""
     ends_at = datetime.now(UTC) + timedelta(seconds=1.5)
-    terms = shop.campaign_terms | {"ends_at": ends_at.isoformat()}
+    terms = shop.campaign_terms | {"starts_at": None, "ends_at": ends_at.isoformat()}
     campaign = await registered(empty_api, "campaigns", terms)
     path = f"/v1/campaigns/{campaign['id']}"
     assert (await ask(empty_api, "POST", f"{path}/pause")).status == 200
@@ -238,6 +240,42 @@ async def test_two_that_change_at_once(empty_api: RunningApi, shop: Shop, kind: 
     won = [answer for answer in answers if answer.status == 200]
     assert sorted(answer.status for answer in answers) == [200, 412, 412, 412]
     assert (await read_back(empty_api, won[0]))[change] == won[0].body[change]
+
+
+async def test_lists_by_owner(empty_api: RunningApi, shop: Shop) -> None:
+    """An advertiser's campaigns, a campaign's ads, all ads of an advertiser; page by page, and with a status."""
+    other = await registered(empty_api, "advertisers", {"name": "Other", "domain": "other.example"})
+    theirs = await registered(empty_api, "campaigns", shop.campaign_terms | {"advertiser_id": other["id"]})
+    await registered(empty_api, "ads", shop.ad_terms | {"campaign_id": theirs["id"]})
+    second = await registered(empty_api, "campaigns", shop.campaign_terms)
+    more = await registered(empty_api, "ads", shop.ad_terms | {"campaign_id": second["id"]})
+    paused = await ask(empty_api, "POST", f"/v1/campaigns/{second['id']}/pause")
+    await read_back(empty_api, paused)
+    of_shop = f"advertiser_id={shop.advertiser}"
+    for query, expected in {
+        f"campaigns?{of_shop}": [shop.campaign, second["id"]],
+        f"campaigns?{of_shop}&status=paused": [second["id"]],
+        f"ads?{of_shop}": [shop.ad, more["id"]],
+        f"ads?campaign_id={second['id']}": [more["id"]],
+        f"ads?{of_shop}&campaign_id={theirs['id']}": [],
+        "campaigns?advertiser_id=nobody": [],
+    }.items():
+        assert await listed(empty_api, query) == expected, query
+    refused = await ask(empty_api, "GET", "/v1/campaigns?campaign_id=x&publisher_id=y")
+    assert (refused.status, refused.faults.keys()) == (400, {"campaign_id", "publisher_id"})
+
+
+async def listed(api: RunningApi, query: str) -> list[str]:
+    """The ids, from pages of one entity each."""
+    found: list[str] = []
+    address: str | None = f"/v1/{query}&limit=1"
+    while address is not None:
+        page = await ask(api, "GET", address)
+        assert page.status == 200, page.body
+        found += [item["id"] for item in page.body["items"]]
+        cursor = page.body["next_cursor"]
+        address = f"/v1/{query}&limit=1&cursor={cursor}" if cursor else None
+    return found
 
 
 @pytest.mark.parametrize("kind", ["advertisers", "campaigns", "ads"])

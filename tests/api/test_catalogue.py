@@ -75,15 +75,26 @@ async def market(empty_api: RunningApi) -> Market:
     campaign = await registered(
         empty_api,
         "campaigns",
-        {"advertiser_id": advertiser["id"], "name": "Winter", "bid_cpm": "2.00", "budget": "100.00"},
+        # Long before its flight, so that it takes no part in other tests' auctions.
+        {
+            "advertiser_id": advertiser["id"],
+            "name": "Winter",
+            "bid_cpm": "2.00",
+            "budget": "100.00",
+            "starts_at": "2099-01-01T00:00:00Z",
+        },
     )
     return Market(publisher["id"], placement["id"], bidder["id"], advertiser["id"], campaign["id"])
 
 
 def terms_of(kind: str, market: Market) -> dict[str, Any]:
     """Good terms that state everything."""
+    return (supply_of(market) | demand_of(market))[kind]
+
+
+def supply_of(market: Market) -> dict[str, dict[str, Any]]:
     rules = [{"floor_cpm": "1.20", "country": "DEU", "device_type": 4, "size": [300, 600], "media_type": "banner"}]
-    terms: dict[str, dict[str, Any]] = {
+    return {
         "publishers": {"name": "Daily", "domain": "daily.example", "share_bps": 8_500, "floor_rules": rules},
         "placements": {
             "publisher_id": market.publisher,
@@ -132,6 +143,11 @@ def terms_of(kind: str, market: Market) -> dict[str, Any]:
             "wseat": ["s1"],
             "wadomain": ["shop.example"],
         },
+    }
+
+
+def demand_of(market: Market) -> dict[str, dict[str, Any]]:
+    return {
         "advertisers": {"name": "Shop", "domain": "shop.example"},
         "campaigns": {
             "advertiser_id": market.advertiser,
@@ -163,7 +179,6 @@ def terms_of(kind: str, market: Market) -> dict[str, Any]:
             "image_url": None,
         },
     }
-    return terms[kind]
 
 
 CHANGES: dict[str, dict[str, Any]] = {
