@@ -58,6 +58,7 @@ RULES: Final[Mapping[str, Roles]] = {
     "GET /v1/auctions/{id}": SELLERS,
     "GET /v1/reports/delivery": TENANTS,
     "GET /v1/reports/bidders": OPERATOR,
+    "GET /v1/reports/traffic": SELLERS,
     "GET /v1/reports/ledger": TENANTS,
     "POST /v1/auctions/{id}/void": OPERATOR,
     "POST /v1/ledger/days/{id}/close": OPERATOR,

@@ -24,6 +24,7 @@ from api.read.catalogue import catalogue_queries
 from api.read.delivery import report_delivery
 from api.read.ledger import report_ledger
 from api.read.projections import list_projections
+from api.read.traffic import report_traffic
 from api.read.whoami import whoami
 from api.write.access_keys import issue_access_key
 from api.write.ads import ad_tag, ads
@@ -85,6 +86,7 @@ def _v1(services: ApiServices) -> Router:
             report_delivery,
             report_bidders,
             report_ledger,
+            report_traffic,
             void_engagement,
             close_ledger_day,
             list_projections,

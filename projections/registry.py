@@ -26,6 +26,8 @@ from projections.projection import Projection
 from projections.redis_store import RedisStore
 from projections.store import Store
 from projections.tables import DELIVERY_TABLES
+from projections.traffic import TABLES as TRAFFIC_TABLES
+from projections.traffic import Traffic
 
 
 class Registration(msgspec.Struct, frozen=True, kw_only=True):
@@ -103,6 +105,13 @@ REGISTRY: tuple[Registration, ...] = (
         place="postgres",
         writes=lambda _: ("bidder_health",),
         projection=lambda _: BidderHealth(),
+    ),
+    Registration(
+        name="traffic",
+        topics=("engagements",),
+        place="postgres",
+        writes=lambda _: TRAFFIC_TABLES,
+        projection=lambda _: Traffic(),
     ),
     Registration(
         name="notices",

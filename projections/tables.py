@@ -408,6 +408,45 @@ bidder_health = Table(
     *(_given(name, BigInteger) for name in BIDDER_LATENCY_COLUMNS),
 )
 
+# -- traffic --------------------------------------------------------------------------------------
+
+traffic = Table(
+    "traffic",
+    metadata,
+    # The hour of the hit, UTC.
+    Column("hour", DateTime(timezone=True), primary_key=True),
+    Column("publisher_id", Text, primary_key=True),
+    Column("placement_id", Text, primary_key=True),
+    # 'impression' or 'click'.
+    Column("kind", Text, primary_key=True),
+    # As logged, but for valid ones that were not the first, and those that were 'voided'.
+    Column("verdict", Text, primary_key=True),
+    # Empty where it is not invalid traffic.
+    Column("ivt", Text, primary_key=True),
+    _given("hits", BigInteger),
+)
+
+traffic_engagements = Table(
+    "traffic_engagements",
+    metadata,
+    *_event_key(),
+    _given("imp_id", Text),
+    _given("kind", Text),
+    # As in `delivery_engagements`, here and below.
+    _given("counted", Boolean),
+    Column("voided", Boolean, nullable=False, server_default="false"),
+    Index(
+        "traffic_engagements_counted_key",
+        "day",
+        "auction_id",
+        "imp_id",
+        "kind",
+        unique=True,
+        postgresql_where=text("counted"),
+    ),
+    postgresql_partition_by=BY_DAY,
+)
+
 # -- notices --------------------------------------------------------------------------------------
 
 notice_sources = Table(

@@ -75,6 +75,7 @@ def test_the_map_names_everything() -> None:
         "ledger": "shop.projection.ledger",
         "budgets": "shop.projection.budgets",
         "bidder_health": "shop.projection.bidder_health",
+        "traffic": "shop.projection.traffic",
         "notices": "shop.projection.notices",
         "live": None,
     }

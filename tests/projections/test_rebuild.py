@@ -19,6 +19,7 @@ TABLES = {
     "auction_log": ("auctions", "auction_outcomes", "auction_awards", "auction_engagements"),
     "catalogue": ("entities",),
     "bidder_health": ("bidder_health",),
+    "traffic": ("traffic", "traffic_engagements"),
 }
 
 
