@@ -57,9 +57,12 @@ def subscriber_of(address: str) -> str:
     if ":" not in address:
         return address
     try:
-        return str(IPv6Network((address, _SUBSCRIBER_BITS), strict=False))
-    except ValueError:
+        long = IPv6Address(address)
+    except AddressValueError:
         return address
+    if long.ipv4_mapped is not None:
+        return str(long.ipv4_mapped)
+    return str(IPv6Network((int(long), _SUBSCRIBER_BITS), strict=False))
 
 
 class _Ranges:
