@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Final
 
-from domain.limits import USER_AGENT_KEPT_MAX_CHARS
+from domain.limits import USER_AGENT_KEPT_MAX_CHARS, USER_AGENTS_REMEMBERED_MAX
 
 PC: Final = 2
 TV: Final = 3
@@ -26,5 +27,9 @@ _KINDS: Final = (
 
 def device_type_of(user_agent: str) -> int | None:
     """The AdCOM device type (list 'Device Types') that the user agent claims; None where it names none."""
-    read = user_agent[:USER_AGENT_KEPT_MAX_CHARS]
-    return next((kind for kind, pattern in _KINDS if pattern.search(read)), None)
+    return _device_type_of(user_agent[:USER_AGENT_KEPT_MAX_CHARS])
+
+
+@lru_cache(USER_AGENTS_REMEMBERED_MAX)
+def _device_type_of(user_agent: str) -> int | None:
+    return next((kind for kind, pattern in _KINDS if pattern.search(user_agent)), None)
