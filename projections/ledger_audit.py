@@ -19,6 +19,7 @@ from domain.codec import Decoder
 from domain.errors import CorruptEvent
 from domain.names import Names
 from projections.batch import Record
+from projections.decoding import decoded
 from projections.log_reading import ends_of, reading, until
 from projections.postgres_store import Pool, connected
 from projections.watermarks import Ends
@@ -101,12 +102,11 @@ class _Recount:
         self.books = Books()
         self.corrupt: list[str] = []
         self.corrupt_events = 0
-        self._decode = Decoder(BOOKED).decode
+        self._decoder = Decoder(BOOKED)
 
     def take(self, record: Record) -> None:
         try:
-            event = self._decode(record.value or b"")
-            if event is not None:
+            for event in decoded(self._decoder, [record]):
                 self.books.take(event)
         except CorruptEvent as error:
             self.corrupt_events += 1

@@ -23,6 +23,7 @@ COMMANDS = {
     "bidders": "gavel.cli.bidders:bidders",
     "auctions": "gavel.cli.auctions:auctions",
     "projections": "gavel.cli.projections:projections",
+    "ledger": "gavel.cli.ledger:ledger",
     "keys": "gavel.cli.keys:keys",
     "privacy": "gavel.cli.privacy:privacy",
     "tokens": "gavel.cli.tokens:tokens",
