@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from domain.limits import EVENTS_PER_REQUEST_MAX, TOKEN_MAX_CHARS, USER_AGENT_READ_MAX_CHARS
+from domain.limits import ADS_PER_IP_MINUTE_MAX, EVENTS_PER_REQUEST_MAX, TOKEN_MAX_CHARS, USER_AGENT_READ_MAX_CHARS
 
 _AUCTION_ID = "01936f2a-5c1e-7cc3-98c4-dc0c0c07398f"
 _AD_EXAMPLE = {
@@ -104,7 +104,8 @@ AD_PATHS: dict[str, dict[str, Any]] = {
                 "Holds an auction and answers with the ad that won it, with one of the placement's house ads where "
                 "nothing was sold, or with 204. The page `/ad.js` is a tag for: "
                 '`<script async src=".../ad.js" data-placement="ID"></script>`. `DNT` and `Sec-GPC` are honoured, '
-                "unknown parameters are passed over. An address that asks more than 600 times a minute gets 429."
+                f"unknown parameters are passed over. An address that asks more than {ADS_PER_IP_MINUTE_MAX} times a "
+                "minute gets 429."
             ),
             "parameters": _AD_PARAMETERS,
             "responses": {

@@ -10,10 +10,11 @@ import msgspec
 from litestar import Response, asgi, get
 from litestar.types import HTTPScope, Receive, Send
 
+from api.problems import problem_of
 from api.raw_http import WORTH_COMPRESSING_BYTES, Headers, accepts_gzip, gzip, not_allowed, respond, respond_problem
 from api.write.ad_query import AdQuery, ad_query
 from domain.ad_page import CONTENT_SECURITY_POLICY, ad_page
-from domain.errors import GavelError, InvalidInput, NotFound, Overloaded, RateLimited
+from domain.errors import GavelError, InvalidInput, NotFound, Overloaded, RateLimited, Unavailable
 
 if TYPE_CHECKING:
     from litestar.handlers import ASGIRouteHandler, HTTPRouteHandler
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from commands.show_ad import AdResult
 
 TAG = Path(__file__).parent / "ad.js"
+BLANK_PAGE = b"<!doctype html><title>Advertisement</title>"
 TAG_HEADERS = {
     "Cache-Control": "public, max-age=300",
     "X-Content-Type-Options": "nosniff",
@@ -60,7 +62,7 @@ def ads(services: ApiServices) -> ASGIRouteHandler:
             shown = await services.show_ad(query.asked, received_at_monotonic=arrived)
         except GavelError as error:
             services.metrics.auction(_result_of(error), clock() - arrived)
-            await respond_problem(send, error)
+            await _refuse(send, error, scope["query_string"])
             return
         except Exception:
             services.metrics.auction("failed", clock() - arrived)
@@ -88,6 +90,16 @@ def _result_of(error: Exception) -> str:
     if isinstance(error, InvalidInput | NotFound):
         return "invalid"
     return "overloaded" if isinstance(error, Overloaded | RateLimited) else "unavailable"
+
+
+async def _refuse(send: Send, error: GavelError, query: bytes) -> None:
+    """The problem; in a frame nothing of one that passes by itself, for viewers would look at it."""
+    if isinstance(error, Unavailable | RateLimited) and b"format=html" in query:
+        problem = problem_of(error)
+        headers = [(b"retry-after", problem.headers["Retry-After"].encode()), (b"cache-control", b"no-store")]
+        await respond(send, problem.status, [*headers, *_HTML_HEADERS], BLANK_PAGE)
+    else:
+        await respond_problem(send, error)
 
 
 async def _answer(send: Send, query: AdQuery, shown: AdResult, asked_with: Headers) -> None:

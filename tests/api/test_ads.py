@@ -215,6 +215,9 @@ async def test_an_address_that_asks_too_often(page: Page) -> None:
     limited = await page.ad(page.sold, {**BROWSER, "X-Forwarded-For": address})
     assert (limited.status, limited.json["type"]) == (429, "/problems/too-many-requests")
     assert limited.headers["Retry-After"]
+    blank = await page.ad(page.sold, {**BROWSER, "X-Forwarded-For": address}, format="html")
+    assert (blank.status, blank.headers["Content-Type"]) == (429, "text/html; charset=utf-8")
+    assert re.sub(b"<[^>]*>|Advertisement", b"", blank.content) == b"", "viewers see no error in the frame"
     assert (await page.ad(page.sold, {**BROWSER, "X-Forwarded-For": "203.0.113.78"})).status == 200
 
 
