@@ -13,13 +13,14 @@ import rich_click as click
 import uvloop
 from rich.console import Console
 
-from bench import auctions, hour, impressions, load_test, machine, projections, report
+from bench import auctions, hour, impressions, load_test, machine, matching, projections, report
 from bench.installation import Installation, installed
 from bench.process import ProcessFailed
 from bench.size import FULL, SMOKE, Size
 
 MEASUREMENTS: dict[str, Callable[[Installation, Size], Awaitable[report.Section]]] = {
     "auctions": auctions.measure,
+    "matching": matching.measure,
     "impressions": impressions.measure,
     "projections": projections.measure,
 }

@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from domain.bid_rules.refusal import Refusal
+from domain.bid_rules.refusal import Refusal, clip
 from domain.bids import Admitted, judge
 from domain.currency import bid_converted
 from domain.direct.ad_bid import bid_of, with_members
@@ -29,7 +29,6 @@ from domain.outcomes import DirectBid, Missed, Outcome, Placed
 from domain.sale import ImpOnSale, Sale
 from domain.skip import Skip
 
-_BEATEN: Final = Refusal(LossReason.LOST_TO_HIGHER_BID, "Another campaign's bid is higher.")
 _NO_MATCH: Final = Missed("no_bid", NonBidStatus.NO_BID, "No campaign is for this imp.")
 _BANNERS_ONLY: Final = Skip(NonBidStatus.MEDIA_TYPE_UNSUPPORTED, "Not asked: campaigns have banners only.")
 _PRIVATE: Final = Skip(NonBidStatus.REQUEST_BLOCKED, "Not asked: the auction is private, and campaigns have no deals.")
@@ -78,7 +77,7 @@ class Contest(msgspec.Struct, frozen=True):
         if not self.contenders:
             return self._missed()
         best, *beaten = self.contenders
-        behind = [_told(each.ad, _BEATEN, each.admitted.price_micros) for each in beaten]
+        behind = [_told(each.ad, _beaten(each.campaign), each.admitted.price_micros) for each in beaten]
         behind += [each.told for each in self.withheld]
         direct = DirectBid(_demand(best, self.person), best.campaign, best.ad)
         return Placed(with_members(best.bid), best.admitted, None, tuple(behind), direct=direct)
@@ -182,6 +181,11 @@ def _judged(match: Match, sale: Sale, for_sale: ImpOnSale, worth_micros: int, tu
         withheld = withheld or Withheld(campaign, ad, verdict, -match.minus_price_micros)
     assert withheld is not None, "a campaign stands in the index for its ads"
     return withheld
+
+
+def _beaten(campaign: LiveCampaign) -> Refusal:
+    why = f"Another campaign's bid goes before that of the campaign {clip(campaign.terms.name)!r}."
+    return Refusal(LossReason.LOST_TO_HIGHER_BID, why)
 
 
 def _told(ad: LiveAd, refusal: Refusal, price_micros: int) -> OtherBid:

@@ -20,6 +20,7 @@ from typing import Final, NamedTuple
 
 from domain.currency import SAME, Rates, bid_converted
 from domain.direct.campaign import LiveAd, LiveCampaign, Size
+from domain.direct.shards import Shards
 from domain.limits import CATALOGUE_LIST_MAX_ITEMS
 
 Target = tuple[str, str, str, int]
@@ -87,7 +88,7 @@ class _Kind(NamedTuple):
     pays_for_clicks: bool
 
 
-_Shelves = dict[Target, dict[Size, dict[_Kind, _Shelf]]]
+_OfTarget = dict[Size, dict[_Kind, _Shelf]]
 
 
 class DirectIndex:
@@ -95,7 +96,7 @@ class DirectIndex:
 
     __slots__ = ("_campaigns", "_shelves")
 
-    def __init__(self, campaigns: dict[str, LiveCampaign], shelves: _Shelves) -> None:
+    def __init__(self, campaigns: Shards[str, LiveCampaign], shelves: Shards[Target, _OfTarget]) -> None:
         """Begin with NO_CAMPAIGNS: the two arguments belong together, and to the index alone."""
         self._campaigns = campaigns
         self._shelves = shelves
@@ -112,7 +113,7 @@ class DirectIndex:
 
     def without(self, campaign_ids: Iterable[str]) -> DirectIndex:
         """Without these; an id that it does not hold is passed over."""
-        return self._changed({each: None for each in campaign_ids if each in self._campaigns})
+        return self._changed({each: None for each in campaign_ids if self._campaigns.get(each) is not None})
 
     def matching(self, traffic: Traffic, *, currency: str, rates: Rates, revaluation: Revaluation) -> Iterator[Match]:
         """The campaigns whose targets the imp meets, dearest first in `currency`; of equals the older campaign.
@@ -130,7 +131,7 @@ class DirectIndex:
         found: Iterable[Match] = runs[0] if len(runs) == 1 else merge(*runs)
         return (each for each in found if _is_for(each.campaign, traffic))
 
-    def _of_targets(self, traffic: Traffic) -> Iterator[dict[Size, dict[_Kind, _Shelf]]]:
+    def _of_targets(self, traffic: Traffic) -> Iterator[_OfTarget]:
         shelves = self._shelves
         for target in product(
             ("", traffic.placement_id) if traffic.placement_id else ("",),
@@ -144,17 +145,11 @@ class DirectIndex:
     def _changed(self, changes: Mapping[str, LiveCampaign | None]) -> DirectIndex:
         if not changes:
             return self
-        campaigns, shelves = self._campaigns.copy(), self._shelves.copy()
-        for campaign_id, campaign in changes.items():
-            if campaign is None:
-                del campaigns[campaign_id]
-            else:
-                campaigns[campaign_id] = campaign
-        _refill(shelves, _moves(self._campaigns, changes))
-        return DirectIndex(campaigns, shelves)
+        shelves = _refilled_shelves(self._shelves, _moves(self._campaigns, changes))
+        return DirectIndex(self._campaigns.with_changes(changes), shelves)
 
 
-NO_CAMPAIGNS = DirectIndex({}, {})
+NO_CAMPAIGNS = DirectIndex(Shards(), Shards())
 
 
 # -- looking up ------------------------------------------------------------------------------------
@@ -200,7 +195,7 @@ class _Moves(NamedTuple):
     coming: list[Match]
 
 
-def _moves(before: Mapping[str, LiveCampaign], changes: Mapping[str, LiveCampaign | None]) -> dict[_Place, _Moves]:
+def _moves(before: Shards[str, LiveCampaign], changes: Mapping[str, LiveCampaign | None]) -> dict[_Place, _Moves]:
     moves: dict[_Place, _Moves] = {}
     for campaign_id, new in changes.items():
         if (old := before.get(campaign_id)) is not None:
@@ -244,22 +239,22 @@ def _targets_of(campaign: LiveCampaign) -> Iterable[Target]:
     return product(placements, sites, countries, devices)
 
 
-def _refill(shelves: _Shelves, moves: Mapping[_Place, _Moves]) -> None:
-    """Makes every shelf anew that a move is about; nothing of the old ones changes."""
-    for target in {place.target for place in moves}:
-        shelves[target] = {size: dict(by_kind) for size, by_kind in shelves.get(target, {}).items()}
+def _refilled_shelves(shelves: Shards[Target, _OfTarget], moves: Mapping[_Place, _Moves]) -> Shards[Target, _OfTarget]:
+    """Every shelf anew that a move is about; what holds nothing any more is gone."""
+    changes: dict[Target, _OfTarget | None] = {}
     for place, moving in moves.items():
-        of_target = shelves.setdefault(place.target, {})
+        of_target = changes.get(place.target)
+        if of_target is None:
+            before = shelves.get(place.target) or {}
+            of_target = changes[place.target] = {size: dict(by_kind) for size, by_kind in before.items()}
         of_size = of_target.setdefault(place.size, {})
         shelf = of_size.pop(place.kind, None)
         by_bid = _refilled([] if shelf is None else shelf.by_bid, moving)
         if by_bid:
             of_size[place.kind] = _Shelf(by_bid)
-        # What holds nothing any more goes.
-        if not of_size:
+        elif not of_size:
             del of_target[place.size]
-        if not of_target:
-            del shelves[place.target]
+    return shelves.with_changes({target: of_target or None for target, of_target in changes.items()})
 
 
 def _refilled(by_bid: list[Match], moving: _Moves) -> list[Match]:

@@ -112,7 +112,8 @@ def _answered(outcome: Outcome) -> str:
     if outcome.status in {"timeout", "error"}:
         return f"{outcome.bidder} gave no usable answer (code {outcome.code}){after}: {_clause(outcome.reason)}."
     price = "" if outcome.price is None else f" {outcome.price} {outcome.currency}"
-    bid = f"{outcome.bidder} bid{price}{_as_stated(outcome.stated)}{after}"
+    whose = "" if outcome.campaign is None else f" for {outcome.campaign.campaign!r} with ad {outcome.campaign.ad_id}"
+    bid = f"{outcome.bidder} bid{price}{_as_stated(outcome.stated)}{whose}{after}"
     if outcome.status == "refused":
         return f"{bid}, and the bid was refused (code {outcome.code}): {_clause(outcome.reason)}."
     deal = "" if outcome.deal_id is None else f" under deal {outcome.deal_id}"

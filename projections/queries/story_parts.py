@@ -34,6 +34,16 @@ class OtherBidStory(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     price: str | None = None
 
 
+class CampaignOfBid(msgspec.Struct, frozen=True, kw_only=True):
+    """Whose ad a bid of the exchange's own campaigns is for."""
+
+    advertiser_id: str
+    campaign_id: str
+    campaign: str
+    """Its name."""
+    ad_id: str
+
+
 class Outcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What came of asking one bidder for one imp, and why."""
 
@@ -57,6 +67,8 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The bidder's bids of this auction with the same number win or lose as a whole."""
     stated: Stated | None = None
     other_bids: tuple[OtherBidStory, ...] = ()
+    campaign: CampaignOfBid | None = None
+    """Of the bidder `direct` only, where it has a bid."""
 
 
 class Award(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
