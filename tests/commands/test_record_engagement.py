@@ -6,6 +6,7 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,13 +18,21 @@ from commands.ports import Clock, EventLog
 from commands.record_engagement import RecordEngagement
 from commands.redis_pipeline import RedisPipeline
 from commands.seen import CLAIM_WAIT_SECONDS, SeenInRedis
+from commands.spool import SpooledLog
 from commands.traffic_lists import TrafficLists
-from domain.errors import InvalidToken
-from domain.limits import ENGAGEMENTS_PER_IP_MINUTE_MAX
+from domain.errors import InvalidToken, LogUnavailable
+from domain.limits import (
+    CLICK_EXPIRY_SECONDS,
+    CLICKS_PER_IP_AND_AD_MINUTE_MAX,
+    ENGAGEMENTS_PER_IP_MINUTE_MAX,
+    IMPRESSION_EXPIRY_SECONDS,
+)
 from domain.names import Names
 from domain.privacy import pseudonym
 from domain.tokens import EngagementClaims, TokenKey, expires_at, sign
+from domain.traffic_lists import networks, user_agent_patterns
 from gavel.process_clock import SystemClock, fresh_id
+from tests.commands.eventually import eventually
 from tests.commands.topic_content import read_topic
 
 KEY = TokenKey.of(b"0123456789abcdef")
@@ -32,6 +41,22 @@ ROBOT = "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html
 OWN = "127.0.0.1"
 ADDRESS_KEY = b"hides addresses in Redis"
 VIEWER = "203.0.113.7"
+CLOUD = "192.0.2.77"
+HOUSEHOLD = "2001:db8:1:2:"
+
+
+STARTED = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
+"""The beginning of this hour: windows of a minute do not end meanwhile, and Redis forgets by its own clock."""
+
+
+class StandingClock(SystemClock):
+    """It is always the same time."""
+
+    def __init__(self, at: datetime) -> None:
+        self._at = at
+
+    def now(self) -> datetime:
+        return self._at
 
 
 class Recorder:
@@ -145,25 +170,45 @@ async def test_a_claim_whose_process_died_does_not_lose_the_impression(recorder:
 
 
 @pytest.mark.parametrize(
-    ("changes", "user_agent", "verdict"),
+    ("changes", "ip", "user_agent", "verdict", "ivt"),
     [
-        ({"expires_at": 1}, BROWSER, "expired"),
-        ({"test": True}, BROWSER, "test"),
-        ({}, ROBOT, "bot"),
-        ({}, "", "bot"),
+        ({"expires_at": 1}, OWN, BROWSER, "expired", None),
+        ({"test": True}, OWN, BROWSER, "test", None),
+        ({}, OWN, ROBOT, "bot", "robot"),
+        ({}, OWN, "HouseCrawler/1 Mozilla/5.0", "bot", "robot"),
+        ({}, OWN, "", "bot", "not_a_browser"),
+        ({}, OWN, "  ", "bot", "not_a_browser"),
+        ({}, OWN, "my script", "bot", "not_a_browser"),
+        ({}, CLOUD, BROWSER, "bot", "data_centre"),
+        ({"agent": "iphone"}, OWN, BROWSER, "bot", "device_mismatch"),
+        ({"expires_at": 1, "agent": "iphone"}, CLOUD, ROBOT, "expired", None),
+        ({"agent": "iphone"}, CLOUD, ROBOT, "bot", "robot"),
+        ({"agent": "iphone"}, CLOUD, BROWSER, "bot", "data_centre"),
     ],
-    ids=["expired", "test", "robot", "no user agent"],
 )
 async def test_what_does_not_count_is_recorded(
-    recorder: Recorder, changes: dict[str, Any], user_agent: str, verdict: str
+    recorder: Recorder, *, changes: dict[str, Any], ip: str, user_agent: str, verdict: str, ivt: str | None
 ) -> None:
-    """Hits that do not count are in the log with the reason, and do not use up the one that does."""
+    """Hits that do not count are in the log with the first reason, and do not use up the one that does."""
+    recorder.lists = TrafficLists(
+        robots=user_agent_patterns("^HouseCrawler", "robots"), data_centres=networks(f"{CLOUD}/32", "clouds")
+    )
     auction_id = fresh_id()
     hit = token(auction_id=auction_id, **changes)
-    assert await recorder.record.impression(hit, ip=OWN, user_agent=user_agent) == verdict
+    assert await recorder.record.impression(hit, ip=ip, user_agent=user_agent) == verdict
     assert await recorder.record.impression(token(auction_id=auction_id), ip=OWN, user_agent=BROWSER) == "valid"
     first, _ = await recorder.logged()
     assert first["reason"]
+    assert first.get("ivt") == ivt
+
+
+async def test_a_list_of_browsers_stands_in_place_of_those_that_are_known(recorder: Recorder) -> None:
+    """What the operator's list does not have is no browser, whatever it says of itself; robots stay robots."""
+    recorder.lists = TrafficLists(browsers=user_agent_patterns("^Kiosk/\\d\nGooglebot", "browsers"))
+    agents = ("Kiosk/3", BROWSER, ROBOT)
+    verdicts = [await recorder.record.impression(token(), ip=OWN, user_agent=each) for each in agents]
+    assert verdicts == ["valid", "bot", "bot"]
+    assert [each.get("ivt") for each in await recorder.logged()].count("not_a_browser") == 1
 
 
 async def test_too_many_from_one_address(recorder: Recorder) -> None:
@@ -177,6 +222,119 @@ async def test_too_many_from_one_address(recorder: Recorder) -> None:
     assert await recorder.record.impression(token(), ip=VIEWER, user_agent=BROWSER) == "rate_limited"
     assert await recorder.record.impression(token(), ip="203.0.113.8", user_agent=BROWSER) == "valid"
     assert await recorder.record.impression(token(), ip=OWN, user_agent=BROWSER) == "valid"
+
+
+async def test_too_many_on_one_ad(recorder: Recorder) -> None:
+    """A household that clicks one ad again and again is limited for that ad; other ads and households are not."""
+    at = STARTED
+    record = recorder.another(StandingClock(at))
+
+    async def click(ad_id: str | None, host: str) -> str:
+        clicked = token("click", ad_id=ad_id, awarded_at=at, expires_at=expires_at(at, CLICK_EXPIRY_SECONDS))
+        return (await record.click(clicked, ip=host, user_agent=BROWSER)).verdict
+
+    hits = [await click("ad-1", f"{HOUSEHOLD}:{host}") for host in range(CLICKS_PER_IP_AND_AD_MINUTE_MAX + 1)]
+    assert hits == ["valid"] * CLICKS_PER_IP_AND_AD_MINUTE_MAX + ["rate_limited"]
+    others = [("ad-2", f"{HOUSEHOLD}:1"), (None, f"{HOUSEHOLD}:1"), ("ad-1", "2001:db8:1:3::1"), ("ad-1", VIEWER)]
+    assert [await click(*each) for each in others] == ["valid"] * 4
+    logged = await recorder.logged()
+    assert Counter(each.get("ivt") for each in logged) == {None: len(logged) - 1, "rate_ad": 1}
+
+
+async def test_what_the_campaigns_are_told_of(recorder: Recorder) -> None:
+    """The event says whose ad was met by whom, in what size, and what it takes from the budget."""
+    told: dict[str, Any] = {
+        "advertiser_id": "adv-1",
+        "campaign_id": "camp-1",
+        "ad_id": "ad-1",
+        "size": "300x250",
+        "person": "a pseudonym",
+        "charge_nanos": 1_500_000,
+    }
+    await recorder.record.impression(token(**told), ip=OWN, user_agent=BROWSER)
+    [event] = await recorder.logged()
+    assert {name: event[name] for name in told} == told
+    assert "charged" not in event, "charged, and on the impression: the defaults are not written"
+    assert recorder.charged == []
+
+
+async def test_a_click_takes_from_the_budget_before_it_is_logged(recorder: Recorder) -> None:
+    """Once, and only one that counts; where there is no room it counts, is free, and still leads to the page."""
+    paid: dict[str, Any] = {"campaign_id": "camp-1", "charged_on": "click", "charge_nanos": 250_000_000}
+    await recorder.record.impression(token(**paid), ip=OWN, user_agent=BROWSER)
+    first = token("click", **paid)
+    for user_agent in (ROBOT, BROWSER, BROWSER):
+        await recorder.record.click(first, ip=OWN, user_agent=user_agent)
+    await recorder.record.click(token("click", **paid, test=True), ip=OWN, user_agent=BROWSER)
+    await recorder.record.click(token("click", campaign_id="camp-2"), ip=OWN, user_agent=BROWSER)
+    assert recorder.charged == ["camp-1"]
+    recorder.has_budget = False
+    free = await recorder.record.click(token("click", **paid), ip=OWN, user_agent=BROWSER)
+    assert (free.verdict, free.landing_url) == ("valid", "https://shop.example/")
+    logged = await recorder.logged()
+    assert [each.get("charged", True) for each in logged].count(False) == 1
+    assert {each["charge_nanos"] for each in logged if each.get("charged_on") == "click"} == {250_000_000}
+
+
+async def test_a_click_before_its_impression(recorder: Recorder) -> None:
+    """A pixel may be slower than a finger: both count, in whatever order they come."""
+    auction_id = fresh_id()
+    click = await recorder.record.click(token("click", auction_id=auction_id), ip=OWN, user_agent=BROWSER)
+    impression = await recorder.record.impression(token(auction_id=auction_id), ip=OWN, user_agent=BROWSER)
+    assert (click.verdict, impression) == ("valid", "valid")
+
+
+async def test_replays(recorder: Recorder) -> None:
+    """A hit that comes again is a duplicate for as long as it could count, on every node, and expired after that."""
+    auction_id, second = fresh_id(), timedelta(seconds=1)
+    claims: dict[str, Any] = {"auction_id": auction_id, "awarded_at": STARTED}
+    pixel = token(**claims, expires_at=expires_at(STARTED, IMPRESSION_EXPIRY_SECONDS))
+    click = token("click", **claims, expires_at=expires_at(STARTED, CLICK_EXPIRY_SECONDS))
+    hour, day = timedelta(seconds=IMPRESSION_EXPIRY_SECONDS), timedelta(seconds=CLICK_EXPIRY_SECONDS)
+    expected = [(timedelta(), "valid", "valid"), (hour - second, "duplicate", "duplicate")]
+    expected += [(hour, "expired", "duplicate"), (day - second, "expired", "duplicate"), (day, "expired", "expired")]
+    for later, impression_is, click_is in expected:
+        node = recorder.another(StandingClock(STARTED + later))
+        assert await node.impression(pixel, ip=OWN, user_agent=BROWSER) == impression_is
+        assert (await node.click(click, ip=OWN, user_agent=BROWSER)).verdict == click_is
+    key = recorder.names.engagement_key("click", auction_id, "1")
+    assert await recorder.redis.ttl(key) >= CLICK_EXPIRY_SECONDS, "it is remembered until nobody can use it"
+
+
+async def test_a_hit_while_the_log_is_away(recorder: Recorder, kafka_url: str, tmp_path: Path) -> None:
+    """It is judged and remembered as ever, waits on the disk with all that it says, and is logged once."""
+    away = KafkaLog("127.0.0.1:1", [recorder.names.engagements])
+    spool = SpooledLog(away, tmp_path)
+    await spool.start()
+    offline = Recorder(kafka_url, recorder.names, recorder.redis, spool)
+    pixel = token(person="a pseudonym", size="300x250", campaign_id="camp-1")
+    agents = (ROBOT, BROWSER, BROWSER)
+    verdicts = [await offline.record.impression(pixel, ip=OWN, user_agent=each) for each in agents]
+    await spool.close()
+    assert verdicts == ["bot", "valid", "duplicate"]
+    assert await recorder.logged() == []
+    assert await recorder.record.impression(pixel, ip=OWN, user_agent=BROWSER) == "duplicate"
+    drained = SpooledLog(recorder.log, tmp_path)
+    await drained.start()
+    await eventually(lambda: drained.drained == 3, seconds=30)
+    await drained.close()
+    logged = await recorder.logged()
+    assert sorted((each["verdict"], each.get("ivt")) for each in logged if each["verdict"] != "duplicate") == [
+        ("bot", "robot"),
+        ("valid", None),
+    ]
+    assert {(each["person"], each["size"], each["campaign_id"]) for each in logged} == {
+        ("a pseudonym", "300x250", "camp-1")
+    }
+
+
+async def test_a_click_that_neither_log_nor_disk_takes(recorder: Recorder) -> None:
+    """It is not counted, and counts when it is tried again."""
+    click = token("click", campaign_id="camp-1", charged_on="click")
+    refusing = Recorder(recorder.kafka_url, recorder.names, recorder.redis, KafkaLog("127.0.0.1:1", []))
+    with pytest.raises(LogUnavailable):
+        await refusing.record.click(click, ip=OWN, user_agent=BROWSER)
+    assert (await recorder.record.click(click, ip=OWN, user_agent=BROWSER)).verdict == "valid"
 
 
 async def test_a_click_leads_to_the_page_in_its_token(recorder: Recorder) -> None:
