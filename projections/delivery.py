@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from domain.events import Event
 from projections.day_partitions import DayPartitions
 from projections.delivery_rows import COUNTED, Rows
-from projections.delivery_statement import COUNT_AND_JUDGE, INCOMING, TAKE_BACK
+from projections.delivery_statement import COUNT_AND_JUDGE, INCOMING, NAME, TAKE_BACK
 from projections.postgres_store import Connection
 from projections.tables import DELIVERY_TABLES
 
@@ -41,6 +41,8 @@ class Delivery:
         await self._partitions.ensure(connection, {met.day for met in rows.engagements})
 
     async def write(self, connection: Connection, rows: Rows) -> None:
+        await connection.copy_records_to_table("delivery_named", records=rows.named())
+        await connection.execute(NAME)
         await connection.copy_records_to_table("delivery_folded", records=rows.folded())
         if rows.engagements:
             await connection.copy_records_to_table("delivery_met", records=rows.engagements)

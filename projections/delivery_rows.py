@@ -32,18 +32,24 @@ QUARTER_MINUTES = 15
 QUARTERS_PER_HOUR = 4
 QUARTERS_PER_DAY = 96
 EPOCH_DAY = EPOCH.toordinal()
-KEY_BYTES = 16
+DIGEST_BYTES = 16
 
-Time = tuple[int, int]
-"""Day, and quarter of an hour in it."""
-Buyer = tuple[str, str, str, str, str, str]
-"""Bidder, deal, advertiser, campaign, ad and size."""
-Carried = tuple[Time, Time, Inventory, Buyer, str]
-"""What events carry of their key: their own time, the auction's, the inventory, who buys, and the currency."""
-NOBODY: Buyer = ("", "", "", "", "", "")
+Size = tuple[int | None, int | None]
+Campaign = tuple[str, str, str]
+"""Advertiser, campaign and ad."""
+NO_CAMPAIGN: Campaign = ("", "", "")
+Carried = tuple[int, int, Inventory, str, str | None, Campaign, str | Size, str]
+"""What events carry of their key, as they have it: flat, because this is made for each of them and compared a lot.
 
-Key = tuple[int, int, str, str, str, str, int, str, str, str, str, str, str, str]
-"""A row's key: quarters from the epoch, of the event and of its auction, then `tables.DELIVERY_DIMENSIONS`."""
+Quarters of an hour, of the event and of its auction; the inventory; bidder, deal, campaign, size and currency.
+"""
+Named = tuple[Inventory, str, str | None, Campaign, str | Size, str]
+"""The same without the time."""
+
+Line = tuple[str, str, str, str, int, str, str, str, str, str, str, str]
+"""Of `tables.DELIVERY_DIMENSIONS`."""
+Key = tuple[int, int, str]
+"""Quarters from the epoch, of the event and of its auction, and the digest of the line."""
 
 _encode = msgspec.msgpack.Encoder().encode
 
@@ -77,14 +83,15 @@ class Voided(NamedTuple):
     event_id: str
     """Of the engagement."""
     quarter: int
-    key: str
+    auction_quarter: int
+    line: str
     spend: int
     revenue: int
     fee: int
 
 
 class Rows:
-    """Keys are numbered, and made once per group of events that carry the same, not once per event."""
+    """Keys are numbered, and made once per group of events that carry the same, not once per event; lines once."""
 
     def __init__(self) -> None:
         self.engagements: list[Met] = []
@@ -92,7 +99,8 @@ class Rows:
         self._keys: dict[Key, int] = {}
         self._counts: list[list[int]] = []
         self._numbers: dict[Carried, int] = {}
-        self._inventories: dict[Inventory, tuple[str, str, str, str, int]] = {}
+        self._digests: dict[Named, str] = {}
+        self._lines: dict[str, Line] = {}
 
     def add(self, batch: Sequence[Event]) -> None:
         """Raises ValueError for an id that is no auction's, and for a void that does not say what it takes back."""
@@ -109,9 +117,13 @@ class Rows:
         for void in by_type[events.EngagementVoided]:
             self._take_back(void)
 
+    def named(self) -> list[tuple[Any, ...]]:
+        """Rows for `delivery_named`: digests and their lines."""
+        return [(digest, *line) for digest, line in self._lines.items()]
+
     def folded(self) -> list[tuple[Any, ...]]:
-        """Rows for `delivery_folded`: number, digest of the key, key, counts."""
-        return [(number, _digest(key), *key, *self._counts[number]) for key, number in self._keys.items()]
+        """Rows for `delivery_folded`: number, key, counts."""
+        return [(number, *key, *self._counts[number]) for key, number in self._keys.items()]
 
     def _count(self, kind: int, carried: Iterable[Carried]) -> None:
         for group, count in Counter(carried).items():
@@ -126,11 +138,10 @@ class Rows:
         engagement = void.engagement
         if engagement is None:
             raise ValueError(f"the void {void.id} does not hold the engagement {void.engagement_id}")
-        key = self._key(_engaged(engagement))
         day = auction_day(engagement.auction_id)
-        self.voided.append(
-            Voided(day, engagement.auction_id, engagement.id, key[0], _digest(key), *_cost(void.kind, engagement))
-        )
+        key = self._key(_engaged(engagement))
+        cost = _cost(void.kind, engagement)
+        self.voided.append(Voided(day, engagement.auction_id, engagement.id, *key, *cost))
 
     def _number(self, group: Carried) -> int:
         number = self._numbers.get(group)
@@ -143,67 +154,80 @@ class Rows:
         return number
 
     def _key(self, group: Carried) -> Key:
-        time, auction_time, inventory, (bidder_id, deal_id, *direct, size), currency = group
-        known = self._inventories.get(inventory)
-        if known is None:
-            known = self._inventories[inventory] = (
-                bounded_text(inventory.publisher_id),
-                bounded_text(inventory.placement_id),
-                bounded_text(inventory.site),
-                bounded_text(inventory.country),
-                bounded_device_type(inventory.device_type),
-            )
-        advertiser_id, campaign_id, ad_id = direct
-        buyer = (bidder_id, bounded_text(deal_id), advertiser_id, campaign_id, ad_id, bounded_text(size))
-        return (_quarter(time), _quarter(auction_time), *known, *buyer, currency)
+        named = group[2:]
+        digest = self._digests.get(named)
+        if digest is None:
+            line = _line(named)
+            # As hexadecimal digits, which is how a UUID is copied the fastest.
+            digest = self._digests[named] = blake2b(_encode(line), digest_size=DIGEST_BYTES).hexdigest()
+            self._lines[digest] = line
+        return group[0], group[1], digest
 
 
-def _time(at: datetime) -> Time:
-    return at.toordinal(), at.hour * QUARTERS_PER_HOUR + at.minute // QUARTER_MINUTES
+def _line(named: Named) -> Line:
+    """Bounded: what comes from outside may be of any length."""
+    inventory, bidder_id, deal_id, campaign, size, currency = named
+    return (
+        bounded_text(inventory.publisher_id),
+        bounded_text(inventory.placement_id),
+        bounded_text(inventory.site),
+        bounded_text(inventory.country),
+        bounded_device_type(inventory.device_type),
+        bidder_id,
+        bounded_text(deal_id or ""),
+        *campaign,
+        _size_text(size),
+        currency,
+    )
 
 
-def _quarter(time: Time) -> int:
-    day, quarter = time
-    return (day - EPOCH_DAY) * QUARTERS_PER_DAY + quarter
+def _size_text(size: str | Size) -> str:
+    if isinstance(size, str):
+        return bounded_text(size)
+    width, height = size
+    return f"{width}x{height}" if width and height else ""
 
 
-def _digest(key: Key) -> str:
-    """As hexadecimal digits, which is how a UUID is copied the fastest."""
-    return blake2b(_encode(key), digest_size=KEY_BYTES).hexdigest()
+def _quarter(at: datetime) -> int:
+    """Quarters of an hour from the epoch."""
+    return (at.toordinal() - EPOCH_DAY) * QUARTERS_PER_DAY + at.hour * QUARTERS_PER_HOUR + at.minute // QUARTER_MINUTES
 
 
 def _offered(event: events.BidRequested, inventory: Inventory) -> Carried:
-    time = _time(event.at)
-    return time, time, inventory, NOBODY, event.currency
+    quarter = _quarter(event.at)
+    return quarter, quarter, inventory, "", None, NO_CAMPAIGN, "", event.currency
 
 
 def _bid(event: events.BidPlaced) -> Carried:
-    size = f"{event.width}x{event.height}" if event.width and event.height else ""
-    time = _time(event.at)
-    return time, time, event.inventory, _buyer(event, event.direct, size), event.currency
+    quarter = _quarter(event.at)
+    campaign = NO_CAMPAIGN if event.direct is None else _campaign(event.direct)
+    size = (event.width, event.height)
+    return quarter, quarter, event.inventory, event.bidder_id, event.deal_id, campaign, size, event.currency
 
 
 def _won(event: events.AuctionAwarded) -> Carried:
-    time = _time(event.at)
-    return time, time, event.inventory, _buyer(event, event.direct, event.size), event.currency
+    quarter = _quarter(event.at)
+    campaign = NO_CAMPAIGN if event.direct is None else _campaign(event.direct)
+    return quarter, quarter, event.inventory, event.bidder_id, event.deal_id, campaign, event.size, event.currency
 
 
-def _buyer(event: events.BidPlaced | events.AuctionAwarded, direct: DirectDemand | None, size: str) -> Buyer:
-    if direct is None:
-        return event.bidder_id, event.deal_id or "", "", "", "", size
-    return event.bidder_id, event.deal_id or "", direct.advertiser_id, direct.campaign_id, direct.ad_id, size
+def _campaign(direct: DirectDemand) -> Campaign:
+    return direct.advertiser_id, direct.campaign_id, direct.ad_id
 
 
 def _engaged(event: Engagement) -> Carried:
-    buyer = (
+    quarter, auction_quarter = _quarter(event.at), _quarter(event.awarded_at)
+    campaign = (event.advertiser_id or "", event.campaign_id or "", event.ad_id or "")
+    return (
+        quarter,
+        auction_quarter,
+        event.inventory,
         event.bidder_id,
-        event.deal_id or "",
-        event.advertiser_id or "",
-        event.campaign_id or "",
-        event.ad_id or "",
+        event.deal_id,
+        campaign,
         event.size,
+        event.currency,
     )
-    return _time(event.at), _time(event.awarded_at), event.inventory, buyer, event.currency
 
 
 def _met(place: int, number: int, kind: EngagementKind, event: Engagement) -> Met:

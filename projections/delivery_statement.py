@@ -13,13 +13,16 @@ QUARTER_SECONDS = 900
 FOLDED_COUNTS = DELIVERY_COUNTS[:4]
 JUDGED_SUMS = (*DELIVERY_COUNTS[4:], *DELIVERY_MONEY)
 
+_KEY = "quarter, auction_quarter, line"
+_DIMENSIONS = ", ".join(DELIVERY_DIMENSIONS)
 _DIMENSION_COLUMNS = ", ".join(
     f"{name} {'smallint' if name == 'device_type' else 'text'} NOT NULL" for name in DELIVERY_DIMENSIONS
 )
 
 INCOMING = f"""
+CREATE TEMPORARY TABLE IF NOT EXISTS delivery_named (line uuid, {_DIMENSION_COLUMNS}) ON COMMIT DELETE ROWS;
 CREATE TEMPORARY TABLE IF NOT EXISTS delivery_folded (
-    number int, key uuid, quarter bigint, auction_quarter bigint, {_DIMENSION_COLUMNS},
+    number int, quarter bigint, auction_quarter bigint, line uuid,
     {", ".join(f"{name} bigint" for name in FOLDED_COUNTS)}
 ) ON COMMIT DELETE ROWS;
 CREATE TEMPORARY TABLE IF NOT EXISTS delivery_met (
@@ -29,9 +32,17 @@ CREATE TEMPORARY TABLE IF NOT EXISTS delivery_met (
 """
 """What a batch is copied into, its columns in the order in which `delivery_rows` gives them."""
 
+NAME = f"""
+INSERT INTO delivery_lines (line, {_DIMENSIONS})
+SELECT line, {_DIMENSIONS} FROM delivery_named
+ORDER BY line
+ON CONFLICT DO NOTHING
+"""  # noqa: S608 - nothing but names of columns is put in
+"""Before anything is counted: all writers take the new lines in one order, and none of them has a row yet."""
+
 # The look-ups are scalar subqueries with a limit: a planner that knows nothing of a table that was just emptied and
 # fills quickly must not turn them into a join that reads all of it.
-# Marks are sorted before the first is written: by then all rows of `delivery` are locked, and with them their marks.
+# `added` is read to its end before the first mark is written: by then all rows are locked, and with them their marks.
 COUNT_AND_JUDGE = f"""
 WITH fresh AS (
     -- An event that was logged before, in this batch or an earlier one, is no event.
@@ -72,25 +83,24 @@ engaged AS (
     GROUP BY number
 ),
 added AS (
-    INSERT INTO delivery (quarter, key, auction_quarter,
-        {", ".join((*DELIVERY_DIMENSIONS, *FOLDED_COUNTS, *JUDGED_SUMS))})
-    SELECT to_timestamp(quarter * {QUARTER_SECONDS}), key, to_timestamp(auction_quarter * {QUARTER_SECONDS}),
-        {", ".join((*DELIVERY_DIMENSIONS, *FOLDED_COUNTS))},
-        {", ".join(f"coalesce({name}, 0)" for name in JUDGED_SUMS)}
+    INSERT INTO delivery ({_KEY}, {", ".join((*FOLDED_COUNTS, *JUDGED_SUMS))})
+    SELECT to_timestamp(quarter * {QUARTER_SECONDS}), to_timestamp(auction_quarter * {QUARTER_SECONDS}), line,
+        {", ".join(FOLDED_COUNTS)}, {", ".join(f"coalesce({name}, 0)" for name in JUDGED_SUMS)}
     FROM delivery_folded AS folded LEFT JOIN engaged USING (number)
     WHERE {" + ".join(FOLDED_COUNTS)} > 0 OR engaged.number IS NOT NULL
-    ORDER BY quarter, key
-    ON CONFLICT (quarter, key) DO UPDATE
+    ORDER BY {_KEY}
+    ON CONFLICT ({_KEY}) DO UPDATE
     SET {", ".join(f"{name} = delivery.{name} + excluded.{name}" for name in (*FOLDED_COUNTS, *JUDGED_SUMS))}
-    RETURNING quarter, key
+    RETURNING line
 )
-INSERT INTO delivery_reach (quarter, key, register, rank)
-SELECT added.quarter, key, register, max(rank)
-FROM judged JOIN delivery_folded USING (number) JOIN added USING (key)
-WHERE counted AND register IS NOT NULL
-GROUP BY added.quarter, key, register
-ORDER BY added.quarter, key, register
-ON CONFLICT (quarter, key, register) DO UPDATE SET rank = excluded.rank WHERE delivery_reach.rank < excluded.rank
+INSERT INTO delivery_reach ({_KEY}, register, rank)
+SELECT to_timestamp(quarter * {QUARTER_SECONDS}), to_timestamp(auction_quarter * {QUARTER_SECONDS}), line,
+    register, max(rank)
+FROM judged JOIN delivery_folded USING (number)
+WHERE counted AND register IS NOT NULL AND (SELECT count(*) FROM added) > 0
+GROUP BY {_KEY}, register
+ORDER BY {_KEY}, register
+ON CONFLICT ({_KEY}, register) DO UPDATE SET rank = excluded.rank WHERE delivery_reach.rank < excluded.rank
 """  # noqa: S608 - nothing but names of columns and a number of our own is put in
 
 TAKE_BACK = f"""
@@ -101,9 +111,10 @@ WITH taken AS (
 )
 UPDATE delivery
 SET impressions = impressions - (taken.kind = 'impression')::int, clicks = clicks - (taken.kind = 'click')::int,
-    spend_nanos = spend_nanos - $6, revenue_nanos = revenue_nanos - $7, fee_nanos = fee_nanos - $8
+    spend_nanos = spend_nanos - $7, revenue_nanos = revenue_nanos - $8, fee_nanos = fee_nanos - $9
 FROM taken
-WHERE quarter = to_timestamp($4::bigint * {QUARTER_SECONDS}) AND key = $5
+WHERE quarter = to_timestamp($4::bigint * {QUARTER_SECONDS})
+  AND auction_quarter = to_timestamp($5::bigint * {QUARTER_SECONDS}) AND line = $6
 """  # noqa: S608 - a number of our own
 """Of one engagement that no longer counts: what its row had of it, if it counted. Its mark stays: sketches only grow.
 

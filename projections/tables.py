@@ -277,16 +277,30 @@ DELIVERY_COUNTS = (
 )
 DELIVERY_MONEY = ("spend_nanos", "revenue_nanos", "fee_nanos")
 
+# What rows are of, each combination once: of most the same ones come back in every quarter of an hour.
+delivery_lines = Table(
+    "delivery_lines",
+    metadata,
+    # A digest of the columns, which together would be longer than an index entry can be.
+    Column("line", Uuid, primary_key=True),
+    *(_given(name, SmallInteger if name == "device_type" else Text) for name in DELIVERY_DIMENSIONS),
+)
+
+
+def _delivery_key() -> list[Column[Any]]:
+    return [
+        # Of the event, UTC: the hours and days of every time zone begin with a quarter of an hour.
+        Column("quarter", DateTime(timezone=True), primary_key=True),
+        # Of the award that an engagement follows from; of all other events their own.
+        Column("auction_quarter", DateTime(timezone=True), primary_key=True),
+        Column("line", Uuid, primary_key=True),
+    ]
+
+
 delivery = Table(
     "delivery",
     metadata,
-    # The quarter of an hour of the event, UTC: every zone's hours and days begin with one.
-    Column("quarter", DateTime(timezone=True), primary_key=True),
-    # A digest of all that the row is of: short, where the columns themselves would be longer than an index entry.
-    Column("key", Uuid, primary_key=True),
-    # The quarter of the award that an engagement belongs to; of all other events their own.
-    _instant("auction_quarter"),
-    *(_given(name, SmallInteger if name == "device_type" else Text) for name in DELIVERY_DIMENSIONS),
+    *_delivery_key(),
     *(_given(name, BigInteger) for name in DELIVERY_COUNTS),
     # Not bigint: 2^63 nano-units are 9.2e9 units, and an hour of a weak currency must never park good money.
     *(Column(name, Numeric(38, 0), nullable=False) for name in DELIVERY_MONEY),
@@ -298,9 +312,7 @@ delivery = Table(
 delivery_reach = Table(
     "delivery_reach",
     metadata,
-    # As in `delivery`.
-    Column("quarter", DateTime(timezone=True), primary_key=True),
-    Column("key", Uuid, primary_key=True),
+    *_delivery_key(),
     Column("register", SmallInteger, primary_key=True, autoincrement=False),
     _given("rank", SmallInteger),
 )
@@ -327,7 +339,7 @@ delivery_engagements = Table(
     postgresql_partition_by=BY_DAY,
 )
 
-DELIVERY_TABLES = ("delivery", "delivery_reach", "delivery_engagements")
+DELIVERY_TABLES = ("delivery", "delivery_lines", "delivery_reach", "delivery_engagements")
 
 # -- ledger ---------------------------------------------------------------------------------------
 

@@ -6,6 +6,8 @@ zero, and its report is incomplete until they have caught up.
 
 from __future__ import annotations
 
+from typing import Any
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -20,31 +22,34 @@ COUNTED = sa.text("counted")
 def upgrade() -> None:
     _forget()
     op.create_table(
-        "delivery",
-        sa.Column("quarter", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("key", sa.Uuid(), nullable=False),
-        sa.Column("auction_quarter", sa.DateTime(timezone=True), nullable=False),
+        "delivery_lines",
+        sa.Column("line", sa.Uuid(), nullable=False),
         *(sa.Column(name, sa.Text(), nullable=False) for name in ("publisher_id", "placement_id", "site", "country")),
         sa.Column("device_type", sa.SmallInteger(), nullable=False),
         *(sa.Column(name, sa.Text(), nullable=False) for name in ("bidder_id", "deal_id", "advertiser_id")),
         *(sa.Column(name, sa.Text(), nullable=False) for name in ("campaign_id", "ad_id", "size", "currency")),
+        sa.PrimaryKeyConstraint("line", name=op.f("delivery_lines_pkey")),
+    )
+    op.create_table(
+        "delivery",
+        *_key(),
         *_counts_and_money(),
-        sa.PrimaryKeyConstraint("quarter", "key", name=op.f("delivery_pkey")),
+        sa.PrimaryKeyConstraint("quarter", "auction_quarter", "line", name=op.f("delivery_pkey")),
     )
     op.create_index("delivery_auction_quarter", "delivery", ["auction_quarter"], postgresql_using="brin")
     op.create_table(
         "delivery_reach",
-        sa.Column("quarter", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("key", sa.Uuid(), nullable=False),
+        *_key(),
         sa.Column("register", sa.SmallInteger(), autoincrement=False, nullable=False),
         sa.Column("rank", sa.SmallInteger(), nullable=False),
-        sa.PrimaryKeyConstraint("quarter", "key", "register", name=op.f("delivery_reach_pkey")),
+        sa.PrimaryKeyConstraint("quarter", "auction_quarter", "line", "register", name=op.f("delivery_reach_pkey")),
     )
     _create_engagements(sa.Column("voided", sa.Boolean(), server_default="false", nullable=False))
 
 
 def downgrade() -> None:
     op.drop_table("delivery_reach")
+    op.drop_table("delivery_lines")
     _forget()
     words = ("publisher_id", "placement_id", "site", "country", "device_type")
     buyer = ("bidder_id", "campaign_id", "ad_id", "currency")
@@ -67,6 +72,14 @@ def _forget() -> None:
     op.drop_table("delivery")
     for table in ("projection_offsets", "dead_letters"):
         op.execute(f"DELETE FROM {table} WHERE projection = 'delivery'")  # noqa: S608 - names of our own
+
+
+def _key() -> list[sa.Column[Any]]:
+    return [
+        sa.Column("quarter", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("auction_quarter", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("line", sa.Uuid(), nullable=False),
+    ]
 
 
 def _counts_and_money() -> list[sa.Column[int]]:

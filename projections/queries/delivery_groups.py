@@ -8,29 +8,30 @@ from typing import Any, Literal, NamedTuple
 from zoneinfo import ZoneInfo
 
 import msgspec
-from sqlalchemy import ColumnElement, Date, Integer, Row, Select, Subquery, cast, func, literal, select, tuple_
+from sqlalchemy import ColumnElement, Date, Integer, Row, Select, Subquery, and_, cast, func, literal, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain.errors import Fault, InvalidInput
 from domain.reach import estimate
-from projections.tables import DELIVERY_COUNTS, DELIVERY_MONEY, delivery, delivery_reach
+from projections.tables import DELIVERY_COUNTS, DELIVERY_MONEY, delivery, delivery_lines, delivery_reach
 
 COLUMNS: Mapping[str, ColumnElement[Any]] = {
-    "publisher": delivery.c.publisher_id,
-    "placement": delivery.c.placement_id,
-    "site": delivery.c.site,
-    "country": delivery.c.country,
-    "device_type": delivery.c.device_type,
-    "bidder": delivery.c.bidder_id,
-    "deal": delivery.c.deal_id,
-    "advertiser": delivery.c.advertiser_id,
-    "campaign": delivery.c.campaign_id,
-    "ad": delivery.c.ad_id,
-    "size": delivery.c.size,
-    "currency": delivery.c.currency,
+    "publisher": delivery_lines.c.publisher_id,
+    "placement": delivery_lines.c.placement_id,
+    "site": delivery_lines.c.site,
+    "country": delivery_lines.c.country,
+    "device_type": delivery_lines.c.device_type,
+    "bidder": delivery_lines.c.bidder_id,
+    "deal": delivery_lines.c.deal_id,
+    "advertiser": delivery_lines.c.advertiser_id,
+    "campaign": delivery_lines.c.campaign_id,
+    "ad": delivery_lines.c.ad_id,
+    "size": delivery_lines.c.size,
+    "currency": delivery_lines.c.currency,
 }
 DIMENSIONS = ("hour", "day", *COLUMNS)
 """What a report can be grouped and filtered by."""
+KEY = ("quarter", "auction_quarter", "line")
 SUMS = (*DELIVERY_COUNTS, *DELIVERY_MONEY)
 
 Attribution = Literal["event", "auction"]
@@ -125,11 +126,11 @@ def _matching(question: Question) -> Subquery:
     }
     return (
         select(
-            delivery.c.quarter,
-            delivery.c.key,
+            *(delivery.c[name] for name in KEY),
             *(dimensions[name].label(name) for name in question.dimensions),
             *(delivery.c[name] for name in SUMS),
         )
+        .select_from(delivery.join(delivery_lines, delivery.c.line == delivery_lines.c.line))
         .where(quarter >= question.start, quarter < question.end, *_conditions(question, dimensions))
         .subquery("matching")
     )
@@ -183,7 +184,7 @@ async def _reach(
         return {}
     keys = [matching.c[name] for name in by]
     marked = delivery_reach.c
-    is_of_the_row = (marked.quarter == matching.c.quarter) & (marked.key == matching.c.key)
+    is_of_the_row = and_(*(marked[name] == matching.c[name] for name in KEY))
     marks = (
         select(*keys, marked.register, func.max(marked.rank).label("rank"))
         .select_from(matching.join(delivery_reach, is_of_the_row))

@@ -95,7 +95,7 @@ def _quarter(at: str) -> str:
 
 async def delivery_in(read_side: ReadSide) -> dict[tuple[Any, ...], Counter[str]]:
     """What `delivery` does say, in the same form."""
-    rows = await read_side.fetch("SELECT * FROM delivery")
+    rows = await read_side.fetch("SELECT * FROM delivery JOIN delivery_lines USING (line)")
     return {
         (
             *(row[name].strftime("%Y-%m-%dT%H:%M") for name in ("quarter", "auction_quarter")),
