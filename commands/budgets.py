@@ -176,9 +176,9 @@ class RedisBudgets:
         except (RedisAway, RedisError) as error:
             _log.info("what was reserved stays so until it expires", awards=len(wanted), error=str(error))
 
-    def committed_nanos_of(self, campaign_id: str) -> int | None:
-        """What a campaign has spent and reserved, as this process last heard; None while nobody knows."""
-        return self._states.get(campaign_id, NOTHING_SPENT).committed_nanos if self._are_known else None
+    async def committed_nanos_of(self, campaign_id: str) -> int:
+        """What a campaign has spent and reserved now. Raises Unavailable while that is not known."""
+        return (await self.state_of(campaign_id)).committed_nanos
 
     async def state_of(self, campaign_id: str) -> BudgetState:
         """What a campaign has spent and reserved now. Raises Unavailable while that is not known."""

@@ -6,7 +6,7 @@ that counts.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple
 
 import msgspec
@@ -18,14 +18,16 @@ from domain.access import EntitiesSeenBy, Tenant
 from domain.catalogue import Status
 from domain.catalogue_changes import Decision, Entities, Stamp, Versions, change, move, register, set_rate
 from domain.entity import Entity, EntityKind
-from domain.errors import Conflict, VersionMismatch
-from domain.events import CatalogueEvent
-from domain.legality import SpentOf
+from domain.errors import Conflict, Unavailable, VersionMismatch
+from domain.events import CampaignChanged, CatalogueEvent
 from domain.names import Names
 from domain.terms.access_key import ACCESS_KEY
 from domain.terms.currency_rate import CURRENCY_RATE, rate_id
 from domain.terms.form import Form
 from domain.terms.kinds import Forms
+
+SpentOf = Callable[[str], Awaitable[int]]
+"""What a campaign has spent and reserved, in nano-units of its currency. Raises Unavailable while nobody knows."""
 
 LOST = "Somebody else was faster: read it again, then decide again."
 
@@ -157,9 +159,19 @@ class ChangeCatalogue:
             decision = decide(entities if tenant is None else EntitiesSeenBy(entities, tenant))
             if isinstance(decision, Entity):
                 return Changed(*self._head.known(decision.id), is_new=False)
-            legality.check(decision, legality.World(entities, self._head.holdings, self._spent_of))
+            spent_nanos = await self._spent_by_changed(decision)
+            legality.check(decision, legality.World(entities, self._head.holdings, spent_nanos))
             made = await self._append(decision, expected)
         return Changed(*made, is_new=made.entity.version == 1)
+
+    async def _spent_by_changed(self, event: CatalogueEvent) -> int | None:
+        """What the campaign that is to change has spent and reserved; None while nobody knows."""
+        if not isinstance(event, CampaignChanged):
+            return None
+        try:
+            return await self._spent_of(event.aggregate_id)
+        except Unavailable:
+            return None
 
     async def _append(self, event: CatalogueEvent, expected: Versions | None) -> Known:
         self._head.check_readable(event.aggregate_id)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple, TypeVar
 
@@ -25,9 +25,6 @@ from domain.limits import (
 from domain.money import amount_text
 
 Kind = TypeVar("Kind", bound=Terms)
-SpentOf = Callable[[str], int | None]
-"""What a campaign has spent and reserved, in nano-units of its currency; None where nobody knows at the moment."""
-
 _LATE_START: Final = timedelta(seconds=FLIGHT_LATE_START_MAX_SECONDS)
 _HELD_MAX: Final[Mapping[EntityKind, int]] = {
     "placement": PLACEMENTS_PER_PUBLISHER_MAX,
@@ -43,7 +40,8 @@ class World(NamedTuple):
 
     entities: Mapping[str, Entity]
     holdings: Holdings
-    spent_of: SpentOf
+    spent_nanos: int | None
+    """By the campaign that changes, what is reserved included; None where nobody knows at the moment."""
 
 
 def check(event: CatalogueEvent, world: World) -> None:
@@ -57,7 +55,7 @@ def check(event: CatalogueEvent, world: World) -> None:
         case events.AdRegistered(terms=ad):
             _raise_any(IllegalMove, _ended_faults("campaign_id", world.entities[ad.campaign_id], event.at))
         case events.CampaignChanged(terms=campaign) if before is not None:
-            _check_campaign(before, campaign, event.at, world.spent_of)
+            _check_campaign(before, campaign, event.at, world.spent_nanos)
         case events.PlacementChanged(terms=placement) if before is not None:
             _check_fixed(_terms(before, Placement).publisher_id, placement.publisher_id, "publisher_id")
         case events.AdChanged(terms=ad) if before is not None:
@@ -71,13 +69,13 @@ def check(event: CatalogueEvent, world: World) -> None:
 # -- campaigns -------------------------------------------------------------------------------------
 
 
-def _check_campaign(entity: Entity, after: Campaign, now: datetime, spent_of: SpentOf) -> None:
+def _check_campaign(entity: Entity, after: Campaign, now: datetime, spent_nanos: int | None) -> None:
     before = _terms(entity, Campaign)
     _check_fixed(before.advertiser_id, after.advertiser_id, "advertiser_id")
     _check_fixed(before.currency, after.currency, "currency")
     _raise_any(InvalidInput, _flight_faults(after, before, now))
     if after.budget_nanos < before.budget_nanos:
-        _check_lower_budget(entity.id, after, spent_of(entity.id))
+        _check_lower_budget(entity.id, after, spent_nanos)
 
 
 def _check_lower_budget(campaign_id: str, after: Campaign, spent_nanos: int | None) -> None:

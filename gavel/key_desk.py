@@ -14,6 +14,7 @@ from commands.change_catalogue import ChangeCatalogue
 from commands.kafka_log import KafkaLog
 from domain.access import digest_of
 from domain.catalogue import Role, Status
+from domain.errors import Unavailable
 from domain.names import Names
 from domain.terms.access_key import ACCESS_KEY
 from domain.terms.kinds import all_forms
@@ -64,6 +65,11 @@ class KeyDesk:
         return [ListedKey(id=each.id, status=each.status, **ACCESS_KEY.shown(each)) for each in keys]
 
 
+async def _not_asked(campaign_id: str) -> int:
+    """No command about a key asks what a campaign has spent."""
+    raise Unavailable(f"Nobody here knows what the campaign {campaign_id!r} has spent.")
+
+
 @asynccontextmanager
 async def key_desk(settings: Settings) -> AsyncIterator[KeyDesk]:
     """Connected to the installation's log. Raises InvalidInput where no Kafka is set."""
@@ -78,8 +84,7 @@ async def key_desk(settings: Settings) -> AsyncIterator[KeyDesk]:
             head=head,
             names=names,
             forms=all_forms(allow_private=settings.allow_private_endpoints),
-            # No command about a key asks what a campaign has spent.
-            spent_of=lambda _: None,
+            spent_of=_not_asked,
             clock=SystemClock(),
             ids=fresh_id,
         )

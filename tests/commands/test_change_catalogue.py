@@ -27,6 +27,10 @@ from tests.commands.topic_content import read_topic
 BIDDER = msgspec.json.encode({"name": "Alfa", "endpoint": "https://alfa.example/bid"})
 
 
+async def nothing_spent(campaign_id: str) -> int:
+    return 0
+
+
 class Process:
     """The commands of one API process, as far as the log can tell."""
 
@@ -40,7 +44,7 @@ class Process:
             head=self.head,
             names=names,
             forms=all_forms(allow_private=False),
-            spent_of=lambda _: 0,
+            spent_of=nothing_spent,
             clock=SystemClock(),
             ids=fresh_id,
         )

@@ -39,7 +39,7 @@ def happens(
         holdings.put(each)
     about: dict[str, Any] = {"id": "e", "at": NOW, "correlation_id": entity_id, "causation_id": "c", "version": 2}
     event = kind(**about, aggregate_id=entity_id, **content)
-    legality.check(event, legality.World({each.id: each for each in standing}, holdings, lambda _: spent))
+    legality.check(event, legality.World({each.id: each for each in standing}, holdings, spent))
 
 
 def refused(error: type[InvalidInput], *arguments: Any, **content: Any) -> Mapping[str, str]:
