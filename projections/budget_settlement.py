@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import suppress
 from typing import Final
 
 import structlog
@@ -17,6 +18,7 @@ from redis.asyncio import Redis
 from domain.budget_account import ACCOUNT_SCRIPT
 from domain.errors import LogUnavailable, Unavailable
 from domain.limits import BUDGET_GRACE_SECONDS, BUDGET_IN_FLIGHT_SECONDS
+from projections.backoff import Backoff
 from projections.redis_store import answering, offset_field
 from projections.servers import Servers
 
@@ -98,20 +100,21 @@ class BudgetSettlement:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Until stopped. Waits for servers that are away."""
+        backoff = Backoff()
         while not stop.is_set():
             try:
                 while await self.settle() == ENDED_MAX:
                     pass
-            except LogUnavailable as error:
-                self._kafka_answers_since = None
-                log.warning("budgets wait for the log", error=str(error))
             except Unavailable as error:
-                log.warning("budgets wait for Redis", error=str(error))
-            try:
+                if isinstance(error, LogUnavailable):
+                    self._kafka_answers_since = None
+                log.warning("budgets wait for a server", error=str(error))
+                await backoff.wait(stop)
+                continue
+            backoff.reset()
+            with suppress(TimeoutError):
                 async with asyncio.timeout(LOOK_S):
                     await stop.wait()
-            except TimeoutError:
-                continue
 
     async def settle(self) -> int:
         """How many entries have ended, of at most ENDED_MAX. Raises LogUnavailable, Unavailable."""

@@ -87,7 +87,7 @@ class Budgets:
     def __init__(self, names: Names) -> None:
         self.offsets_key = names.budget_offsets
         self.parked_key = names.budget_parked
-        self.keys = names.budget_data
+        self.keys: Sequence[str] = names.budget_data
 
     def fold(self, events: Sequence[Event], onto: Facts | None = None) -> Facts:
         facts: Facts = [] if onto is None else onto
