@@ -10,7 +10,7 @@ from typing import NamedTuple
 import msgspec
 
 from domain.catalogue import Ad, Advertiser, Campaign
-from domain.domain_names import domain_names
+from domain.domain_names import domain_names, is_within_any
 
 Size = tuple[int, int]
 _ALL: frozenset[str] = frozenset()
@@ -65,5 +65,10 @@ def live_campaign(
         frozenset(targeting.countries) or _ALL,
         frozenset(targeting.placement_ids) or _ALL,
         frozenset(targeting.device_types) or _EVERY_DEVICE,
-        domain_names(targeting.sites) or _ALL,
+        _widest(domain_names(targeting.sites)) or _ALL,
     )
+
+
+def _widest(sites: frozenset[str]) -> frozenset[str]:
+    """Without those that are below another one, and so mean nothing more."""
+    return frozenset(site for site in sites if not is_within_any(site.partition(".")[2], sites))

@@ -107,6 +107,9 @@ class DirectIndex:
     def __len__(self) -> int:
         return len(self._campaigns)
 
+    def campaign(self, campaign_id: str) -> LiveCampaign | None:
+        return self._campaigns.get(campaign_id)
+
     def with_campaigns(self, campaigns: Iterable[LiveCampaign]) -> DirectIndex:
         """With these, in the place of those with the same ids. Cheap for many at once: pass what changed together."""
         return self._changed({each.id: each for each in campaigns})
