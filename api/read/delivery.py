@@ -8,18 +8,21 @@ import msgspec
 from litestar import Request, Response, get
 from litestar.params import QueryParameter
 
-from api.access import tenant_of
+from api.access import caller_of, tenant_of
 from api.read.own_figures import own_figures
 from api.read.report_form import CSV, FORMS, accepted_form, csv_response
 from api.read.time_range import From, To, time_range, zone_named
 from api.read.waiting import read_model
 from api.services import Services
+from domain.errors import Fault, InvalidInput
 from projections.queries.delivery import DeliveryReport, DeliveryRow, delivery_report
 from projections.queries.delivery_groups import DIMENSIONS, Attribution, Order, Question
 
 PROJECTION = "delivery"
 RESERVED = frozenset({"from", "to", "by", "tz", "attributed", "top", "order"})
 """Query parameters that are no filters."""
+SHARES = frozenset({"revenue", "fee"})
+"""What a buyer is not told."""
 TOP_MAX = 1_000
 
 By = Annotated[str, QueryParameter(description=f"Dimensions, separated by commas: {', '.join(DIMENSIONS)}.")]
@@ -62,6 +65,9 @@ async def report_delivery(
     `Accept: text/csv` gives the rows as CSV.
     """
     form = accepted_form(request)
+    is_for_buyer = caller_of(request).role == "advertiser"
+    if is_for_buyer and order in SHARES:
+        raise InvalidInput([Fault("order", "is not told to a buyer")])
     time_zone = zone_named(zone)
     from_time, to_time = time_range(start, end, time_zone)
     parameters = request.query_params
@@ -79,9 +85,11 @@ async def report_delivery(
     )
     async with read_model(PROJECTION, request, services) as freshness:
         report = await delivery_report(services.database, question, lag=freshness.lag)
+    if is_for_buyer:
+        report = report.for_a_buyer()
     headers = freshness.headers | {"Vary": "Accept"}
     if form != CSV:
         return Response(report, headers=headers)
     counts = [name for name in DeliveryRow.__struct_fields__ if name not in DIMENSIONS]
-    columns = [*question.dimensions, *counts]
+    columns = [name for name in (*question.dimensions, *counts) if not (is_for_buyer and name in SHARES)]
     return csv_response("delivery", columns, msgspec.to_builtins(report.rows), headers)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -52,9 +52,9 @@ class Money(msgspec.Struct, frozen=True, kw_only=True):
     currency: str
     spend: str
     """What buyers owe."""
-    revenue: str
-    """The publishers' share."""
-    fee: str
+    revenue: str | UnsetType = UNSET
+    """The publishers' share; absent, as `fee` is, in a report for a buyer."""
+    fee: str | UnsetType = UNSET
     """The exchange's: spend is revenue and fee."""
     ecpm: str | None
     """Spend per thousand valid impressions, rounded to six digits."""
@@ -82,8 +82,8 @@ class DeliveryRow(Counts, frozen=True, kw_only=True):
     """Of the ad, `300x250`."""
     currency: str
     spend: str
-    revenue: str
-    fee: str
+    revenue: str | UnsetType = UNSET
+    fee: str | UnsetType = UNSET
     ecpm: str | None
 
 
@@ -101,11 +101,21 @@ class DeliveryTotals(Counts, frozen=True, kw_only=True, omit_defaults=True):
     by_currency: tuple[Money, ...] | UnsetType = UNSET
 
 
+Shared = TypeVar("Shared", Money, DeliveryRow, DeliveryTotals)
+
+
 class DeliveryReport(msgspec.Struct, frozen=True, kw_only=True):
     rows: tuple[DeliveryRow, ...]
     totals: DeliveryTotals
     lag: int | None
     """Events that are logged and not counted yet; null when Kafka does not say."""
+
+    def for_a_buyer(self) -> DeliveryReport:
+        """Without how the price is shared between publishers and exchange."""
+        totals = _unshared(self.totals)
+        if isinstance(totals.by_currency, tuple):
+            totals = msgspec.structs.replace(totals, by_currency=tuple(_unshared(each) for each in totals.by_currency))
+        return DeliveryReport(rows=tuple(_unshared(row) for row in self.rows), totals=totals, lag=self.lag)
 
 
 async def delivery_report(db: AsyncEngine, question: Question, *, lag: int | None = None) -> DeliveryReport:
@@ -123,6 +133,10 @@ async def delivery_report(db: AsyncEngine, question: Question, *, lag: int | Non
         raise InvalidInput([Fault("by", why)])
     rows = tuple(_row(group, answer, question) for group in answer.groups)
     return DeliveryReport(rows=rows, totals=_totals(answer), lag=lag)
+
+
+def _unshared(part: Shared) -> Shared:
+    return msgspec.structs.replace(part, revenue=UNSET, fee=UNSET)
 
 
 def _row(group: Row[Any], answer: Answer, question: Question) -> DeliveryRow:

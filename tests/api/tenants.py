@@ -56,10 +56,11 @@ async def seller(api: RunningApi, name: str) -> Seller:
 
 
 async def buyer(api: RunningApi, name: str) -> Buyer:
-    """An advertiser with one campaign that has one ad."""
+    """An advertiser with one campaign that has one ad; it is paused, so that it takes no part in others' auctions."""
     site = f"{name.lower()}.example"
     advertiser = await registered(api, "advertisers", {"name": name, "domain": site})
-    campaign = await registered(api, "campaigns", campaign_terms(advertiser["id"]))
+    running = await registered(api, "campaigns", campaign_terms(advertiser["id"]))
+    campaign = (await ask(api, "POST", f"/v1/campaigns/{running['id']}/pause")).body
     ad = await registered(api, "ads", ad_terms(campaign["id"], site))
     return Buyer(advertiser, campaign, ad, await issued(api, "advertiser", advertiser["id"]))
 

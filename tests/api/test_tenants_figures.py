@@ -6,13 +6,18 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+import msgspec
 import pytest
+from playwright.async_api import async_playwright, expect
 
+from projections.queries.delivery import DeliveryReport, DeliveryRow, DeliveryTotals, Money
 from tests.api.conftest import Auction, bid_request, hold
 from tests.api.running_api import RunningApi, until
 from tests.api.tenants import Buyer, Seller, as_holder, buyer, seller
+from tests.api.test_ad_tag import ARGUMENTS, CHROMIUM
 from tests.api.test_catalogue import ask
 
+PATIENCE_MS = 30_000
 BIDS = re.compile(r"(?<![\d.])(2\.50|1\.20)(?!\d)")
 """What the bidders of these tests bid; the winner pays 1.21."""
 
@@ -96,6 +101,36 @@ async def test_a_publisher_reports_on_itself(api: RunningApi, sellers: tuple[Sel
     assert site.body["rows"] == []
 
 
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine: install the package `chromium`")
+async def test_the_board_of_a_tenant(
+    api: RunningApi, sellers: tuple[Seller, Seller], shop: Buyer, auction: Auction
+) -> None:
+    """Signed in, a publisher sees its days and auctions in place of the exchange's; an advertiser its days alone."""
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        page = await browser.new_page(viewport={"width": 1280, "height": 700})
+        broken: list[str] = []
+        page.on("pageerror", lambda error: broken.append(str(error)))
+        await page.goto(f"{api.base_url}/#key={sellers[0].key.secret}")
+        figures = page.locator("#tenant-figures tbody tr")
+        await expect(figures).to_have_count(1, timeout=PATIENCE_MS)
+        await expect(figures).to_contain_text("0.000968 USD")
+        await expect(page.locator("#tenant-note")).to_contain_text("This key is a publisher's")
+        await expect(page.locator("#live")).to_be_hidden()
+        await page.locator("#auctions tr[data-id] button").click()
+        story = page.get_by_role("dialog")
+        await expect(story.locator(".verdict")).to_contain_text("High won and pays 1.21 USD", timeout=PATIENCE_MS)
+        await page.keyboard.press("Escape")
+        await page.get_by_role("button", name="Sign out").click()
+        await page.get_by_label("Access key").fill(shop.key.secret)
+        await page.keyboard.press("Enter")
+        await expect(page.locator("#tenant-figures")).to_contain_text("Nothing was delivered", timeout=PATIENCE_MS)
+        await expect(page.locator("#last-auctions")).to_be_hidden()
+        await expect(page.locator("#connection")).to_have_text("Signed in")
+        await browser.close()
+    assert broken == []
+
+
 async def test_an_advertiser_reports_on_itself(
     api: RunningApi, sellers: tuple[Seller, Seller], shop: Buyer, auction: Auction
 ) -> None:
@@ -104,3 +139,34 @@ async def test_an_advertiser_reports_on_itself(
     assert (report.status, report.body["rows"]) == (200, [])
     named = await as_holder(api, shop.key, "GET", "/v1/reports/delivery?advertiser=somebody")
     assert named.status == 404
+
+
+@pytest.mark.parametrize(("place", "told"), [(0, {"spend", "revenue", "fee"}), (1, {"spend"})])
+async def test_a_buyer_is_not_told_who_earns_what(
+    api: RunningApi, sellers: tuple[Seller, Seller], shop: Buyer, *, place: int, told: set[str]
+) -> None:
+    """An advertiser's report says what it spends; how that is shared is for the publisher and the operator."""
+    key = (sellers[0].key, shop.key)[place]
+    headers = {"Authorization": f"Bearer {key.secret}", "Accept": "text/csv"}
+    async with api.http.get("/v1/reports/delivery?by=day", headers=headers) as response:
+        columns = (await response.text()).splitlines()[0].split(",")
+    assert {"spend", "revenue", "fee"} & set(columns) == told
+    ordered = await as_holder(api, key, "GET", "/v1/reports/delivery?by=day&top=3&order=revenue")
+    assert ordered.status == (200 if "revenue" in told else 400)
+
+
+def test_money_as_a_buyer_is_told() -> None:
+    """In rows, totals and each currency of the totals."""
+    money = {"currency": "EUR", "spend": "1.00", "revenue": "0.80", "fee": "0.20", "ecpm": "2.00"}
+    counts = dict.fromkeys(
+        ("requests", "imps", "bids", "wins", "impressions_gross", "impressions", "clicks_gross", "clicks", "reach"), 1
+    ) | dict.fromkeys(("fill_rate", "win_rate", "ctr"), 1.0)
+    report = DeliveryReport(
+        rows=(DeliveryRow(**counts, **money),),
+        totals=DeliveryTotals(**counts, by_currency=(Money(**money),)),
+        lag=0,
+    )
+    told = msgspec.json.encode(report.for_a_buyer())
+    assert told.count(b'"spend":"1.00"') == 2
+    assert b"0.80" not in told
+    assert b"0.20" not in told
