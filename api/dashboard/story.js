@@ -6,7 +6,7 @@ import { NOTHING, milliseconds, moment, timeOfDay, words } from "/dashboard/form
 
 // Of the track: the figure stands to the right of the bar.
 const LONGEST_PERCENT = 84;
-const VERDICT_KINDS = { valid: "good", test: "warn", duplicate: "warn", expired: "warn", bot: "bad", rate_limited: "bad" };
+const VERDICT_KINDS = { valid: "good", test: "warn", duplicate: "warn", expired: "warn", bot: "bad", rate_limited: "bad", voided: "bad" };
 
 /** Opens the story of an auction; its address can be copied. */
 export async function openStory(id) {

@@ -203,6 +203,9 @@ def _notice(notice: NoticeStory) -> str:
 
 
 def _engagement(engagement: EngagementStory) -> str:
+    if engagement.verdict == "voided":
+        about = f"The {engagement.kind} of imp {engagement.imp_id} counts no longer"
+        return f"{about} since {engagement.at:%Y-%m-%d %H:%M:%S}: {_clause(engagement.reason)}."
     what = "seen" if engagement.kind == "impression" else "clicked"
     why = f" ({_clause(engagement.reason)})" if engagement.reason else ""
     verdict = _VERDICTS[engagement.verdict]

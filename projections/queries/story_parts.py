@@ -151,7 +151,8 @@ class EngagementStory(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
 
     kind: EngagementKind
     at: datetime
-    verdict: Verdict
+    verdict: Verdict | Literal["voided"]
+    """`voided`: not met, but taken back."""
     imp_id: str
     reason: str = ""
 

@@ -87,6 +87,18 @@ async def test_a_publishers_statement(api: RunningApi) -> None:
     assert (total["opening"], total["closing"]) == ("0.00", f"-{REVENUE}")
 
 
+async def test_the_story_tells_of_a_refund(api: RunningApi) -> None:
+    """After the impression that counted, that it counts no longer, and why."""
+    auction = await shown(api)
+    token = (await voided(api, auction)).headers["Gavel-Token"]
+    story = await ask(api, "GET", f"/v1/auctions/{auction.id}", Gavel_Token=token, Prefer="wait=20")
+    assert [each["verdict"] for each in story.body["engagements"]] == ["valid", "voided"]
+    told = [sentence for paragraph in story.body["told"] for sentence in paragraph["sentences"]]
+    [sentence] = [each for each in told if "counts no longer" in each]
+    assert sentence.startswith("The impression of imp 1 counts no longer since ")
+    assert sentence.endswith(": nobody could see it.")
+
+
 async def test_all_accounts_balance(api: RunningApi) -> None:
     """Over all of them debit is credit, and nothing is left."""
     await shown(api)

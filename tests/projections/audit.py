@@ -149,8 +149,8 @@ async def check_auction_log(read_side: ReadSide, events: Iterable[dict[str, Any]
         if each["type"] in ("auction_awarded", "auction_unsold")
     }
     engagements = await read_side.fetch("SELECT event_id::text AS id, kind, verdict FROM auction_engagements")
-    assert {row["id"]: (f"{row['kind']}_recorded", row["verdict"]) for row in engagements} == {
-        each["id"]: (each["type"], each["verdict"])
+    assert {row["id"]: (row["kind"], row["verdict"]) for row in engagements} == {
+        each["id"]: (each["type"].removesuffix("_recorded"), each["verdict"])
         for each in by_id.values()
         if each["type"] in ("impression_recorded", "click_recorded")
-    }
+    } | {each["id"]: (each["kind"], "voided") for each in by_id.values() if each["type"] == "engagement_voided"}
