@@ -348,6 +348,17 @@ async def test_a_click_leads_to_the_page_in_its_token(recorder: Recorder) -> Non
     assert first.landing_url == second.landing_url == "https://shop.example/"
 
 
+async def test_a_landing_page_is_told_the_id_of_its_click(recorder: Recorder) -> None:
+    """The advertiser finds each click in the log by what its own books say."""
+    page = "https://shop.example/?click=${CLICK_ID}&auction=${AUCTION_ID}"
+    auction_id = fresh_id()
+    click = token("click", auction_id=auction_id, landing_url=page)
+    told = [(await recorder.record.click(click, ip=OWN, user_agent=BROWSER)).landing_url for _ in range(2)]
+    told += [str((await recorder.record.reported(click, ip=OWN, user_agent=BROWSER)).landing_url)]
+    logged = [event["id"] for event in await recorder.logged()]
+    assert told == [f"https://shop.example/?click={each}&auction={auction_id}" for each in logged]
+
+
 async def test_forged_tokens_leave_no_trace(recorder: Recorder) -> None:
     """Nothing in a forged, cut or misused token is believed: no event, and no redirect."""
     forged = sign(
