@@ -9,10 +9,12 @@ from asyncio.subprocess import Process
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
+from redis.asyncio import Redis
 
 from commands.budgets import RedisBudgets
 from commands.ports import Wanted
@@ -21,6 +23,8 @@ from domain.catalogue import FrequencyCap
 from domain.direct.budget import BudgetState
 from domain.errors import Unavailable
 from domain.events import ClickRecorded, ImpressionRecorded
+from gavel.embedded import EmbeddedServers
+from gavel.settings import Settings
 from projections.budget_settlement import BudgetSettlement
 from projections.rebuild import rebuild
 from projections.registry import registered
@@ -127,6 +131,29 @@ async def test_what_redis_forgot_is_read_again(read_side: ReadSide, lost: str) -
         assert "being read from the log" in await is_refused(budgets)
         assert await until(budgets, lambda _: True) == before
         assert await is_refused(budgets) == ""
+
+
+async def test_another_life_of_redis_is_not_believed(read_side: ReadSide, data_folder: Path) -> None:
+    """Started again it may have forgotten the last second, so nobody reserves until what is logged has been read."""
+    servers = EmbeddedServers(Settings(data=data_folder / "restarted-redis"), only={"redis"})
+    async with servers as urls:
+        assert urls.redis_url is not None
+        addresses = msgspec.structs.replace(read_side.addresses, redis_url=urls.redis_url)
+        async with Redis.from_url(urls.redis_url) as redis:
+            other = ReadSide(addresses, read_side.db, read_side.watermarks, redis, read_side.log)
+            await read_side.log.append([award(100), award(20)])
+            async with settled(other, in_flight_s=4.0) as budgets:
+                before = await until(budgets, lambda state: state.reserved_nanos == 120)
+                await servers.take_down("redis")
+                assert "does not answer" in await is_refused(budgets)
+                await servers.bring_back("redis")
+                told = ""
+                while "being read from the log" not in told:
+                    await asyncio.sleep(LOOK_S)
+                    told = await is_refused(budgets)
+                    assert told
+                assert await until(budgets, lambda _: True) == before
+                assert await is_refused(budgets) == ""
 
 
 async def test_rebuilding_while_campaigns_wait(read_side: ReadSide) -> None:
