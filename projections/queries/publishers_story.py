@@ -22,16 +22,22 @@ def publishers_story(story: AuctionStory, ids: Collection[str]) -> AuctionStory 
     imps = tuple(_imp(imp) for imp in story.imps if imp.id in ids)
     if not imps:
         return None
-    reduced = msgspec.structs.replace(
-        story,
+    reduced = AuctionStory(
+        id=story.id,
         status="awarded" if any(imp.award is not None for imp in imps) else "unsold",
+        test=story.test,
+        robot=story.robot,
+        restricted_by=story.restricted_by,
+        at=story.at,
+        auction_type=story.auction_type,
+        currency=story.currency,
+        tmax_ms=story.tmax_ms,
         request=_request(story, ids),
         imps=imps,
         engagements=tuple(each for each in story.engagements if each.imp_id in ids),
         # Both name prices: of bids that came late, and inside the addresses of notices.
         late_answers=(),
         notices=(),
-        told=(),
     )
     return msgspec.structs.replace(reduced, told=tuple(_told(reduced)))
 
@@ -47,8 +53,14 @@ def _request(story: AuctionStory, ids: Collection[str]) -> msgspec.Raw:
 
 
 def _imp(imp: ImpStory) -> ImpStory:
-    return msgspec.structs.replace(
-        imp,
+    return ImpStory(
+        id=imp.id,
+        floor=imp.floor,
+        stated_floor=imp.stated_floor,
+        media_types=imp.media_types,
+        deals=imp.deals,
+        private=imp.private,
+        share_bps=imp.share_bps,
         outcomes=tuple(_outcome(each) for each in imp.outcomes),
         award=None if imp.award is None else _award(imp.award),
         unsold_reason=None if imp.unsold_reason is None else "Nobody bid, or no bid reached the floor.",
@@ -72,7 +84,19 @@ def _outcome(outcome: Outcome) -> Outcome:
 
 
 def _award(award: Award) -> Award:
-    return msgspec.structs.replace(award, price=None, min_to_win=None)
+    return Award(
+        bidder_id=award.bidder_id,
+        bid_id=award.bid_id,
+        price=None,
+        clearing_price=award.clearing_price,
+        currency=award.currency,
+        deal_id=award.deal_id,
+        auction_type=award.auction_type,
+        revenue=award.revenue,
+        fee=award.fee,
+        ranked_by=award.ranked_by,
+        held_ms=award.held_ms,
+    )
 
 
 def _told(story: AuctionStory) -> Iterator[Paragraph]:
