@@ -17,10 +17,11 @@ from domain.answer import AddressBook, AnsweredAuction, Sold, answer, no_bid_ans
 from domain.auction import Candidate
 from domain.auction_events import AuctionStory
 from domain.award import Award, Decision, decide
-from domain.errors import Overloaded
+from domain.direct.bidder import DIRECT_ID
+from domain.errors import LogUnavailable, Overloaded
 from domain.event_parts import OutcomeStatus
 from domain.invitation import Guests, PassedOver, invite
-from domain.limits import ANSWER_RESERVE_MS, AUCTIONS_IN_FLIGHT_MAX
+from domain.limits import ANSWER_RESERVE_MS, AUCTIONS_IN_FLIGHT_MAX, BUDGET_IN_FLIGHT_SECONDS
 from domain.names import Names
 from domain.openrtb.codes import NoBidReason
 from domain.openrtb.minimised import request_for_log
@@ -131,6 +132,7 @@ class HoldAuction:
         asked = await self._ask(auction_id, sale, guests, received_at + (tmax_ms - ANSWER_RESERVE_MS) / 1000)
         if direct is not None:
             asked.insert(0, direct.asked)
+        deciding_since = self._clock.monotonic()
         ranked, decision, decided_at = await self._decide(auction_id, sale, asked, direct)
         held_ms = round((self._clock.monotonic() - received_at) * 1000, 3)
         _tell(story, sale, asked, decision, ranked, at=decided_at, held_ms=held_ms)
@@ -140,6 +142,7 @@ class HoldAuction:
         addresses = AddressBook(self._base_url, self._token_key())
         result = _result(AnsweredAuction(sale, auction_id, decided_at, viewing, addresses), asked, decision.awards, ext)
         await self._append(auction_id, story, direct)
+        self._check_reservations(decision.awards, deciding_since)
         for each in asked:
             if each.late is not None:
                 auction = Decided(auction_id, sale.request.id, story.events[0].id, sale.is_test)
@@ -167,6 +170,16 @@ class HoldAuction:
             if direct is not None:
                 await direct.give_back()
             raise
+
+    def _check_reservations(self, awards: Mapping[str, Award], since: float) -> None:
+        """Raises LogUnavailable for an auction that a campaign won too long ago, as of a process that was suspended.
+
+        Redis may have lost the reservation meanwhile, and the budget may have been read from the log without it. An ad
+        that is never answered costs nothing.
+        """
+        is_old = self._clock.monotonic() - since > BUDGET_IN_FLIGHT_SECONDS
+        if is_old and any(award.winner.bidder_id == DIRECT_ID for award in awards.values()):
+            raise LogUnavailable("The auction was logged so late that its campaign's reservation is not sure any more.")
 
     async def _ask(self, auction_id: str, sale: Sale, guests: Guests, deadline: float) -> list[Asked]:
         """Every bidder of the catalogue: the skipped ones first, the others in the order of their answers."""

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -16,12 +17,15 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from commands.budgets import RedisBudgets
-from commands.ports import Wanted
+from commands.ports import Position, Wanted
 from commands.redis_pipeline import RedisPipeline
 from domain.catalogue import FrequencyCap
+from domain.errors import LogUnavailable
+from domain.events import Event
 from domain.names import Names
 from projections.budget_settlement import SETTLE
-from tests.commands.auction_scenario import closed_port
+from tests.commands.auction_scenario import Scenario, closed_port
+from tests.commands.exchange import Exchange
 from tests.commands.sample_events import fresh_id
 
 NOON = datetime(2126, 3, 1, 12, tzinfo=UTC)
@@ -250,3 +254,31 @@ async def test_whatever_is_asked_the_account_is_the_plain_one(
                 assert (told == [""]) == account.reserve(number, nanos, day), told
             state = await budgets.state_of("c-1")
             assert (state.reserved_nanos, state.day_reserved_nanos) == (account.sum(), account.sum(1))
+
+
+class SuspendedLog:
+    """Takes longer for an append than any process that is not suspended."""
+
+    def check(self, topic: str, key: str) -> None:
+        """Always open."""
+
+    async def append(self, topic: str, key: str, events: Sequence[Event]) -> Position:
+        await asyncio.sleep(0.2)
+        return Position(topic, 0, len(events))
+
+
+async def test_an_award_that_was_logged_too_late_is_not_answered(
+    redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By then its reservation may be forgotten, and the budget spent by others."""
+    asked = {"id": "r", "imp": [{"id": "1", "banner": {"w": 300, "h": 250}}]}
+    told = {"request": asked, "catalogue": {"campaigns": {"autumn": {"bid_cpm": "2.00"}}}, "expected": {}}
+    scenario = msgspec.convert(told, Scenario)
+    async with Redis.from_url(redis_url) as redis:
+        exchange = Exchange(SuspendedLog(), Names("unused"), redis)
+        await exchange.register(scenario, {})
+        assert (await exchange.hold(scenario.body)).status == 200
+        monkeypatch.setattr("commands.hold_auction.BUDGET_IN_FLIGHT_SECONDS", 0.1)
+        with pytest.raises(LogUnavailable, match="reservation"):
+            await exchange.hold(scenario.body)
+        await exchange.close()
