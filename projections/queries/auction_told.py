@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from decimal import Decimal
 
 from domain.auction import AGREED_PRICE, FIRST_PRICE
+from domain.direct.bidder import DIRECT
 from domain.limits import PRICE_INCREMENT_MICROS
 from domain.money import cpm_text
 from projections.queries.story_parts import (
@@ -101,7 +102,7 @@ def _not_asked(skipped: Iterable[Outcome]) -> Iterator[str]:
     for each in skipped:
         by_reason.setdefault(each.reason, []).append(each.bidder)
     for reason, bidders in by_reason.items():
-        was = "was" if len(bidders) == 1 else "were"
+        was = "was" if len(bidders) == 1 and not _is_many(bidders[0]) else "were"
         yield f"{_and(bidders)} {was} not asked: {_clause(reason.removeprefix(_NOT_ASKED))}."
 
 
@@ -141,7 +142,7 @@ def _deal_mark(outcome: Outcome) -> str:
 
 def _clearing(imp: ImpStory, award: Award, ranked: Sequence[Outcome]) -> Iterator[str]:
     winner = next((each.bidder for each in ranked if each.rank == 1), award.bidder_id)
-    pays = f"{winner} won and pays {award.clearing_price} {award.currency}"
+    pays = f"{winner} won and {'pay' if _is_many(winner) else 'pays'} {award.clearing_price} {award.currency}"
     own_floor = next((each.floor for each in ranked if each.rank == 1), None) or imp.floor or _NO_FLOOR
     if award.auction_type == FIRST_PRICE:
         yield f"{pays}: what it bid, by the first-price rule."
@@ -247,6 +248,11 @@ def _clause(sentence: str) -> str:
     """A sentence of the log as the second half of one of ours."""
     text = sentence.rstrip(".")
     return text[:1].lower() + text[1:] if text[1:2].islower() else text
+
+
+def _is_many(bidder: str) -> bool:
+    """The campaigns of the exchange's own are one bidder with the name of many."""
+    return bidder == DIRECT.terms.name
 
 
 def _and(words: Sequence[str]) -> str:
