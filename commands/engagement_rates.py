@@ -64,10 +64,10 @@ class EngagementRates:
     async def objection(self, ip: str, kind: EngagementKind, ad_id: str | None, now: datetime) -> Judgement | None:
         """Counts one hit in this minute; what speaks against it, if the address or the ad has had its share.
 
-        `ad_id` is None for an ad that the exchange does not know: then the address alone is counted.
-        Whoever has an IPv6 address has a network of them, so that network counts as one.
+        `ad_id` is None for an ad that the exchange does not know: then the address alone is counted. An address that
+        is not known is nobody's. Whoever has an IPv6 address has a network of them, so that network counts as one.
         """
-        if self._is_unlimited(ip):
+        if not ip or self._is_unlimited(ip):
             return None
         hidden = pseudonym(self._address_key(), subscriber_of(ip))
         minute = int(now.timestamp()) // MINUTE_SECONDS

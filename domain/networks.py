@@ -10,7 +10,6 @@ from ipaddress import (
     IPv4Network,
     IPv6Address,
     IPv6Network,
-    collapse_addresses,
     ip_network,
 )
 from typing import Final
@@ -26,8 +25,8 @@ class Networks:
 
     def __init__(self, networks: Iterable[Network] = ()) -> None:
         every = list(networks)
-        self._v4 = _Ranges(collapse_addresses(each for each in every if isinstance(each, IPv4Network)))
-        self._v6 = _Ranges(collapse_addresses(each for each in every if isinstance(each, IPv6Network)))
+        self._v4 = _Ranges(each for each in every if isinstance(each, IPv4Network))
+        self._v6 = _Ranges(each for each in every if isinstance(each, IPv6Network))
 
     def __repr__(self) -> str:
         return f"Networks({len(self._v4)} IPv4 ranges, {len(self._v6)} IPv6 ranges)"
@@ -66,12 +65,17 @@ def subscriber_of(address: str) -> str:
 
 
 class _Ranges:
-    """Disjoint ranges of one family, sorted."""
+    """Disjoint ranges of one family, sorted; neighbours are one."""
 
     def __init__(self, networks: Iterable[Network]) -> None:
-        sorted_networks = list(networks)
-        self._firsts = [int(each.network_address) for each in sorted_networks]
-        self._lasts = [int(each.broadcast_address) for each in sorted_networks]
+        self._firsts: list[int] = []
+        self._lasts: list[int] = []
+        for first, last in sorted((int(each.network_address), int(each.broadcast_address)) for each in networks):
+            if self._lasts and first <= self._lasts[-1] + 1:
+                self._lasts[-1] = max(last, self._lasts[-1])
+            else:
+                self._firsts.append(first)
+                self._lasts.append(last)
 
     def __len__(self) -> int:
         return len(self._firsts)

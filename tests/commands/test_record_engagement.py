@@ -212,15 +212,17 @@ async def test_a_list_of_browsers_stands_in_place_of_those_that_are_known(record
 
 
 async def test_too_many_from_one_address(recorder: Recorder) -> None:
-    """Past its share of a minute a viewer's address is limited; one of our own is not."""
+    """Past its share of a minute a viewer's address is limited; one of our own, or that nobody knows, is not."""
     key = recorder.names.rate_key
     minute = int(datetime.now(UTC).timestamp()) // 60
     for near in (minute, minute + 1):
+        await recorder.redis.set(key("engagements", pseudonym(ADDRESS_KEY, ""), near), ENGAGEMENTS_PER_IP_MINUTE_MAX)
         await recorder.redis.set(
             key("engagements", pseudonym(ADDRESS_KEY, VIEWER), near), ENGAGEMENTS_PER_IP_MINUTE_MAX
         )
     assert await recorder.record.impression(token(), ip=VIEWER, user_agent=BROWSER) == "rate_limited"
     assert await recorder.record.impression(token(), ip="203.0.113.8", user_agent=BROWSER) == "valid"
+    assert await recorder.record.impression(token(), ip="", user_agent=BROWSER) == "valid"
     assert await recorder.record.impression(token(), ip=OWN, user_agent=BROWSER) == "valid"
 
 
