@@ -50,7 +50,8 @@
     window.__tcfapi("addEventListener", 2, (told, ok) => {
       if (answered || !ok || told.eventStatus === "cmpuishown") return;
       answered = true;
-      show({ gdpr: told.gdprApplies ? "1" : "0", consent: told.tcString });
+      // Only a plain no is one: whoever does not know yet whether the law applies, keeps to it.
+      show({ gdpr: told.gdprApplies === false ? "0" : "1", consent: told.tcString });
     });
   }
 
