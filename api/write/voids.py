@@ -17,13 +17,21 @@ from api.services import Services
 from api.write.preconditions import idempotency_key
 from commands.void_engagement import Voided
 from domain.event_parts import EngagementKind
-from domain.ledger import can_cost, charge_of
+from domain.ledger import Posting, can_cost, charge_of, postings
 from domain.money import amount_text
 from domain.voiding import VoidOrder, void_order
 
 
+class Booking(msgspec.Struct, frozen=True, kw_only=True):
+    """One side of an entry, exact decimal text."""
+
+    account: str
+    debit: str
+    credit: str
+
+
 class Refund(msgspec.Struct, frozen=True, kw_only=True):
-    """An engagement that counts no longer, and what that gives back: exact decimal text in units of `currency`."""
+    """An engagement that counts no longer, and the entry that gives back what it cost."""
 
     id: str
     auction_id: str
@@ -34,12 +42,8 @@ class Refund(msgspec.Struct, frozen=True, kw_only=True):
     """Of the first time, where it was voided before."""
     at: datetime
     currency: str
-    spend: str
-    """To the buyer; 0.00 where it had cost nothing."""
-    revenue: str
-    """From the publisher."""
-    fee: str
-    """From the exchange."""
+    entry: tuple[Booking, ...]
+    """To the buyer, from publisher and exchange; empty where it had cost nothing."""
 
 
 class _Answer(msgspec.Struct, frozen=True):
@@ -100,7 +104,6 @@ def _answer(voided: Voided) -> _Answer:
     engagement = event.engagement
     assert engagement is not None, "the command names the engagement itself"
     charge = charge_of(engagement) if can_cost(engagement) else None
-    spend, revenue, fee = (0, 0, 0) if charge is None else charge[-3:]
     refund = Refund(
         id=event.id,
         auction_id=event.auction_id,
@@ -110,8 +113,11 @@ def _answer(voided: Voided) -> _Answer:
         reason=event.reason,
         at=event.at,
         currency=engagement.currency,
-        spend=amount_text(spend),
-        revenue=amount_text(revenue),
-        fee=amount_text(fee),
+        entry=() if charge is None else tuple(map(_booking, postings(charge, "refund"))),
     )
     return _Answer(refund, token_of(position) if position else None)
+
+
+def _booking(posting: Posting) -> Booking:
+    debit, credit = amount_text(posting.debit_nanos), amount_text(posting.credit_nanos)
+    return Booking(account=posting.account, debit=debit, credit=credit)
