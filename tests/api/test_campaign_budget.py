@@ -6,36 +6,32 @@ from typing import Any
 
 from tests.api.conftest import bid_request
 from tests.api.running_api import RunningApi, until
-from tests.api.tenants import Buyer, as_holder, buyer
-from tests.api.test_catalogue import Answer, ask
+from tests.api.tenants import ad_terms, as_holder, buyer
+from tests.api.test_catalogue import Answer, ask, registered
 from tests.api.test_engagements import BROWSER
 
 SITE = "budget.example"
+CLICKS_SITE = "clicks.example"
 
 
 async def test_a_budget_is_reserved_then_spent(api: RunningApi) -> None:
     """An award reserves its price, the impression spends it, once; what has no room any more is not sold."""
-    one, other = await buyer(api, "Owl"), await buyer(api, "Elk")
-    path = f"/v1/campaigns/{one.campaign['id']}"
-    # The whole of it is worth two impressions at the price of the first one.
+    owner, stranger = await buyer(api, "Owl"), await buyer(api, "Elk")
+    # Room for two impressions at the price of the first one, and not for a third.
     terms = {"bid_cpm": "9.00", "budget": "0.006", "daily_budget": "0.006", "targeting": {"sites": [SITE]}}
-    await budget_of(api, one)
-    changed = await ask(api, "PATCH", path, terms, If_Match='"1"')
-    assert changed.status == 200, changed.body
-    await ask(api, "POST", f"/v1/campaigns/{other.campaign['id']}/archive")
-
-    before = await budget_of(api, one)
+    campaign_id = await registered_campaign(api, owner.advertiser["id"], "owl.example", terms)
+    before = await budget_of(api, campaign_id)
     assert (before["budget"], before["spent"], before["reserved"], before["left"]) == ("0.006", "0.00", "0.00", "0.006")
 
     async def is_reserved() -> bool:
         await sold(api)
-        return bool((await budget_of(api, one))["reserved"] != "0.00")
+        return bool((await budget_of(api, campaign_id))["reserved"] != "0.00")
 
     await until(is_reserved, seconds=20)
     bid = await sold(api)
     assert bid is not None
     assert bid["price"] == 2.51
-    reserved = await budget_of(api, one)
+    reserved = await budget_of(api, campaign_id)
     assert (reserved["spent"], reserved["reserved"], reserved["left"]) == ("0.00", "0.00502", "0.00098")
     assert reserved["today"]["left"] == "0.00098"
     assert await sold(api) is None
@@ -45,19 +41,47 @@ async def test_a_budget_is_reserved_then_spent(api: RunningApi) -> None:
             assert pixel.status == 200
 
     async def is_spent() -> bool:
-        return bool((await budget_of(api, one))["impressions"] == 1)
+        return bool((await budget_of(api, campaign_id))["impressions"] == 1)
 
     await until(is_spent, seconds=20)
-    spent = await budget_of(api, one)
+    spent = await budget_of(api, campaign_id)
     assert (spent["spent"], spent["reserved"], spent["left"]) == ("0.00251", "0.00251", "0.00098")
     assert (spent["today"]["spent"], spent["today"]["budget"]) == ("0.00251", "0.006")
 
-    assert (await as_holder(api, one.key, "GET", f"{path}/budget")).status == 200
-    assert (await as_holder(api, other.key, "GET", f"{path}/budget")).status == 404
-    too_low = await ask(api, "PATCH", path, {"budget": "0.005", "daily_budget": None}, If_Match='"2"')
+    path = f"/v1/campaigns/{campaign_id}"
+    assert (await as_holder(api, owner.key, "GET", f"{path}/budget")).status == 200
+    assert (await as_holder(api, stranger.key, "GET", f"{path}/budget")).status == 404
+    too_low = await ask(api, "PATCH", path, {"budget": "0.005", "daily_budget": None})
     assert too_low.status == 409
     assert "0.00502 USD" in str(too_low.body)
     await ask(api, "POST", f"{path}/archive")
+
+
+async def test_clicks_are_charged_until_the_budget_is_used_up(api: RunningApi) -> None:
+    """A click that there is no budget for leads to the page all the same, counts, and costs nothing."""
+    advertiser = await registered(api, "advertisers", {"name": "Fox", "domain": "fox.example"})
+    terms = {"bid_cpc": "5.00", "budget": "4.00", "targeting": {"sites": [CLICKS_SITE]}}
+    campaign_id = await registered_campaign(api, advertiser["id"], "fox.example", terms)
+
+    async def wins() -> bool:
+        return await sold(api, CLICKS_SITE) is not None
+
+    await until(wins, seconds=20)
+    bids = [await sold(api, CLICKS_SITE) for _ in range(2)]
+    assert (await budget_of(api, campaign_id))["reserved"] == "0.00"
+    for bid in bids:
+        assert bid is not None
+        async with api.http.get(address_of(bid, "click"), headers=BROWSER, allow_redirects=False) as click:
+            assert (click.status, click.headers["Location"]) == (302, "https://fox.example/coats")
+
+    async def both_count() -> bool:
+        return bool((await budget_of(api, campaign_id))["clicks"] == 2)
+
+    await until(both_count, seconds=20)
+    # Worth 5.00 a thousand impressions at the click-through of a new campaign, sold for 2.51 of it.
+    told = await budget_of(api, campaign_id)
+    assert (told["spent"], told["reserved"], told["left"], told["impressions"]) == ("2.51", "0.00", "1.49", 0)
+    await ask(api, "POST", f"/v1/campaigns/{campaign_id}/archive")
 
 
 async def test_a_campaign_that_nobody_registered(api: RunningApi) -> None:
@@ -65,9 +89,17 @@ async def test_a_campaign_that_nobody_registered(api: RunningApi) -> None:
     assert (await ask(api, "GET", "/v1/campaigns/never-registered/budget")).status == 404
 
 
-async def budget_of(api: RunningApi, of: Buyer) -> dict[str, Any]:
+async def registered_campaign(api: RunningApi, advertiser_id: str, site: str, terms: dict[str, Any]) -> str:
+    """A campaign with one ad; its id."""
+    campaign = await registered(api, "campaigns", {"advertiser_id": advertiser_id, "name": "Coats", **terms})
+    await registered(api, "ads", ad_terms(campaign["id"], site))
+    campaign_id: str = campaign["id"]
+    return campaign_id
+
+
+async def budget_of(api: RunningApi, campaign_id: str) -> dict[str, Any]:
     async def told() -> Answer:
-        return await ask(api, "GET", f"/v1/campaigns/{of.campaign['id']}/budget")
+        return await ask(api, "GET", f"/v1/campaigns/{campaign_id}/budget")
 
     async def is_known() -> bool:
         return (await told()).status == 200
@@ -77,9 +109,9 @@ async def budget_of(api: RunningApi, of: Buyer) -> dict[str, Any]:
     return answer
 
 
-async def sold(api: RunningApi) -> dict[str, Any] | None:
+async def sold(api: RunningApi, site: str = SITE) -> dict[str, Any] | None:
     """What the campaign bid that won, if it did; two bidders bid less."""
-    request = bid_request(site={"domain": SITE, "page": f"https://{SITE}/"})
+    request = bid_request(site={"domain": site, "page": f"https://{site}/"})
     async with api.http.post("/openrtb2/auction", json=request) as response:
         assert response.status == 200
         (seat,) = (await response.json())["seatbid"]
@@ -87,6 +119,6 @@ async def sold(api: RunningApi) -> dict[str, Any] | None:
     return bid if "Coats" in bid["adm"] else None
 
 
-def address_of(bid: dict[str, Any]) -> str:
-    address: str = bid["ext"]["gavel"]["impression_url"]
-    return address[address.index("/impression") :]
+def address_of(bid: dict[str, Any], kind: str = "impression") -> str:
+    address: str = bid["ext"]["gavel"][f"{kind}_url"]
+    return address[address.index(f"/{kind}") :]
