@@ -52,7 +52,7 @@ class CampaignBudget(msgspec.Struct, frozen=True, kw_only=True):
     """Both valid, of the whole flight."""
 
 
-@get("/campaigns/{campaign_id:str}/budget", tags=["Catalogue"], summary="What a campaign has spent")
+@get("/campaigns/{campaign_id:str}/budget", tags=["Reports"], summary="What a campaign has spent")
 async def show_campaign_budget(
     request: Request[Any, Any, Any], services: Services, campaign_id: FromPath[str]
 ) -> Response[CampaignBudget]:
