@@ -129,7 +129,8 @@ def problem_of(error: Exception) -> Answer:
     for error_type in type(error).__mro__:
         if kind := _OF_ERROR.get(error_type):
             faults = error.faults if isinstance(error, errors.InvalidInput) else ()
-            return _answer(kind, "" if faults else str(error), faults=faults)
+            limited = {"Retry-After": str(error.retry_after_seconds)} if isinstance(error, errors.RateLimited) else {}
+            return _answer(kind, "" if faults else str(error), faults=faults, headers=limited)
     _log.error("a request met a programmer's error", exc_info=error)
     return _answer("internal-error")
 
@@ -165,7 +166,7 @@ def _answer(
     kind = KINDS[name]
     problem = Problem(type=f"/problems/{name}", title=kind.title, status=kind.status, detail=detail, errors=faults)
     all_headers = {"Cache-Control": "no-store", **(headers or {})}
-    if kind.status in {HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS}:
+    if kind.status == HTTPStatus.SERVICE_UNAVAILABLE:
         all_headers.setdefault("Retry-After", str(RETRY_AFTER_SECONDS))
     return Answer(kind.status, all_headers, _encode(problem))
 

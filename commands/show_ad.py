@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from commands.hold_auction import AuctionResult, HoldAuction
 from commands.ports import Catalogue, Clock, Ids
-from commands.quota import Quota
+from commands.quota import MINUTE_SECONDS, Quota
 from domain.ad_request import AdRequest, bid_request, sizes_of
 from domain.errors import NotFound, RateLimited
 from domain.market import RegisteredPlacement
@@ -52,8 +52,12 @@ class ShowAd:
         if placement is None:
             raise NotFound(f"There is no placement {asked.placement_id!r}.")
         sizes = sizes_of(asked, placement.terms)
-        if not await self._quota.allows_ad(asked.ip, self._clock.now()):
-            raise RateLimited("Too many ads were asked for from this address within a minute.")
+        now = self._clock.now()
+        if not await self._quota.allows_ad(asked.ip, now):
+            raise RateLimited(
+                "Too many ads were asked for from this address within a minute.",
+                retry_after_seconds=MINUTE_SECONDS - now.second,
+            )
         body = bid_request(
             asked,
             placement.terms,

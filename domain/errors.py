@@ -84,6 +84,10 @@ class StillRunning(Conflict):
 class RateLimited(Refusal):
     """The caller does it too often: try again later."""
 
+    def __init__(self, message: str, *, retry_after_seconds: int) -> None:
+        super().__init__(message)
+        self.retry_after_seconds = retry_after_seconds
+
 
 class LimitReached(Refusal):
     """There may be no more of it."""
