@@ -7,6 +7,7 @@ engagements of the same auctions.
 
 from __future__ import annotations
 
+from projections.judged_engagements import judged
 from projections.tables import DELIVERY_COUNTS, DELIVERY_DIMENSIONS, DELIVERY_MONEY
 
 QUARTER_SECONDS = 900
@@ -40,32 +41,9 @@ ON CONFLICT DO NOTHING
 """  # noqa: S608 - nothing but names of columns is put in
 """Before anything is counted: all writers take the new lines in one order, and none of them has a row yet."""
 
-# The look-ups are scalar subqueries with a limit: a planner that knows nothing of a table that was just emptied and
-# fills quickly must not turn them into a join that reads all of it.
 # `added` is read to its end before the first mark is written: by then all rows are locked, and with them their marks.
 COUNT_AND_JUDGE = f"""
-WITH fresh AS (
-    -- An event that was logged before, in this batch or an earlier one, is no event.
-    SELECT DISTINCT ON (event_id) *
-    FROM delivery_met AS met
-    WHERE (
-        SELECT true FROM delivery_engagements AS known
-        WHERE known.day = met.day AND known.auction_id = met.auction_id AND known.event_id = met.event_id
-        LIMIT 1
-    ) IS NULL
-    ORDER BY event_id, place
-),
-judged AS MATERIALIZED (
-    SELECT fresh.*, valid
-        AND row_number() OVER (PARTITION BY auction_id, imp_id, kind, valid ORDER BY place) = 1
-        AND (
-            SELECT true FROM delivery_engagements AS known
-            WHERE known.day = fresh.day AND known.auction_id = fresh.auction_id
-              AND known.imp_id = fresh.imp_id AND known.kind = fresh.kind AND known.counted
-            LIMIT 1
-        ) IS NULL AS counted
-    FROM fresh
-),
+WITH {judged("delivery_met", "delivery_engagements")},
 remembered AS (
     INSERT INTO delivery_engagements (day, auction_id, event_id, imp_id, kind, counted)
     SELECT day, auction_id, event_id, imp_id, kind, counted FROM judged
