@@ -77,7 +77,7 @@ class Names(msgspec.Struct, frozen=True):
 
     @property
     def budget_offsets(self) -> str:
-        """Hash: partition of auctions and engagements to the next offset to apply; and what is known of the accounts."""
+        """Hash: partition of auctions and engagements to the next offset to apply; what is known of the accounts."""
         return f"{self.namespace}:{{budgets}}:offsets"
 
     @property

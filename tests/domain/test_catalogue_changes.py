@@ -203,5 +203,6 @@ def test_every_kind_has_a_form() -> None:
         "advertiser": catalogue.Advertiser,
         "campaign": catalogue.Campaign,
         "ad": catalogue.Ad,
+        "access_key": catalogue.AccessKey,
     }
     assert {kind: form.terms for kind, form in FORMS.items()} == terms

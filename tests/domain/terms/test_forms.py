@@ -29,6 +29,7 @@ LEAST: dict[EntityKind, dict[str, Any]] = {
         "landing_url": "https://shop.example/coats",
         "html": "<b>Coats</b>",
     },
+    "access_key": {"name": "Reports", "role": "admin"},
 }
 
 
