@@ -20,6 +20,7 @@ REGISTER_BITS = 14
 REGISTERS = 1 << REGISTER_BITS
 _HASH_BYTES = 8
 _RANK_BITS = 8 * _HASH_BYTES - REGISTER_BITS
+_RANK_MASK = (1 << _RANK_BITS) - 1
 RANK_MAX = _RANK_BITS + 1
 STANDARD_ERROR = 1.04 / math.sqrt(REGISTERS)
 """Of an estimate, relative: 0.8 %. Two of three estimates are within it, 19 of 20 within twice of it."""
@@ -38,9 +39,9 @@ class Mark(NamedTuple):
 
 def mark_of(person: str) -> Mark:
     """The mark of a pseudonym; the same everywhere and for ever."""
-    bits = int.from_bytes(blake2b(person.encode(), digest_size=_HASH_BYTES, person=b"gavel reach").digest())
-    rest = bits & ((1 << _RANK_BITS) - 1)
-    return Mark(bits >> _RANK_BITS, _RANK_BITS - rest.bit_length() + 1)
+    digest = blake2b(person.encode(), digest_size=_HASH_BYTES, person=b"gavel reach").digest()
+    bits = int.from_bytes(digest, "big")
+    return Mark(bits >> _RANK_BITS, RANK_MAX - (bits & _RANK_MASK).bit_length())
 
 
 def estimate(ranks: Mapping[int, int]) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import date, datetime
+from functools import lru_cache
 from hashlib import blake2b
 from typing import Any, NamedTuple
 
@@ -33,17 +34,15 @@ QUARTERS_PER_HOUR = 4
 QUARTERS_PER_DAY = 96
 EPOCH_DAY = EPOCH.toordinal()
 DIGEST_BYTES = 16
-
-Size = tuple[int | None, int | None]
 Campaign = tuple[str, str, str]
 """Advertiser, campaign and ad."""
 NO_CAMPAIGN: Campaign = ("", "", "")
-Carried = tuple[int, int, Inventory, str, str | None, Campaign, str | Size, str]
+Carried = tuple[int, int, Inventory, str, str | None, Campaign, str, str]
 """What events carry of their key, as they have it: flat, because this is made for each of them and compared a lot.
 
 Quarters of an hour, of the event and of its auction; the inventory; bidder, deal, campaign, size and currency.
 """
-Named = tuple[Inventory, str, str | None, Campaign, str | Size, str]
+Named = tuple[Inventory, str, str | None, Campaign, str, str]
 """The same without the time."""
 
 Line = tuple[str, str, str, str, int, str, str, str, str, str, str, str]
@@ -176,15 +175,14 @@ def _line(named: Named) -> Line:
         bidder_id,
         bounded_text(deal_id or ""),
         *campaign,
-        _size_text(size),
+        bounded_text(size),
         currency,
     )
 
 
-def _size_text(size: str | Size) -> str:
-    if isinstance(size, str):
-        return bounded_text(size)
-    width, height = size
+@lru_cache(maxsize=1024)
+def _size(width: int | None, height: int | None) -> str:
+    """As awards and engagements state it."""
     return f"{width}x{height}" if width and height else ""
 
 
@@ -201,7 +199,7 @@ def _offered(event: events.BidRequested, inventory: Inventory) -> Carried:
 def _bid(event: events.BidPlaced) -> Carried:
     quarter = _quarter(event.at)
     campaign = NO_CAMPAIGN if event.direct is None else _campaign(event.direct)
-    size = (event.width, event.height)
+    size = _size(event.width, event.height)
     return quarter, quarter, event.inventory, event.bidder_id, event.deal_id, campaign, size, event.currency
 
 
