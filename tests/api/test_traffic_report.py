@@ -29,13 +29,13 @@ CLOUD = "198.51.100.77"
 async def second_node(
     api: RunningApi, settings: Settings, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[RunningApi]:
-    """Another API process of the same exchange, which has been told of a data centre."""
+    """Another API process of the same exchange, which has been told of a robot and a data centre."""
     folder = tmp_path_factory.mktemp("second-node")
-    clouds = folder / "clouds.txt"
+    robots, clouds = folder / "robots.txt", folder / "clouds.txt"
+    robots.write_text("^HouseCrawler\n")
     clouds.write_text(f"{CLOUD}/32 # a cloud\n")
-    async with running_api(
-        msgspec.structs.replace(settings, port=free_port(), data=folder, data_centres=clouds)
-    ) as node:
+    own = {"port": free_port(), "data": folder, "robot_patterns": robots, "data_centres": clouds}
+    async with running_api(msgspec.structs.replace(settings, **own)) as node:
         yield node
 
 
@@ -95,6 +95,14 @@ async def test_every_hit_has_its_reason(api: RunningApi, second_node: RunningApi
     }
     story = (await ask(api, "GET", f"/v1/auctions/{auction.id}")).body
     assert sorted(each["verdict"] for each in story["engagements"]) == ["bot"] * 4 + ["duplicate"] + ["valid"] * 2
+
+
+async def test_a_robot_of_the_operators_list_starts_no_auction(api: RunningApi, second_node: RunningApi) -> None:
+    """Where the list is in force nobody is asked to bid for it."""
+    request = bid_request(device={"ua": "HouseCrawler/1 Mozilla/5.0", "ip": "203.0.113.7"})
+    for node, status in ((api, 200), (second_node, 204)):
+        async with node.http.post("/openrtb2/auction", json=request) as response:
+            assert response.status == status
 
 
 async def test_one_pixel_on_two_nodes_at_once(api: RunningApi, second_node: RunningApi) -> None:
