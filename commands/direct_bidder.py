@@ -103,9 +103,9 @@ class DirectStanding:
         False: some of it was refused, those campaigns have stepped back in `asked`, and the auction is to be decided
         again. What no longer is awarded, or at another price, is given back.
         """
-        wanted = {imp_id: self._wanted(award, at) for imp_id, award in awards.items() if _is_direct(award)}
         if self._occasion.sale.is_test:
             return True
+        wanted = {imp_id: self._wanted(award, at) for imp_id, award in awards.items() if _is_direct(award)}
         await self._give_back(each for imp_id, each in self._held.items() if wanted.get(imp_id) != each)
         # A campaign that pays for clicks, and shows itself to anybody as often as it likes, has nothing to reserve.
         missing = {

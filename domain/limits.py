@@ -57,7 +57,7 @@ PLACEMENTS_PER_PUBLISHER_MAX: Final = 10_000
 CAMPAIGNS_PER_ADVERTISER_MAX: Final = 10_000
 ADS_PER_CAMPAIGN_MAX: Final = 1_000
 CATALOGUE_READ_MAX_SECONDS: Final = 5
-"""A command waits no longer for the head of the log."""
+"""A command waits no longer for the log to give something, on the way to its head."""
 COMMANDS_REMEMBERED_MAX: Final = 100_000
 """The newest commands whose effect a process can still tell."""
 IDEMPOTENCY_KEY_MAX_CHARS: Final = 255
@@ -163,7 +163,7 @@ BUDGET_IN_FLIGHT_SECONDS: Final = 5
 # -- campaigns in auctions -------------------------------------------------------------------------
 CAMPAIGNS_LOOKED_AT_MAX: Final = 2_048
 """For one imp: with that many in a row that fit and may not bid, the others are not looked for."""
-CAMPAIGNS_STANDING_MAX: Final = 8
+CAMPAIGNS_STANDING_MAX: Final = 4
 """That may win an imp: each stands in for the one before, should that one's budget have no room."""
 CAMPAIGNS_TOLD_MAX: Final = 8
 """Of those that fit an imp and do not bid for it, in its story."""

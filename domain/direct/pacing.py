@@ -41,4 +41,5 @@ def allowed_nanos(campaign: LiveCampaign, state: BudgetState, now: datetime) -> 
 
 def is_ahead(campaign: LiveCampaign, state: BudgetState, now: datetime) -> bool:
     """Whether it is to wait, at a moment of its flight."""
-    return state.committed_nanos_on(day_of(now)) >= allowed_nanos(campaign, state, now)
+    allowed = allowed_nanos(campaign, state, now)
+    return allowed != inf and state.committed_nanos_on(day_of(now)) >= allowed
