@@ -27,7 +27,7 @@ from domain.limits import CATALOGUE_READ_MAX_SECONDS, COMMANDS_REMEMBERED_MAX
 
 READ_WAIT_MS = 1_000
 FETCH_WAIT_MS = 50
-READ_RECORDS_MAX = 1_000
+READ_RECORDS_MAX = 250
 """Folded without a pause for others."""
 
 
@@ -85,11 +85,14 @@ class CatalogueHead:
             raise error
 
     async def read(self) -> None:
-        """Folds everything that was logged before this call. Raises LogUnavailable when that takes too long."""
+        """Folds everything that was logged before this call. Raises LogUnavailable when the log gives nothing for long.
+
+        A process's first call reads the whole topic, which takes as long as it takes.
+        """
         async with self._one_at_a_time:
             try:
-                async with asyncio.timeout(CATALOGUE_READ_MAX_SECONDS):
-                    await self._read()
+                async with asyncio.timeout(CATALOGUE_READ_MAX_SECONDS) as patience:
+                    await self._read(patience)
             except (KafkaError, OSError, TimeoutError) as error:
                 await self.close()
                 raise LogUnavailable(f"The catalogue cannot be read to its end: {error!r}") from error
@@ -98,7 +101,7 @@ class CatalogueHead:
                 await self.close()
                 raise
 
-    async def _read(self) -> None:
+    async def _read(self, patience: asyncio.Timeout) -> None:
         consumer = self._consumer or await self._connect()
         ends: dict[TopicPartition, int] = await consumer.end_offsets(list(consumer.assignment()))
         behind = {partition for partition, end in ends.items() if self._next.get(partition, 0) < end}
@@ -107,6 +110,8 @@ class CatalogueHead:
             fetched = await consumer.getmany(*behind, timeout_ms=READ_WAIT_MS, max_records=READ_RECORDS_MAX)
             for record in chain.from_iterable(fetched.values()):
                 self._fold(record)
+            if fetched:
+                patience.reschedule(asyncio.get_running_loop().time() + CATALOGUE_READ_MAX_SECONDS)
             for partition in tuple(behind):
                 self._next[partition] = await consumer.position(partition)
                 if self._next[partition] >= ends[partition]:
