@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import NamedTuple
 
 import pytest
 from aiohttp import web
-from playwright.async_api import Browser, Frame, Page, Response, async_playwright, expect
+from playwright.async_api import Browser, Frame, Page, Response, expect
 
 from tests.api.running_api import RunningApi, bidding, until
 from tests.api.test_catalogue import ask, registered
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-ARGUMENTS = ("--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking")
 LANDING_URL = "https://shop.example/offer"
 CPM = 60.0
 CLOSES_EVERYTHING = """"'></iframe></body></html><script>
@@ -29,8 +26,6 @@ for (const attempt of [
   try { attempt(); } catch (error) { document.title += `${error.name}!`; }
 }
 </script><a id="buy" href="${GAVEL_CLICK_URL}">Buy now</a>"""
-
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine: install the package `chromium`")
 
 
 class Site(NamedTuple):
@@ -67,15 +62,6 @@ async def site(empty_api: RunningApi) -> AsyncIterator[Site]:
         yield Site(empty_api, hostile["id"], house["id"])
         assert (await ask(empty_api, "POST", f"/v1/bidders/{bidder['id']}/archive")).status == 200
         await until(lambda: _is_gone(empty_api, hostile["id"]))
-
-
-@pytest.fixture(scope="module")
-async def browser() -> AsyncIterator[Browser]:
-    """The machine's own Chromium."""
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        yield browser
-        await browser.close()
 
 
 async def _is_shown(api: RunningApi, placement: str) -> bool:

@@ -8,13 +8,12 @@ from typing import Any
 
 import msgspec
 import pytest
-from playwright.async_api import async_playwright, expect
+from playwright.async_api import Browser, expect
 
 from projections.queries.delivery import DeliveryReport, DeliveryRow, DeliveryTotals, Money
 from tests.api.conftest import Auction, bid_request, hold
 from tests.api.running_api import RunningApi, until
 from tests.api.tenants import Buyer, Seller, as_holder, buyer, seller
-from tests.api.test_ad_tag import ARGUMENTS, CHROMIUM
 from tests.api.test_catalogue import ask
 
 PATIENCE_MS = 30_000
@@ -101,33 +100,30 @@ async def test_a_publisher_reports_on_itself(api: RunningApi, sellers: tuple[Sel
     assert site.body["rows"] == []
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine: install the package `chromium`")
 async def test_the_board_of_a_tenant(
-    api: RunningApi, sellers: tuple[Seller, Seller], shop: Buyer, auction: Auction
+    browser: Browser, api: RunningApi, sellers: tuple[Seller, Seller], shop: Buyer, auction: Auction
 ) -> None:
     """Signed in, a publisher sees its days and auctions in place of the exchange's; an advertiser its days alone."""
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        page = await browser.new_page(viewport={"width": 1280, "height": 700})
-        broken: list[str] = []
-        page.on("pageerror", lambda error: broken.append(str(error)))
-        await page.goto(f"{api.base_url}/#key={sellers[0].key.secret}")
-        figures = page.locator("#tenant-figures tbody tr")
-        await expect(figures).to_have_count(1, timeout=PATIENCE_MS)
-        await expect(figures).to_contain_text("0.000968 USD")
-        await expect(page.locator("#tenant-note")).to_contain_text("This key is a publisher's")
-        await expect(page.locator("#live")).to_be_hidden()
-        await page.locator("#auctions tr[data-id] button").click()
-        story = page.get_by_role("dialog")
-        await expect(story.locator(".verdict")).to_contain_text("High won and pays 1.21 USD", timeout=PATIENCE_MS)
-        await page.keyboard.press("Escape")
-        await page.get_by_role("button", name="Sign out").click()
-        await page.get_by_label("Access key").fill(shop.key.secret)
-        await page.keyboard.press("Enter")
-        await expect(page.locator("#tenant-figures")).to_contain_text("Nothing was delivered", timeout=PATIENCE_MS)
-        await expect(page.locator("#last-auctions")).to_be_hidden()
-        await expect(page.locator("#connection")).to_have_text("Signed in")
-        await browser.close()
+    page = await browser.new_page(viewport={"width": 1280, "height": 700})
+    broken: list[str] = []
+    page.on("pageerror", lambda error: broken.append(str(error)))
+    await page.goto(f"{api.base_url}/#key={sellers[0].key.secret}")
+    figures = page.locator("#tenant-figures tbody tr")
+    await expect(figures).to_have_count(1, timeout=PATIENCE_MS)
+    await expect(figures).to_contain_text("0.000968 USD")
+    await expect(page.locator("#tenant-note")).to_contain_text("This key is a publisher's")
+    await expect(page.locator("#live")).to_be_hidden()
+    await page.locator("#auctions tr[data-id] button").click()
+    story = page.get_by_role("dialog")
+    await expect(story.locator(".verdict")).to_contain_text("High won and pays 1.21 USD", timeout=PATIENCE_MS)
+    await page.keyboard.press("Escape")
+    await page.get_by_role("button", name="Sign out").click()
+    await page.get_by_label("Access key").fill(shop.key.secret)
+    await page.keyboard.press("Enter")
+    await expect(page.locator("#tenant-figures")).to_contain_text("Nothing was delivered", timeout=PATIENCE_MS)
+    await expect(page.locator("#last-auctions")).to_be_hidden()
+    await expect(page.locator("#connection")).to_have_text("Signed in")
+    await page.close()
     assert broken == []
 
 

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import random
-import shutil
 from collections.abc import Iterator
 from itertools import islice
 
 import pytest
-from playwright.async_api import async_playwright
+from playwright.async_api import Browser
 
 from domain.ad_html import html_fault
-
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 
 WELL_BEHAVED = (
     "Just words, a < b & c > d",
@@ -122,13 +119,10 @@ KEEPS_TO_ITSELF = """all => all.filter(html => {
 """Of many pieces of HTML, those that break out of their element or swallow what follows it."""
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine: install the package `chromium`")
-async def test_a_browser_agrees() -> None:
+async def test_a_browser_agrees(browser: Browser) -> None:
     """Whatever is let in stays inside of its element, and what stands behind it is seen."""
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        page = await browser.new_page()
-        tried = [*islice(accepted(random.Random(7)), 2_000), *WELL_BEHAVED]
-        assert await page.evaluate(KEEPS_TO_ITSELF, tried) == []
-        assert await page.evaluate(KEEPS_TO_ITSELF, ["</div>", "<!--", "<b>fine</b>"]) == ["</div>", "<!--"]
-        await browser.close()
+    page = await browser.new_page()
+    tried = [*islice(accepted(random.Random(7)), 2_000), *WELL_BEHAVED]
+    assert await page.evaluate(KEEPS_TO_ITSELF, tried) == []
+    assert await page.evaluate(KEEPS_TO_ITSELF, ["</div>", "<!--", "<b>fine</b>"]) == ["</div>", "<!--"]
+    await page.close()
