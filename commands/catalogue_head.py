@@ -110,6 +110,8 @@ class CatalogueHead:
             fetched = await consumer.getmany(*behind, timeout_ms=READ_WAIT_MS, max_records=READ_RECORDS_MAX)
             for record in chain.from_iterable(fetched.values()):
                 self._fold(record)
+            # What was fetched already comes without a wait, and auctions want their turn.
+            await asyncio.sleep(0)
             if fetched:
                 patience.reschedule(asyncio.get_running_loop().time() + CATALOGUE_READ_MAX_SECONDS)
             for partition in tuple(behind):
