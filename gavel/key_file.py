@@ -11,7 +11,7 @@ import secrets
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, ClassVar, Final
+from typing import Annotated, ClassVar, Final, Self
 
 import msgspec
 import structlog
@@ -19,6 +19,7 @@ import structlog
 from domain.tokens import SECRET_MAX_BYTES, SECRET_MIN_BYTES
 from gavel.errors import CannotRun, explained
 from gavel.secret_file import write_secret
+from gavel.settings import Settings, variable
 
 KEY_BYTES: Final = 32
 FOLLOW_SECONDS: Final = 0.5
@@ -55,9 +56,21 @@ class KeyFile:
     """What its keys are called, in the plural."""
     made_by: ClassVar[str]
     """The command that makes some."""
+    setting: ClassVar[str]
+    """The setting that may hold one key itself; `<setting>_file` says where the file is."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        """Where the settings say. Raises CannotRun where they hold the key itself, so that no file is asked."""
+        if getattr(settings, cls.setting) is not None:
+            raise CannotRun(
+                f"{variable(cls.setting)} holds the key, for as long as a process lives: change it there and restart, "
+                f"or take it away, so that {variable(cls.setting + '_file')} counts"
+            )
+        return cls(settings.data / getattr(settings, cls.setting + "_file"))
 
     def read(self) -> tuple[Key, ...]:
         """The keys, the newest first. Raises CannotRun when there is no file, or none that can be read."""

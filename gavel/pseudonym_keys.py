@@ -9,9 +9,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import ClassVar
 
-from gavel.errors import CannotRun
 from gavel.key_file import Key, KeyFile, follow, fresh_key
-from gavel.settings import Settings, variable
 
 
 class PseudonymKeyFile(KeyFile):
@@ -19,16 +17,7 @@ class PseudonymKeyFile(KeyFile):
 
     holds: ClassVar[str] = "pseudonym keys"
     made_by: ClassVar[str] = "gavel privacy rotate"
-
-    @classmethod
-    def of(cls, settings: Settings) -> PseudonymKeyFile:
-        """Where the settings say. Raises CannotRun where they hold the key itself, so that no file is asked."""
-        if settings.pseudonym_key is not None:
-            raise CannotRun(
-                f"{variable('pseudonym_key')} holds the key, for as long as a process lives: change it there and "
-                f"restart, or take it away, so that {variable('pseudonym_key_file')} counts"
-            )
-        return cls(settings.data / settings.pseudonym_key_file)
+    setting: ClassVar[str] = "pseudonym_key"
 
     def rotate(self, *, keep_old: bool) -> Key:
         """Puts a fresh key in force; the older ones are destroyed unless they are to be kept. Raises CannotRun."""

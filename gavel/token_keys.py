@@ -15,10 +15,8 @@ from typing import ClassVar, Final
 from commands.ports import Clock
 from domain.limits import TOKEN_KEY_KEPT_SECONDS
 from domain.tokens import TokenKey
-from gavel.errors import CannotRun
 from gavel.key_file import FOLLOW_SECONDS, Key, KeyFile, follow, fresh_key
 from gavel.process_clock import SystemClock
-from gavel.settings import Settings, variable
 
 KNOWN_BEFORE_SECONDS: Final = 10.0
 """From a rotation until the new key signs."""
@@ -31,16 +29,7 @@ class TokenKeyFile(KeyFile):
 
     holds: ClassVar[str] = "token keys"
     made_by: ClassVar[str] = "gavel tokens rotate"
-
-    @classmethod
-    def of(cls, settings: Settings) -> TokenKeyFile:
-        """Where the settings say. Raises CannotRun where they hold the key itself, so that no file is asked."""
-        if settings.token_key is not None:
-            raise CannotRun(
-                f"{variable('token_key')} holds the key, for as long as a process lives: change it there and "
-                f"restart, or take it away, so that {variable('token_key_file')} counts"
-            )
-        return cls(settings.data / settings.token_key_file)
+    setting: ClassVar[str] = "token_key"
 
     def rotate(self, now: datetime, *, destroy_old: bool) -> Key:
         """Adds a fresh key, which is in force KNOWN_BEFORE_SECONDS later, and drops those that are no longer needed.

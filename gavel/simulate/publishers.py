@@ -80,16 +80,11 @@ class Publishers:
             figures.unanswered += 1
             return
         self._seen.latency.add((asyncio.get_running_loop().time() - due) * 1_000)
+        self._seen.saw_answer(answer.status)
         if answer.status == HTTPStatus.OK:
-            figures.answered_200 += 1
             self._read_awards(request, answer)
         elif answer.status == HTTPStatus.NO_CONTENT:
-            figures.answered_204 += 1
             self._saw_auction(request, answer)
-        elif answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-            figures.answered_5xx += 1
-        else:
-            figures.answered_4xx += 1
 
     def _saw_auction(self, request: SimulatedRequest, answer: Answer) -> str:
         auction_id = answer.headers.get("gavel-auction", "")
