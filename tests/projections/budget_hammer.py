@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import random
 import sys
+import time
 from datetime import UTC, datetime, timedelta
 
 import msgspec
@@ -17,6 +18,7 @@ from commands.budgets import RedisBudgets
 from commands.ports import Wanted
 from commands.redis_pipeline import RedisPipeline
 from domain.events import ImpressionRecorded
+from domain.limits import BUDGET_IN_FLIGHT_SECONDS
 from projections.servers import Addresses
 from tests.projections.budget_story import award, fresh_id, met, void
 from tests.projections.traffic import Log
@@ -32,6 +34,7 @@ async def hammer(addresses: Addresses, budget_nanos: int, shown_s: float, seed: 
         while True:
             at, nanos, auction_id = datetime.now(UTC), chance.randint(1, 50_000_000), fresh_id()
             expires_at = at + timedelta(seconds=shown_s)
+            began = time.monotonic()
             wanted = Wanted("c-1", auction_id, "1", nanos, at, expires_at, budget_nanos, None, None, "")
             (refusal,) = await budgets.reserve([wanted])
             if refusal is not None:
@@ -43,7 +46,9 @@ async def hammer(addresses: Addresses, budget_nanos: int, shown_s: float, seed: 
             elif fate > 0.2:
                 won = award(nanos, at=at, shown_s=shown_s, auction_id=auction_id)
                 await log.append([won])
-                if fate > 0.3 and datetime.now(UTC) < expires_at:
+                # Answered too late, nobody would have got the ad: see `HoldAuction`.
+                is_answered = time.monotonic() - began < BUDGET_IN_FLIGHT_SECONDS
+                if fate > 0.3 and is_answered and datetime.now(UTC) < expires_at:
                     seen = met(ImpressionRecorded, won)
                     again = [met(ImpressionRecorded, won)] * (fate > 0.8)
                     await log.append([seen, *again, *[void(seen)] * 2 * (fate > 0.95)])
