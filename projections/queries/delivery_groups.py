@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from datetime import datetime
-from typing import Any, Literal, NamedTuple
+from datetime import UTC, date, datetime
+from typing import Annotated, Any, Literal, NamedTuple
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain.errors import Fault, InvalidInput
 from domain.reach import estimate
+from projections.dimensions import DEVICE_TYPE_MAX
 from projections.tables import DELIVERY_COUNTS, DELIVERY_MONEY, delivery, delivery_lines, delivery_reach
 
 COLUMNS: Mapping[str, ColumnElement[Any]] = {
@@ -31,6 +32,13 @@ COLUMNS: Mapping[str, ColumnElement[Any]] = {
 }
 DIMENSIONS = ("hour", "day", *COLUMNS)
 """What a report can be grouped and filtered by."""
+_TYPES: Mapping[str, Any] = {
+    "hour": datetime,
+    "day": date,
+    "device_type": Annotated[int, msgspec.Meta(ge=0, le=DEVICE_TYPE_MAX)],
+}
+"""Of filters; all others are text."""
+
 KEY = ("quarter", "auction_quarter", "line")
 SUMS = (*DELIVERY_COUNTS, *DELIVERY_MONEY)
 
@@ -138,16 +146,25 @@ def _matching(question: Question) -> Subquery:
 
 def _conditions(question: Question, dimensions: Mapping[str, ColumnElement[Any]]) -> Iterator[ColumnElement[bool]]:
     for name, values in question.filters.items():
-        kind = datetime if name == "hour" else dimensions[name].type.python_type
+        kind = _TYPES.get(name)
         try:
-            wanted: list[Any] = [
-                value if kind is str else msgspec.convert(value, kind, strict=False) for value in values
-            ]
+            wanted: Collection[Any] = (
+                values if kind is None else [msgspec.convert(value, kind, strict=False) for value in values]
+            )
         except msgspec.ValidationError as error:
             raise InvalidInput([Fault(name, str(error))]) from None
-        if kind is datetime:
-            wanted = [each if each.tzinfo else each.replace(tzinfo=question.zone) for each in wanted]
+        if name == "hour":
+            wanted = [_instant(each, question.zone) for each in wanted]
         yield dimensions[name].in_(wanted)
+
+
+def _instant(hour: Any, zone: ZoneInfo) -> datetime:
+    """In UTC, which a driver can tell the database; the zone is that of a text that names none."""
+    try:
+        instant: datetime = (hour if hour.tzinfo else hour.replace(tzinfo=zone)).astimezone(UTC)
+    except OverflowError:
+        raise InvalidInput([Fault("hour", f"{hour} lies outside of the calendar")]) from None
+    return instant
 
 
 def _summed(matching: Subquery, by: Sequence[str]) -> Select[Any]:
