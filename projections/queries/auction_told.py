@@ -35,8 +35,8 @@ _VERDICTS = {
     "valid": "it counts",
     "duplicate": "a duplicate, which does not count",
     "expired": "too late to count",
-    "bot": "by a robot, which does not count",
-    "rate_limited": "one of too many from one address, which does not count",
+    "bot": "by no person, and does not count",
+    "rate_limited": "one of too many, which does not count",
     "test": "part of a test, which does not count",
 }
 _INCREMENT = cpm_text(PRICE_INCREMENT_MICROS)
