@@ -18,6 +18,9 @@ class Size(msgspec.Struct, frozen=True, kw_only=True):
     hour_auctions: int
     hour_rate: int
     """Auctions a second that the condensed hour is sent at."""
+    audit_auctions: int
+    audit_rate: int
+    """A second."""
     bursts: tuple[int, ...]
     """Impressions of each burst of the load test."""
     connections: tuple[int, ...]
@@ -32,6 +35,8 @@ FULL = Size(
     replayed_auctions=60_000,
     hour_auctions=200_000,
     hour_rate=400,
+    audit_auctions=500_000,
+    audit_rate=300,
     bursts=(25_000, 100_000),
     connections=(200, 1_000, 2_000),
 )
@@ -43,6 +48,8 @@ SMOKE = Size(
     replayed_auctions=2_000,
     hour_auctions=2_000,
     hour_rate=100,
+    audit_auctions=6_000,
+    audit_rate=60,
     bursts=(500,),
     connections=(20, 250),
 )
