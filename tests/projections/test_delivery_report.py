@@ -6,7 +6,7 @@ from collections import Counter
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, available_timezones
 
 import msgspec
 import pytest
@@ -224,6 +224,12 @@ async def test_hours_and_days_of_a_zone(read_side: ReadSide, table: Table) -> No
         day = rows[-1]["day"]
         only = await reported(read_side, by=["day"], zone=zone, filters={"day": [day]})
         assert only.totals.bids == sum(count for (of, _), count in expected.items() if of == day)
+
+
+async def test_the_database_knows_every_zone(read_side: ReadSide) -> None:
+    """Whatever zone may be asked for, Postgres has its rules."""
+    known = {name for (name,) in await read_side.fetch("SELECT name FROM pg_timezone_names")}
+    assert {name for name in available_timezones() if name not in ("localtime", "Factory")} <= known
 
 
 async def test_the_night_when_clocks_are_put_back(read_side: ReadSide) -> None:
