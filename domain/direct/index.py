@@ -1,9 +1,9 @@
 """Finds the campaigns that fit an imp, dearest first, without looking at the others.
 
-A campaign stands under every combination of its targets (placement, site, country, device), in each size that it has an
-ad of; where it has no target of a kind, under none. An imp looks up the combinations of what it is itself with none of
-a kind, some twenty of them, and what is found there is merged lazily by price. So it takes no longer to find the
-dearest few among a hundred thousand than among a hundred.
+A campaign stands under the combinations of its targets (placement, site, country, device), in each size that it has an
+ad of; where it has no target of a kind, or too many of them, under none. An imp looks up the combinations of what it is
+itself with none of a kind, some twenty of them, and what is found there is merged lazily by price. So it takes hardly
+longer to find the dearest few among a hundred thousand than among a thousand.
 
 An index never changes: a change makes a new one that shares all that stayed the same.
 """
@@ -11,22 +11,24 @@ An index never changes: a change makes a new one that shares all that stayed the
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from heapq import merge
 from itertools import groupby, product
 from math import prod
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from domain.currency import SAME, Rates, bid_converted
 from domain.direct.campaign import LiveAd, LiveCampaign, Size
 from domain.direct.shards import Shards
-from domain.limits import CATALOGUE_LIST_MAX_ITEMS
 
 Target = tuple[str, str, str, int]
 """Placement, site, country and device type; empty or 0: all."""
-COMBINATIONS_MAX: Final = CATALOGUE_LIST_MAX_ITEMS
-"""Of one campaign's targets: with more, its longest list of targets is looked at only after it was found."""
+COMBINATIONS_MAX: Final = 4
+"""Of one campaign's targets, unless its most selective kind alone has more of them.
+
+Kinds of targets that would make it more are looked at when the campaign is found: a combination costs memory.
+"""
 
 
 class Traffic(NamedTuple):
@@ -88,7 +90,7 @@ class _Kind(NamedTuple):
     pays_for_clicks: bool
 
 
-_OfTarget = dict[Size, dict[_Kind, _Shelf]]
+_OfTarget = dict[tuple[Size, _Kind], _Shelf]
 
 
 class DirectIndex:
@@ -124,12 +126,13 @@ class DirectIndex:
         One with ads of several of the imp's sizes comes once for each. Flights and budgets are not looked at, and
         campaigns without a rate into the currency are left out.
         """
+        allowed = None if traffic.sizes is None else frozenset(traffic.sizes)
         runs = [
             _priced(shelf.revalued(revaluation) if kind.pays_for_clicks else shelf.by_bid, rate)
             for of_target in self._of_targets(traffic)
-            for size in _sizes_met(traffic, of_target)
-            for kind, shelf in of_target[size].items()
-            if (rate := rates.between(kind.currency, currency)) is not None
+            for (size, kind), shelf in of_target.items()
+            if (size in allowed if allowed is not None else traffic.allows_size(*size))
+            and (rate := rates.between(kind.currency, currency)) is not None
         ]
         found: Iterable[Match] = runs[0] if len(runs) == 1 else merge(*runs)
         return (each for each in found if _is_for(each.campaign, traffic))
@@ -158,12 +161,6 @@ NO_CAMPAIGNS = DirectIndex(Shards(), Shards())
 # -- looking up ------------------------------------------------------------------------------------
 
 
-def _sizes_met(traffic: Traffic, of_target: Mapping[Size, object]) -> Iterable[Size]:
-    if traffic.sizes is not None:
-        return (size for size in traffic.sizes if size in of_target)
-    return (size for size in of_target if traffic.allows_size(*size))
-
-
 def _priced(in_order: list[Match], rate: Decimal) -> Iterable[Match]:
     if rate is SAME:
         return in_order
@@ -183,12 +180,8 @@ def _is_for(campaign: LiveCampaign, traffic: Traffic) -> bool:
 # -- filling ---------------------------------------------------------------------------------------
 
 
-class _Place(NamedTuple):
-    """A shelf."""
-
-    target: Target
-    size: Size
-    kind: _Kind
+_Place = tuple[Target, tuple[Size, _Kind]]
+"""A shelf."""
 
 
 class _Moves(NamedTuple):
@@ -220,7 +213,7 @@ def _places_of(campaign: LiveCampaign) -> Iterator[tuple[_Place, Match]]:
     by_size = [(size, tuple(ads)) for size, ads in groupby(sorted(campaign.ads, key=_size_of), key=_size_of)]
     for target in _targets_of(campaign):
         for size, ads in by_size:
-            yield _Place(target, size, kind), Match(-bid, campaign.id, ads[0].id, campaign, ads)
+            yield (target, (size, kind)), Match(-bid, campaign.id, ads[0].id, campaign, ads)
 
 
 def _size_of(ad: LiveAd) -> Size:
@@ -228,35 +221,31 @@ def _size_of(ad: LiveAd) -> Size:
 
 
 def _targets_of(campaign: LiveCampaign) -> Iterable[Target]:
-    """All combinations; of too many, those of the shorter lists."""
-    placements, sites, countries = campaign.placement_ids or {""}, campaign.sites or {""}, campaign.countries or {""}
-    devices = campaign.device_types or {0}
-    while prod(map(len, (placements, sites, countries, devices))) > COMBINATIONS_MAX:
-        longest = max(len(placements), len(sites), len(countries))
-        if len(countries) == longest:
-            countries = {""}
-        elif len(sites) == longest:
-            sites = {""}
-        else:
-            placements = {""}
-    return product(placements, sites, countries, devices)
+    """The combinations of its targets, the most selective kinds first, as far as there are not too many."""
+    kept: list[Collection[Any]] = []
+    for targets, none in (
+        (campaign.placement_ids, ""),
+        (campaign.sites, ""),
+        (campaign.countries, ""),
+        (campaign.device_types, 0),
+    ):
+        combinations = prod(map(len, kept))
+        is_first = combinations == 1
+        kept.append(targets if targets and (is_first or combinations * len(targets) <= COMBINATIONS_MAX) else (none,))
+    return product(*kept)
 
 
 def _refilled_shelves(shelves: Shards[Target, _OfTarget], moves: Mapping[_Place, _Moves]) -> Shards[Target, _OfTarget]:
     """Every shelf anew that a move is about; what holds nothing any more is gone."""
     changes: dict[Target, _OfTarget | None] = {}
-    for place, moving in moves.items():
-        of_target = changes.get(place.target)
+    for (target, place), moving in moves.items():
+        of_target = changes.get(target)
         if of_target is None:
-            before = shelves.get(place.target) or {}
-            of_target = changes[place.target] = {size: dict(by_kind) for size, by_kind in before.items()}
-        of_size = of_target.setdefault(place.size, {})
-        shelf = of_size.pop(place.kind, None)
+            of_target = changes[target] = dict(shelves.get(target) or {})
+        shelf = of_target.pop(place, None)
         by_bid = _refilled([] if shelf is None else shelf.by_bid, moving)
         if by_bid:
-            of_size[place.kind] = _Shelf(by_bid)
-        elif not of_size:
-            del of_target[place.size]
+            of_target[place] = _Shelf(by_bid)
     return shelves.with_changes({target: of_target or None for target, of_target in changes.items()})
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from domain.catalogue import CurrencyRate
 from domain.currency import Rates
 from domain.direct.campaign import LiveCampaign, Size
-from domain.direct.index import COMBINATIONS_MAX, NO_CAMPAIGNS, DirectIndex, Revaluation, Traffic
+from domain.direct.index import NO_CAMPAIGNS, DirectIndex, Revaluation, Traffic
 from tests.domain.direct.campaigns import BOX, WIDE, campaign
 
 RATES = Rates([CurrencyRate(base="EUR", quote="USD", rate="1.25")])
@@ -117,7 +117,7 @@ def test_it_finds_what_a_look_at_each_finds(changes: list[list[LiveCampaign | st
 
 def test_lists_of_targets_that_multiply_are_found_all_the_same() -> None:
     """A campaign of a thousand combinations stands under fewer, and still only for what it targets."""
-    many = {"placement_ids": tuple(f"p{n}" for n in range(COMBINATIONS_MAX)), "countries": COUNTRIES}
+    many = {"placement_ids": tuple(f"p{n}" for n in range(256)), "countries": COUNTRIES}
     index = NO_CAMPAIGNS.with_campaigns([campaign("c", targeting=many)])
     assert [each[1] for each in found(index, imp("p7", country="FRA"))] == ["c"]
     assert found(index, imp("p7", country="ITA")) == []
