@@ -1,23 +1,20 @@
 """Events to JSON and back, over every version that was ever written.
 
-`encode` writes the newest version. `decode` reads all of them: an old payload is raised, version by version,
-by the upcasters registered below, then checked against the type's present shape.
+`encode` writes the newest version. `decode` reads all of them: an old payload is raised, version by version, by the
+chains of `domain/upcasters/`, then checked against the type's present shape. An event that is carried by another one
+is raised on its own account.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, get_args, get_type_hints
 
 import msgspec
 
 from domain import events
 from domain.errors import UndecodableEvent, UnknownEvent
-
-Upcaster = Callable[[dict[str, Any]], dict[str, Any]]
-
-UPCASTERS: dict[tuple[str, int], Upcaster] = {}
-"""(type, version) to the function that raises a payload of that version to the next one."""
+from domain.upcasters import CHAINS, Chain, Fields
 
 _TAG_START = b'{"type":"'
 _NOT_DECODABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
@@ -41,10 +38,6 @@ def _tag(event_type: type[events.Event]) -> str:
 EVENT_TYPES: dict[str, type[events.Event]] = {_tag(each): each for each in _concrete_types(events.Event)}
 """The catalogue: tag to type."""
 
-_CURRENT_VERSIONS = {
-    tag: 1 + max((version for old, version in UPCASTERS if old == tag), default=0) for tag in EVENT_TYPES
-}
-
 encode: Callable[[events.Event], bytes] = msgspec.json.Encoder().encode
 """An event as JSON, its tag first."""
 
@@ -58,14 +51,24 @@ def tag_of(payload: bytes) -> str:
     raise UndecodableEvent("the payload does not start with the tag 'type'")
 
 
+def newest_version(tag: str, chains: Mapping[str, Chain] = CHAINS) -> int:
+    """The version in which events of the type are written now."""
+    return 1 + len(chains.get(tag, ()))
+
+
 class Decoder:
     """Decodes the events of chosen types and passes over all others of the catalogue unread."""
 
-    def __init__(self, types: Iterable[type[events.Event]]) -> None:
+    def __init__(self, types: Iterable[type[events.Event]], chains: Mapping[str, Chain] = CHAINS) -> None:
         wanted = {_tag(each) for each in types}
+        self._chains = chains
         # By the payload's first bytes up to the end of the tag: the cheapest thing to know a type by.
         self._by_start = {
-            _TAG_START + tag.encode(): (tag, msgspec.json.Decoder(each).decode) if tag in wanted else None
+            _TAG_START + tag.encode(): (
+                (tag, msgspec.json.Decoder(each).decode, newest_version(tag, chains), _CARRIED[tag])
+                if tag in wanted
+                else None
+            )
             for tag, each in EVENT_TYPES.items()
         }
 
@@ -84,16 +87,70 @@ class Decoder:
             raise UnknownEvent(f"no event type {tag_of(payload)!r} in the catalogue") from None
         if known is None:
             return None
-        tag, decode = known
+        tag, decode, newest, carried = known
         try:
             event = decode(payload)
         except _NOT_DECODABLE as error:
-            return _decode_old(tag, payload, error)
-        if event.v == _CURRENT_VERSIONS[tag]:
+            return self._decode_old(tag, payload, error)
+        if event.v == newest and not (carried and self._carries_old(event, carried)):
             return event
-        return _decode_old(tag, payload, None)
+        return self._decode_old(tag, payload, None)
+
+    def _carries_old(self, event: events.Event, carried: Iterable[str]) -> bool:
+        held = [each for each in (getattr(event, name) for name in carried) if each is not None]
+        return any(each.v != newest_version(_tag(type(each)), self._chains) for each in held)
+
+    def _decode_old(self, tag: str, payload: bytes, error: Exception | None) -> events.Event:
+        """Raises the payload to the present version. `error` is what the present shape said to it."""
+        try:
+            fields = msgspec.json.decode(payload, type=dict[str, Any])
+            kept = msgspec.json.decode(payload, type=dict[str, msgspec.Raw]) if _RAW[tag] else {}
+        except _NOT_DECODABLE as malformed:
+            raise UndecodableEvent(f"{tag}: {malformed}") from malformed
+        version = fields.get("v", 1)
+        fields |= {name: kept[name] for name in _RAW[tag] if name in kept}
+        raised = self._raised(tag, fields)
+        if raised is fields:
+            raise UndecodableEvent(f"{tag}: {error}") from error
+        try:
+            # Through JSON once more: `msgspec.convert` cannot make the Raw of a field that is kept as it came.
+            return msgspec.json.decode(msgspec.json.encode(raised), type=EVENT_TYPES[tag])
+        except (msgspec.ValidationError, TypeError) as invalid:
+            raise UndecodableEvent(f"{tag} raised from version {version}: {invalid}") from invalid
+
+    def _raised(self, tag: str, fields: Fields) -> Fields:
+        """The fields in their present shape; the very same ones where they have it already."""
+        newest = newest_version(tag, self._chains)
+        version = fields.get("v", 1)
+        if not isinstance(version, int) or not 1 <= version <= newest:
+            raise UnknownEvent(f"{tag} has no version {version!r}; the newest known here is {newest}")
+        for step in range(version, newest):
+            try:
+                fields = self._chains[tag][step - 1](dict(fields)) | {"v": step + 1}
+            except Exception as error:
+                # Whatever an upcaster stumbles over is the payload's fault: no shape of the past looked like it.
+                reason = f"{type(error).__name__}: {error}"
+                raise UndecodableEvent(f"{tag} cannot be raised from version {step}: {reason}") from error
+        for name in _CARRIED[tag]:
+            held = fields.get(name)
+            if isinstance(held, dict) and held.get("type") in EVENT_TYPES:
+                fields = fields | {name: self._raised(held["type"], held)}
+        return fields
 
 
+def _carried(event_type: type[events.Event]) -> tuple[str, ...]:
+    """Its fields that hold another event."""
+    hints = get_type_hints(event_type).items()
+    return tuple(name for name, hint in hints if any(each in EVENT_TYPES.values() for each in (hint, *get_args(hint))))
+
+
+def _raw(event_type: type[events.Event]) -> tuple[str, ...]:
+    """Its fields that are kept as they came, byte for byte."""
+    return tuple(name for name, hint in get_type_hints(event_type).items() if hint is msgspec.Raw)
+
+
+_CARRIED = {tag: _carried(each) for tag, each in EVENT_TYPES.items()}
+_RAW = {tag: _raw(each) for tag, each in EVENT_TYPES.items()}
 _decode_all = Decoder(EVENT_TYPES.values()).decode
 
 
@@ -102,24 +159,3 @@ def decode(payload: bytes) -> events.Event:
     event = _decode_all(payload)
     assert event is not None, "every type of the catalogue was asked for"
     return event
-
-
-def _decode_old(tag: str, payload: bytes, error: Exception | None) -> events.Event:
-    """Raises the payload to the present version, step by step. `error` is what the present shape said to it."""
-    current = _CURRENT_VERSIONS[tag]
-    try:
-        fields = msgspec.json.decode(payload, type=dict[str, Any])
-    except _NOT_DECODABLE as malformed:
-        raise UndecodableEvent(f"{tag}: {malformed}") from malformed
-    version = fields.get("v", 1)
-    if not isinstance(version, int) or not 1 <= version <= current:
-        raise UnknownEvent(f"{tag} has no version {version!r}; the newest known here is {current}")
-    if version == current:
-        raise UndecodableEvent(f"{tag}: {error}") from error
-    for step in range(version, current):
-        fields = UPCASTERS[tag, step](fields) | {"v": step + 1}
-    try:
-        # Through JSON once more: `msgspec.convert` cannot make the Raw of a field that is kept as it came.
-        return msgspec.json.decode(msgspec.json.encode(fields), type=EVENT_TYPES[tag])
-    except msgspec.ValidationError as invalid:
-        raise UndecodableEvent(f"{tag} raised from version {version}: {invalid}") from invalid

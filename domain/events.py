@@ -3,8 +3,7 @@
 Events are immutable facts in the past tense, one tagged Struct each, JSON on the wire.
 The tag `type` stands first, so that a reader can skip a type without decoding the rest.
 A field may be added to a version when it has a default that says of older events what is true of them; every other
-change of a shape is a new version: raise `v`, add an upcaster to `domain/codec.py` and an example of the old version
-to `tests/corpus/`.
+change of a shape is a new version, with an upcaster in `domain/upcasters/`: see `docs/EVOLUTION.md`.
 
 - `gavel.auctions`, keyed by auction id: BidRequested, BidPlaced, BidRefused, AuctionAwarded, AuctionUnsold,
   BidderAnsweredLate.
@@ -19,6 +18,7 @@ from __future__ import annotations
 
 import re
 from datetime import date, datetime
+from typing import Any
 
 import msgspec
 
@@ -45,8 +45,9 @@ def _snake_case(name: str) -> str:
     return re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()
 
 
-def _first_version() -> int:
-    return 1
+def _version(number: int) -> Any:
+    """A default that stands in the JSON all the same, as a plain one would not."""
+    return msgspec.field(default_factory=lambda: number)
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, tag_field="type", tag=_snake_case):
@@ -59,8 +60,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fa
     """The auction, or for the catalogue the aggregate, that the event belongs to."""
     causation_id: str
     """The command or the event that led to it."""
-    # A factory, because a plain default would be left out of the JSON.
-    v: int = msgspec.field(default_factory=_first_version)
+    v: int = _version(1)
     """Version of this event type's shape."""
 
 
