@@ -15,7 +15,7 @@ import structlog
 from redis.exceptions import RedisError
 
 from commands.ports import Wanted
-from commands.redis_pipeline import RedisAway, RedisPipeline, Script
+from commands.redis_pipeline import RedisAway, RedisCalls, Script
 from domain.budget_account import ACCOUNT_SCRIPT, NO_DAY, day_of, entry_id
 from domain.direct.budget import NOTHING_SPENT, BudgetState
 from domain.errors import Unavailable
@@ -125,7 +125,7 @@ _log = structlog.get_logger(__name__)
 class RedisBudgets:
     """Implements `ports.Budgets`. Works on a cluster: all budgets share a hash tag."""
 
-    def __init__(self, pipeline: RedisPipeline, names: Names) -> None:
+    def __init__(self, pipeline: RedisCalls, names: Names) -> None:
         self._pipeline = pipeline
         self._keys = names.budget_keys
         self._reserve, self._release = Script(RESERVE), Script(RELEASE)

@@ -113,10 +113,9 @@ class CatalogueView:
     async def _read(self, fields: list[str]) -> None:
         if not fields:
             return
-        async with self._redis.pipeline(transaction=True) as together:
-            together.hmget(self._names.catalogue_entities, fields)
-            together.hgetall(self._names.catalogue_offsets)
-            values, offsets = await together.execute()
+        # The offsets first here as well: the values are at least as new.
+        offsets = await self._redis.hgetall(self._names.catalogue_offsets)
+        values = await self._redis.hmget(self._names.catalogue_entities, fields)
         self._take({field: value for field, value in zip(fields, values, strict=True) if value is not None})
         self._marketplace.publish()
         # Other changes up to these offsets have been announced on this connection: they are still to be read from it.

@@ -8,7 +8,7 @@ from typing import Final
 
 from redis.exceptions import RedisError
 
-from commands.redis_pipeline import RedisAway, RedisPipeline, Script
+from commands.redis_pipeline import RedisAway, RedisCalls, Script
 from domain.engagement import TOO_MANY_OF_AD, TOO_MANY_OF_ADDRESS, Judgement
 from domain.event_parts import EngagementKind
 from domain.limits import (
@@ -42,7 +42,7 @@ class EngagementRates:
 
     def __init__(
         self,
-        pipeline: RedisPipeline,
+        pipeline: RedisCalls,
         names: Names,
         *,
         is_unlimited: Callable[[str], bool],

@@ -16,7 +16,7 @@ import structlog
 from redis.exceptions import RedisError
 
 from commands.ports import AppendUndecided, Ids
-from commands.redis_pipeline import RedisAway, RedisPipeline, Script
+from commands.redis_pipeline import RedisAway, RedisCalls, Script
 from domain.errors import KeyReused, Refusal, StillRunning, Unavailable
 from domain.limits import IDEMPOTENCY_LEASE_SECONDS, IDEMPOTENCY_SECONDS
 from domain.names import Names
@@ -52,7 +52,7 @@ _log = structlog.get_logger(__name__)
 class Once:
     """Carries out commands, those with a key once. `close` it."""
 
-    def __init__(self, pipeline: RedisPipeline, names: Names, ids: Ids) -> None:
+    def __init__(self, pipeline: RedisCalls, names: Names, ids: Ids) -> None:
         self._pipeline = pipeline
         self._names = names
         self._ids = ids

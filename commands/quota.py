@@ -11,7 +11,7 @@ from typing import Final
 from redis.exceptions import RedisError
 
 from commands.quota_share import QuotaShare
-from commands.redis_pipeline import RedisAway, RedisPipeline, Script
+from commands.redis_pipeline import RedisAway, RedisCalls, Script
 from domain.limits import ADS_PER_IP_MINUTE_MAX, QUOTA_WAIT_SECONDS
 from domain.names import Names
 from domain.networks import subscriber_of
@@ -35,7 +35,7 @@ class Quota:
 
     def __init__(
         self,
-        pipeline: RedisPipeline,
+        pipeline: RedisCalls,
         names: Names,
         *,
         is_unlimited: Callable[[str], bool],

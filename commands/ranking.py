@@ -9,7 +9,7 @@ import structlog
 from redis.exceptions import RedisError
 
 from commands.ports import Ranked
-from commands.redis_pipeline import RedisAway, RedisPipeline, Script
+from commands.redis_pipeline import RedisAway, RedisCalls, Script
 from domain.auction import Candidate, rank, ranking_member, ranking_score
 from domain.names import Names
 
@@ -39,7 +39,7 @@ _log = structlog.get_logger(__name__)
 class RedisRanking:
     """Implements `ports.Ranking`. Works on a cluster: all keys of an auction share its hash tag."""
 
-    def __init__(self, pipeline: RedisPipeline, names: Names) -> None:
+    def __init__(self, pipeline: RedisCalls, names: Names) -> None:
         self._pipeline = pipeline
         self._names = names
         self._script = Script(RANK)

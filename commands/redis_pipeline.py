@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import math
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable
 from contextlib import suppress
+from hashlib import sha1
 from typing import Any, Final
 
 import structlog
@@ -33,10 +36,32 @@ class Script:
 
     def __init__(self, text: str) -> None:
         self.text = text
-        self.sha: str | None = None
+        self.sha = sha1(text.encode(), usedforsecurity=False).hexdigest()
 
 
-class RedisPipeline:
+class RedisCalls(ABC):
+    """What commands ask of Redis, one server or a cluster. `close` it."""
+
+    @abstractmethod
+    def call(self, *command: str | bytes | float) -> Awaitable[Any]:
+        """The command's answer; its keys share a hash slot, and the first one stands where most commands have it.
+
+        Raises RedisAway, or RedisError for an error that Redis answered.
+        """
+
+    async def evaluate(self, script: Script, keys: tuple[str, ...], *arguments: str | bytes | float) -> Any:
+        """The script's answer; it has keys, which share a hash slot. Raises as `call`."""
+        try:
+            return await self.call("EVALSHA", script.sha, len(keys), *keys, *arguments)
+        except NoScriptError:
+            return await self.call("EVAL", script.text, len(keys), *keys, *arguments)
+
+    @abstractmethod
+    async def close(self) -> None:
+        """Waits for the calls under way."""
+
+
+class RedisPipeline(RedisCalls):
     """Shares round trips on one connection.
 
     The client library's own pipelines spend more on packing, time-outs and bookkeeping per command than the rest of
@@ -44,7 +69,7 @@ class RedisPipeline:
     """
 
     def __init__(self, redis: Redis, *, timeout_s: float) -> None:
-        """`timeout_s` bounds a round trip, a new connection included."""
+        """Takes the client over; `timeout_s` bounds a round trip, a new connection included."""
         self._redis = redis
         self._timeout_s = timeout_s
         self._connection: Connection | None = None
@@ -56,16 +81,17 @@ class RedisPipeline:
         return f"RedisPipeline(waiting={len(self._waiting)})"
 
     async def close(self) -> None:
-        """Waits for the calls under way; the client stays open."""
+        """Waits for the calls under way."""
         if self._sender is not None:
             with suppress(asyncio.CancelledError):
                 await self._sender
         if self._connection is not None:
             await self._redis.connection_pool.release(self._connection)
             self._connection = None
+        await self._redis.aclose()
 
     def call(self, *command: str | bytes | float) -> asyncio.Future[Any]:
-        """The command's answer. The future raises RedisAway, or RedisError for an error that Redis answered."""
+        """Calls leave in the order in which they are made."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Any] = loop.create_future()
         if loop.time() < self._away_until:
@@ -75,15 +101,6 @@ class RedisPipeline:
         if self._sender is None or self._sender.done():
             self._sender = loop.create_task(self._send_all(), name="redis pipeline")
         return future
-
-    async def evaluate(self, script: Script, keys: tuple[str, ...], *arguments: str | bytes | float) -> Any:
-        """The script's answer; its keys share a hash slot. Raises as `call`."""
-        if script.sha is None:
-            script.sha = await self.call("SCRIPT", "LOAD", script.text)
-        try:
-            return await self.call("EVALSHA", script.sha, len(keys), *keys, *arguments)
-        except NoScriptError:
-            return await self.call("EVAL", script.text, len(keys), *keys, *arguments)
 
     async def _send_all(self) -> None:
         while self._waiting:

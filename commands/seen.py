@@ -8,7 +8,7 @@ from typing import Final
 
 from redis.exceptions import RedisError
 
-from commands.redis_pipeline import RedisAway, RedisPipeline, Script
+from commands.redis_pipeline import RedisAway, RedisCalls, Script
 from domain.names import Names
 from domain.tokens import EngagementClaims
 
@@ -32,7 +32,7 @@ _CLAIMED, _LOGGED = b"claimed", b"logged"
 class SeenInRedis:
     """Implements `ports.SeenEngagements`: a key is claimed by the first hit and confirmed once that is logged."""
 
-    def __init__(self, pipeline: RedisPipeline, names: Names) -> None:
+    def __init__(self, pipeline: RedisCalls, names: Names) -> None:
         self._pipeline = pipeline
         self._names = names
         self._claim = Script(CLAIM)

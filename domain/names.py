@@ -73,7 +73,7 @@ class Names(msgspec.Struct, frozen=True):
     @property
     def catalogue_channel(self) -> str:
         """Pub/sub: a JSON list of the fields of `catalogue_entities` that have changed."""
-        return f"{self.namespace}:catalogue:changed"
+        return f"{self.namespace}:{{catalogue}}:changed"
 
     @property
     def budget_offsets(self) -> str:

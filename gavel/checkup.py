@@ -19,6 +19,7 @@ from redis.exceptions import RedisError
 
 from domain.errors import GavelError, InvalidInput
 from domain.names import Names
+from domain.redis_url import parse_redis_url
 from gavel.embedded.folder import FREE_BYTES_MIN
 from gavel.errors import CannotRun
 from gavel.pseudonym_keys import PseudonymKeyFile
@@ -28,6 +29,7 @@ from gavel.token_keys import TokenKeyFile
 from gavel.topics import describe_brokers, describe_topics
 from gavel.traffic_list_files import TrafficListFiles
 from projections.migrate import PLACES
+from projections.redis_client import Cluster
 
 ANSWER_SECONDS = 10.0
 CLOCK_SKEW_MAX_SECONDS = 1.0
@@ -182,8 +184,34 @@ async def _schema(settings: Settings) -> str:
 
 
 async def _redis(settings: Settings) -> str:
-    async with Redis.from_url(_url(settings, "redis_url"), socket_timeout=ANSWER_SECONDS) as redis:
-        info = await redis.info()
+    url = parse_redis_url(_url(settings, "redis_url"))
+    if not url.is_cluster:
+        info = await _redis_server(url.at(*url.servers[0]))
+        if info["cluster_enabled"]:
+            raise Trouble("a node of a cluster", "name the cluster: redis+cluster://host:port,host:port")
+        return f"{_redis_name(info)}, {info['used_memory_human']} used"
+    masters = await _redis_masters(settings)
+    infos = await asyncio.gather(*(_redis_server(url.at(*master)) for master in masters))
+    names = sorted({_redis_name(info) for info in infos})
+    used = " + ".join(info["used_memory_human"] for info in infos)
+    return f"cluster of {len(masters)} masters, {', '.join(names)}, {used} used"
+
+
+async def _redis_masters(settings: Settings) -> list[tuple[str, int]]:
+    """Of a cluster whose every slot is served."""
+    client = Cluster(parse_redis_url(_url(settings, "redis_url")), socket_timeout=ANSWER_SECONDS)
+    async with client:
+        return [(node.host, int(node.port)) for node in client.get_primaries()]
+
+
+async def _redis_server(address: str) -> dict[str, Any]:
+    async with Redis.from_url(address, socket_timeout=ANSWER_SECONDS) as redis:
+        info: dict[str, Any] = await redis.info()
+        return info
+
+
+def _redis_name(info: dict[str, Any]) -> str:
+    """Raises Trouble for a server that will not do."""
     version = str(info["redis_version"])
     name = f"Redis {version}"
     if info.get("server_name") == "valkey":
@@ -193,7 +221,7 @@ async def _redis(settings: Settings) -> str:
     if info.get("maxmemory") and info.get("maxmemory_policy") != "noeviction":
         policy = info["maxmemory_policy"]
         raise Trouble(f"{name} evicts keys ({policy})", "set maxmemory-policy to noeviction: caches must be whole")
-    return f"{name}, {info['used_memory_human']} used"
+    return name
 
 
 async def _notices(settings: Settings) -> str:

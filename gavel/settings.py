@@ -49,6 +49,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """host:port,host:port; `kafka://` in front is allowed."""
     postgres_url: str | None = None
     redis_url: str | None = None
+    """redis://host:port, or a cluster's first nodes: redis+cluster://host:port,host:port; `rediss` for TLS."""
     admin_key: str | None = None
     token_key: str | None = None
     """Hex, at least 16 bytes: signs impression and click tokens.

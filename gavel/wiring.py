@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from typing import Final
 
 import msgspec
@@ -34,7 +34,8 @@ from commands.once import Once
 from commands.quota import Quota
 from commands.ranking import RedisRanking
 from commands.record_engagement import RecordEngagement
-from commands.redis_pipeline import RedisPipeline
+from commands.redis_cluster import RedisClusterPipelines
+from commands.redis_pipeline import RedisCalls, RedisPipeline
 from commands.seen import SeenInRedis
 from commands.show_ad import ShowAd
 from commands.spool import SpooledLog
@@ -42,6 +43,7 @@ from commands.void_engagement import VoidEngagement
 from domain.errors import Fault, InvalidInput
 from domain.market import Market
 from domain.names import Names
+from domain.redis_url import parse_redis_url
 from domain.terms.kinds import all_forms
 from domain.tokens import SECRET_MAX_BYTES, SECRET_MIN_BYTES
 from gavel.process_clock import SystemClock, fresh_id
@@ -52,6 +54,7 @@ from gavel.token_keys import TokenKeyFile, TokenKeysInForce
 from gavel.traffic_list_files import TrafficListFiles
 from projections.connections import sqlalchemy_url
 from projections.logged_engagements import LoggedEngagements
+from projections.redis_client import redis_client
 from projections.registry import RUNNABLE
 from projections.run import run_projectors as run_named_projectors
 from projections.servers import Addresses
@@ -74,9 +77,8 @@ class ApiProcess:
         names = Names(settings.namespace)
         clock = SystemClock()
         addresses = ClientAddresses(settings.trusted_proxies)
-        self._hot_redis = Redis.from_url(redis_url, socket_timeout=None, retry=NO_RETRY)
-        self._calm_redis = Redis.from_url(redis_url, socket_timeout=REDIS_CALM_SECONDS, retry=NO_RETRY)
-        self._pipeline = RedisPipeline(self._hot_redis, timeout_s=REDIS_HOT_SECONDS)
+        self._calm_redis = redis_client(redis_url, socket_timeout=REDIS_CALM_SECONDS, retry=NO_RETRY)
+        self._pipeline = redis_calls(redis_url, timeout_s=REDIS_HOT_SECONDS)
         self._bidders = KeepAliveBidderClient(allow_private=settings.allow_private_endpoints)
         self._catalogue = CatalogueView(self._calm_redis, names)
         self._budgets = RedisBudgets(self._pipeline, names)
@@ -186,7 +188,6 @@ class ApiProcess:
     async def opened(self, _app: Litestar) -> AsyncIterator[None]:
         """Connected to the servers, or trying to be; closed in the reverse order."""
         async with AsyncExitStack() as stack:
-            stack.push_async_callback(self._hot_redis.aclose)
             stack.push_async_callback(self._calm_redis.aclose)
             stack.push_async_callback(self._database.dispose)
             stack.push_async_callback(self._watermarks.close)
@@ -240,16 +241,30 @@ async def registered_market(settings: Settings) -> Market:
     """What auctions trade on now; nothing where no installation runs, or its cache does not answer."""
     if settings.redis_url is None:
         return Market()
-    async with Redis.from_url(
+    redis = redis_client(
         settings.redis_url,
         socket_connect_timeout=REDIS_CALM_SECONDS,
         socket_timeout=REDIS_CALM_SECONDS,
         retry=NO_RETRY,
-    ) as redis:
+    )
+    async with aclosing(redis):
         catalogue = CatalogueView(redis, Names(settings.namespace))
         await catalogue.start()
         await catalogue.close()
         return catalogue.market
+
+
+def redis_calls(redis_url: str, *, timeout_s: float) -> RedisCalls:
+    """What commands ask of Redis or of a cluster. Raises InvalidInput for a malformed address."""
+
+    def connect(address: str) -> Redis:
+        # The pipelines bound their round trips themselves.
+        return Redis.from_url(address, socket_timeout=None, retry=NO_RETRY)
+
+    url = parse_redis_url(redis_url)
+    if url.is_cluster:
+        return RedisClusterPipelines(url, connect, timeout_s=timeout_s)
+    return RedisPipeline(connect(redis_url), timeout_s=timeout_s)
 
 
 def database_engine(postgres_url: str) -> AsyncEngine:

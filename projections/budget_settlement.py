@@ -95,6 +95,7 @@ class BudgetSettlement:
         self._grace_s = grace_s
         self._in_flight_s = in_flight_s
         self._settle = servers.redis.register_script(SETTLE)
+        self._time = servers.redis.register_script("return redis.call('TIME')")
         self._kafka_answers_since: float | None = None
         """While it did not, pixels went to spools, which take a while to reach the log."""
 
@@ -119,7 +120,8 @@ class BudgetSettlement:
     async def settle(self) -> int:
         """How many entries have ended, of at most ENDED_MAX. Raises LogUnavailable, Unavailable."""
         async with answering():
-            seconds, micros = await self._redis.time()
+            # Of the server that has the accounts: a life of it is dated by its own clock.
+            seconds, micros = await self._time(keys=self._names.budget_keys[:1])
         high = await self._watermarks.high((self._names.auctions, self._names.engagements))
         now = time.monotonic()
         if self._kafka_answers_since is None:
@@ -135,7 +137,7 @@ class BudgetSettlement:
                 await self._settle(
                     keys=self._names.budget_keys,
                     args=[
-                        f"{seconds}.{micros:06}",
+                        f"{int(seconds)}.{int(micros):06}",
                         self._in_flight_s,
                         self._grace_s if is_calm else "",
                         ENDED_MAX,

@@ -7,11 +7,11 @@ from typing import Any, Self
 
 import asyncpg
 import msgspec
-from redis.asyncio import Redis
 
 from domain.names import Names
 from projections.connections import kafka_options
 from projections.postgres_store import Pool
+from projections.redis_client import redis_client
 from projections.watermarks import Watermarks
 
 POOL_MAX_CONNECTIONS = 12
@@ -39,7 +39,7 @@ class Servers:
         self.client_id = client_id
         self.kafka: dict[str, Any] = kafka_options(addresses.kafka_url, client_id)
         self.watermarks = Watermarks(addresses.kafka_url, client_id=f"{client_id}-watermarks")
-        self.redis = Redis.from_url(addresses.redis_url, socket_timeout=REDIS_TIMEOUT_S)
+        self.redis = redis_client(addresses.redis_url, socket_timeout=REDIS_TIMEOUT_S)
         self._postgres_url = addresses.postgres_url
         self._pool: Pool | None = None
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import aclosing
 from pathlib import Path
 
 import rich_click as click
-from redis.asyncio import Redis
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
@@ -19,6 +19,7 @@ from gavel.wiring import database_engine, read_side
 from projections import rebuild as engine
 from projections.queries.progress import ProjectionStatus, projection_status
 from projections.rebuild import RebuildProgress
+from projections.redis_client import redis_client
 from projections.servers import Addresses
 from projections.watermarks import Watermarks
 
@@ -68,7 +69,7 @@ async def _statuses(addresses: Addresses) -> Sequence[ProjectionStatus]:
     try:
         async with (
             Watermarks(addresses.kafka_url, client_id="gavel-projections") as watermarks,
-            Redis.from_url(addresses.redis_url) as redis,
+            aclosing(redis_client(addresses.redis_url)) as redis,
         ):
             return await projection_status(database, watermarks, names=addresses.names, redis=redis)
     finally:
