@@ -1,0 +1,24 @@
+"""One Redis Cluster for all tests of this folder."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.cluster.redis_cluster import RedisCluster, running_cluster
+
+
+@pytest.fixture(scope="session")
+async def cluster(data_folder: Path) -> AsyncIterator[RedisCluster]:
+    """Tests may move slots and fail masters over: after each of them all slots are served again."""
+    async with running_cluster(data_folder / "cluster") as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def own() -> str:
+    """What a test's keys begin with."""
+    return f"t{uuid.uuid4().hex[:12]}"
