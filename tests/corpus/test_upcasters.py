@@ -59,10 +59,12 @@ def test_what_is_written_is_the_newest(tag: str) -> None:
 
 @pytest.mark.parametrize("tag", codec.EVENT_TYPES)
 def test_an_old_version_is_raised(tag: str) -> None:
-    """With a second version in force, an event of the first is raised to it, whatever its fields are."""
-    payload = payload_of(f"{tag}.v1")
-    expected = msgspec.json.decode(payload) | {"v": 2, "causation_id": "raised"}
-    assert written(decoded(payload, {tag: (raised_by_hand,)})) == expected
+    """With one more version in force, an event of the newest is raised to it, whatever its fields are."""
+    newest = codec.newest_version(tag)
+    payload = payload_of(f"{tag}.v{newest}")
+    expected = msgspec.json.decode(payload) | {"v": newest + 1, "causation_id": "raised"}
+    chains = {**upcasters.CHAINS, tag: (*upcasters.CHAINS.get(tag, ()), raised_by_hand)}
+    assert written(decoded(payload, chains)) == expected
 
 
 def test_an_old_shape_is_raised_step_by_step() -> None:
