@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from domain.names import Names
 from projections.connections import sqlalchemy_url
 from projections.queries.progress import projection_status
+from projections.redis_client import redis_client
 from projections.run import run_projectors
 from projections.servers import Addresses
 from projections.watermarks import Watermarks
@@ -83,9 +84,17 @@ async def eventually(condition: Callable[[], Awaitable[bool]]) -> None:
 async def read_side(kafka_url: str, database: str, redis_url: str, names: Names) -> AsyncIterator[ReadSide]:
     """Fresh topics, a fresh database, and names in Redis of its own."""
     addresses = Addresses(kafka_url=kafka_url, postgres_url=database, redis_url=redis_url, names=names)
-    db = create_async_engine(sqlalchemy_url(database))
-    redis = Redis.from_url(redis_url)
-    async with Watermarks(kafka_url, client_id="test") as watermarks, Log(kafka_url, names) as log:
+    async with opened(addresses) as read_side:
+        yield read_side
+
+
+@asynccontextmanager
+async def opened(addresses: Addresses) -> AsyncIterator[ReadSide]:
+    """The read side at these addresses."""
+    db = create_async_engine(sqlalchemy_url(addresses.postgres_url))
+    redis = redis_client(addresses.redis_url)
+    kafka_url = addresses.kafka_url
+    async with Watermarks(kafka_url, client_id="test") as watermarks, Log(kafka_url, addresses.names) as log:
         yield ReadSide(addresses, db, watermarks, redis, log)
     await redis.aclose()
     await db.dispose()

@@ -18,7 +18,6 @@ from redis.asyncio import Redis
 
 from commands.budgets import RedisBudgets
 from commands.ports import Wanted
-from commands.redis_pipeline import RedisPipeline
 from domain.catalogue import FrequencyCap
 from domain.direct.budget import BudgetState
 from domain.errors import Unavailable
@@ -26,6 +25,7 @@ from domain.events import ClickRecorded, ImpressionRecorded
 from domain.limits import BUDGET_IN_FLIGHT_SECONDS
 from gavel.embedded import EmbeddedServers
 from gavel.settings import Settings
+from gavel.wiring import redis_calls
 from projections.budget_settlement import BudgetSettlement
 from projections.rebuild import rebuild
 from projections.registry import registered
@@ -52,7 +52,7 @@ async def settled(
         tasks.create_task(settlement.run(stop))
         if projecting:
             tasks.create_task(keep_projecting(registered("budgets"), servers, stop))
-        pipeline = RedisPipeline(read_side.redis, timeout_s=5.0)
+        pipeline = redis_calls(read_side.addresses.redis_url, timeout_s=5.0)
         budgets = RedisBudgets(pipeline, read_side.names)
         await budgets.start()
         try:

@@ -1,0 +1,161 @@
+"""Projections into a cluster: filled from the log, wherever their slots go and whatever a new master has forgotten."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import msgspec
+import pytest
+
+from api.live.feed import LiveFeed
+from commands import catalogue_view
+from commands.catalogue_view import CatalogueView
+from domain.events import ImpressionRecorded
+from projections.figures import Figures
+from projections.rebuild import rebuild
+from projections.redis_client import redis_client
+from tests.cluster.redis_cluster import RedisCluster, ask
+from tests.projections.budget_story import award, met
+from tests.projections.conftest import ReadSide, eventually
+from tests.projections.test_budgets import is_refused, settled
+from tests.projections.test_budgets import until as until_budget
+from tests.projections.test_catalogue import cached, change
+from tests.projections.traffic import Traffic
+
+
+@asynccontextmanager
+async def viewing(read_side: ReadSide, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[CatalogueView]:
+    """The catalogue as an API process has it: told of each change, for it looks for none that it missed."""
+    monkeypatch.setattr(catalogue_view, "LISTEN_SECONDS", 600.0)
+    async with redis_client(read_side.addresses.redis_url, socket_timeout=5.0) as redis:
+        view = CatalogueView(redis, read_side.names)
+        await view.start()
+        yield view
+        await view.close()
+
+
+def names_in(view: CatalogueView) -> list[str]:
+    return sorted(bidder.terms.name for bidder in view.market.bidders)
+
+
+async def known(view: CatalogueView, *expected: str) -> None:
+    async def is_known() -> bool:
+        return names_in(view) == [*expected]
+
+    await eventually(is_known)
+
+
+async def test_the_catalogue_follows_its_slot(
+    read_side: ReadSide, cluster: RedisCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Filled and announced before and after its slot has gone to another master."""
+    await read_side.log.append([Traffic(1).bidder("b-1", "One")])
+    async with read_side.running("catalogue_cache"), viewing(read_side, monkeypatch) as view:
+        await known(view, "One")
+        await cluster.move(read_side.names.catalogue_entities)
+        await read_side.log.append([Traffic(1).bidder("b-2", "Two")])
+        await known(view, "One", "Two")
+        await read_side.log.append([change("b-1", 2, "Changed")])
+        await known(view, "Changed", "Two")
+        await read_side.caught_up("catalogue_cache")
+    assert await cached(read_side) == {"bidder:b-1": (2, "active", "Changed"), "bidder:b-2": (1, "active", "Two")}
+
+
+async def test_the_catalogue_outlives_its_master(
+    read_side: ReadSide, cluster: RedisCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its replica takes over; what was logged meanwhile is in the cache, and every process hears of it."""
+    await read_side.log.append([Traffic(1).bidder("b-1", "One")])
+    async with read_side.running("catalogue_cache"), viewing(read_side, monkeypatch) as view:
+        await known(view, "One")
+        master = await cluster.owner_of(read_side.names.catalogue_entities)
+        master.server.kill()
+        await read_side.log.append([Traffic(1).bidder("b-2", "Two"), change("b-1", 2, "Changed")])
+        async with cluster.failed_over(master):
+            await known(view, "Changed", "Two")
+            await read_side.log.append([Traffic(1).bidder("b-3", "Three")])
+            await known(view, "Changed", "Three", "Two")
+            await read_side.caught_up("catalogue_cache")
+
+
+async def test_a_flushed_cluster_is_filled_again(read_side: ReadSide, cluster: RedisCluster) -> None:
+    """Nobody has to do anything, and nothing new has to be logged."""
+    await read_side.log.append([Traffic(1).bidder("b-1", "One"), change("b-1", 2, "Changed")])
+    async with read_side.running("catalogue_cache"):
+        await read_side.caught_up("catalogue_cache")
+        full = await cached(read_side)
+        for node in cluster.nodes:
+            if await ask(node, "ROLE") and (await ask(node, "ROLE"))[0] == b"master":
+                await ask(node, "FLUSHALL")
+        assert await cached(read_side) != full
+
+        async def is_filled() -> bool:
+            return await cached(read_side) == full
+
+        await eventually(is_filled)
+
+
+async def test_rebuilding_on_a_cluster(read_side: ReadSide) -> None:
+    """What does not follow from the log is gone, what does is there."""
+    await read_side.log.append([Traffic(1).bidder("b-1", "One")])
+    async with read_side.running("catalogue_cache"):
+        await read_side.caught_up("catalogue_cache")
+        await read_side.redis.hset(read_side.names.catalogue_entities, "bidder:ghost", "{}")
+        await rebuild(read_side.addresses, "catalogue_cache")
+    assert await cached(read_side) == {"bidder:b-1": (1, "active", "One")}
+
+
+async def test_budgets_follow_their_slot(read_side: ReadSide, cluster: RedisCluster) -> None:
+    """Another master is another life: nobody reserves until the log was read, and no account is lost or doubled."""
+    awards = [award(nanos) for nanos in range(1, 40)]
+    await read_side.log.append([*awards, *(met(ImpressionRecorded, each) for each in awards[::2])])
+    async with settled(read_side, in_flight_s=1.0) as budgets:
+        before = await until_budget(budgets, lambda state: state.impressions == 20)
+        assert (before.spent_nanos, before.reserved_nanos) == (400, 380)
+        await cluster.move(read_side.names.budget_offsets)
+        assert "being read from the log" in await is_refused(budgets)
+        assert await until_budget(budgets, lambda _: True) == before
+        assert await is_refused(budgets) == ""
+
+
+async def test_budgets_outlive_their_master(read_side: ReadSide, cluster: RedisCluster) -> None:
+    """Whatever its replica had not heard of is read in the log again before anybody reserves."""
+    awards = [award(nanos) for nanos in range(1, 40)]
+    await read_side.log.append([*awards, *(met(ImpressionRecorded, each) for each in awards[::2])])
+    async with settled(read_side, in_flight_s=1.0) as budgets:
+        before = await until_budget(budgets, lambda state: state.impressions == 20)
+        master = await cluster.owner_of(read_side.names.budget_offsets)
+        master.server.kill()
+        await master.server.ended()
+        assert "does not answer" in await is_refused(budgets)
+        async with cluster.failed_over(master):
+            assert await until_budget(budgets, lambda _: True) == before
+            assert await is_refused(budgets) == ""
+
+
+async def test_live_figures_reach_the_browsers(read_side: ReadSide) -> None:
+    """Published at one master and heard through any process's client."""
+    async with (
+        redis_client(read_side.addresses.redis_url, socket_timeout=5.0) as redis,
+        read_side.running("live"),
+    ):
+        feed = LiveFeed(redis, read_side.names.live_channel)
+        async with feed.running():
+            with feed.listen() as listener:
+                figures = await listener.next(30.0)
+        assert figures is not None
+        assert msgspec.json.decode(figures.payload, type=Figures).lag["catalogue_cache"] == 0
+
+
+async def test_a_cluster_that_is_not_there_is_waited_for(read_side: ReadSide) -> None:
+    """Its client fails as one Redis's does, so projectors and views wait instead of breaking."""
+    nowhere = "redis+cluster://127.0.0.1:1,127.0.0.1:2"
+    async with asyncio.timeout(30):
+        redis = redis_client(nowhere, socket_timeout=1.0)
+        view = CatalogueView(redis, read_side.names)
+        await view.start()
+        assert names_in(view) == []
+        await view.close()
+        await redis.aclose()
