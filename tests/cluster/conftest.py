@@ -1,4 +1,4 @@
-"""One Redis Cluster for all tests of this folder."""
+"""One Redis Cluster for all tests of this folder, in the place of the one Redis that others have."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from domain.names import Names
-from projections.servers import Addresses
+from tests.api.conftest import api, api_database, auction, empty_api, settings
 from tests.cluster.redis_cluster import RedisCluster, running_cluster
-from tests.projections.conftest import ReadSide, opened
+from tests.projections.conftest import read_side
+
+__all__ = ["api", "api_database", "auction", "empty_api", "read_side", "settings"]
+"""Fixtures that are made anew here, on the cluster."""
 
 
 @pytest.fixture(scope="session")
@@ -21,15 +23,12 @@ async def cluster(data_folder: Path) -> AsyncIterator[RedisCluster]:
         yield cluster
 
 
+@pytest.fixture(scope="session")
+def redis_url(cluster: RedisCluster) -> str:
+    return cluster.url
+
+
 @pytest.fixture
 def own() -> str:
     """What a test's keys begin with."""
     return f"t{uuid.uuid4().hex[:12]}"
-
-
-@pytest.fixture
-async def read_side(kafka_url: str, database: str, cluster: RedisCluster, names: Names) -> AsyncIterator[ReadSide]:
-    """As those of one Redis, on the cluster."""
-    addresses = Addresses(kafka_url=kafka_url, postgres_url=database, redis_url=cluster.url, names=names)
-    async with opened(addresses) as read_side:
-        yield read_side

@@ -6,23 +6,41 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-import msgspec
 import pytest
 
-from api.live.feed import LiveFeed
 from commands import catalogue_view
 from commands.catalogue_view import CatalogueView
 from domain.events import ImpressionRecorded
-from projections.figures import Figures
-from projections.rebuild import rebuild
 from projections.redis_client import redis_client
-from tests.cluster.redis_cluster import RedisCluster, ask
+from tests.cluster.redis_cluster import RedisCluster
 from tests.projections.budget_story import award, met
 from tests.projections.conftest import ReadSide, eventually
-from tests.projections.test_budgets import is_refused, settled
+from tests.projections.test_budgets import (
+    is_refused,
+    settled,
+    test_a_frequency_cap_survives_a_loss_of_memory,
+    test_rebuilding_while_campaigns_wait,
+    test_the_log_tells_what_is_spent_and_reserved,
+)
 from tests.projections.test_budgets import until as until_budget
-from tests.projections.test_catalogue import cached, change
+from tests.projections.test_catalogue import (
+    cached,
+    change,
+    test_a_redis_that_lost_its_memory,
+    test_an_offset_without_an_entity_stands,
+    test_rebuilding_the_cache,
+)
 from tests.projections.traffic import Traffic
+
+__all__ = [
+    "test_a_frequency_cap_survives_a_loss_of_memory",
+    "test_a_redis_that_lost_its_memory",
+    "test_an_offset_without_an_entity_stands",
+    "test_rebuilding_the_cache",
+    "test_rebuilding_while_campaigns_wait",
+    "test_the_log_tells_what_is_spent_and_reserved",
+]
+"""The tests of one Redis, run again on the cluster."""
 
 
 @asynccontextmanager
@@ -80,33 +98,6 @@ async def test_the_catalogue_outlives_its_master(
             await read_side.caught_up("catalogue_cache")
 
 
-async def test_a_flushed_cluster_is_filled_again(read_side: ReadSide, cluster: RedisCluster) -> None:
-    """Nobody has to do anything, and nothing new has to be logged."""
-    await read_side.log.append([Traffic(1).bidder("b-1", "One"), change("b-1", 2, "Changed")])
-    async with read_side.running("catalogue_cache"):
-        await read_side.caught_up("catalogue_cache")
-        full = await cached(read_side)
-        for node in cluster.nodes:
-            if await ask(node, "ROLE") and (await ask(node, "ROLE"))[0] == b"master":
-                await ask(node, "FLUSHALL")
-        assert await cached(read_side) != full
-
-        async def is_filled() -> bool:
-            return await cached(read_side) == full
-
-        await eventually(is_filled)
-
-
-async def test_rebuilding_on_a_cluster(read_side: ReadSide) -> None:
-    """What does not follow from the log is gone, what does is there."""
-    await read_side.log.append([Traffic(1).bidder("b-1", "One")])
-    async with read_side.running("catalogue_cache"):
-        await read_side.caught_up("catalogue_cache")
-        await read_side.redis.hset(read_side.names.catalogue_entities, "bidder:ghost", "{}")
-        await rebuild(read_side.addresses, "catalogue_cache")
-    assert await cached(read_side) == {"bidder:b-1": (1, "active", "One")}
-
-
 async def test_budgets_follow_their_slot(read_side: ReadSide, cluster: RedisCluster) -> None:
     """Another master is another life: nobody reserves until the log was read, and no account is lost or doubled."""
     awards = [award(nanos) for nanos in range(1, 40)]
@@ -133,20 +124,6 @@ async def test_budgets_outlive_their_master(read_side: ReadSide, cluster: RedisC
         async with cluster.failed_over(master):
             assert await until_budget(budgets, lambda _: True) == before
             assert await is_refused(budgets) == ""
-
-
-async def test_live_figures_reach_the_browsers(read_side: ReadSide) -> None:
-    """Published at one master and heard through any process's client."""
-    async with (
-        redis_client(read_side.addresses.redis_url, socket_timeout=5.0) as redis,
-        read_side.running("live"),
-    ):
-        feed = LiveFeed(redis, read_side.names.live_channel)
-        async with feed.running():
-            with feed.listen() as listener:
-                figures = await listener.next(30.0)
-        assert figures is not None
-        assert msgspec.json.decode(figures.payload, type=Figures).lag["catalogue_cache"] == 0
 
 
 async def test_a_cluster_that_is_not_there_is_waited_for(read_side: ReadSide) -> None:
