@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections.abc import Mapping
 from time import perf_counter, process_time
 from typing import Any
 
@@ -17,10 +18,13 @@ from aiokafka import TopicPartition
 
 from bench.cost import Cost
 from domain.names import Names
+from projections import generations
 from projections.engine import Projector
+from projections.postgres_store import connected
 from projections.registry import Registration, registered
 from projections.servers import Addresses, Servers
 from projections.store import Store
+from projections.watermarks import Ends
 
 POLL_SECONDS = 0.02
 
@@ -62,18 +66,18 @@ def print_cost(cost: Cost) -> None:
 
 
 async def replay(plan: ReplayPlan) -> Cost:
-    """Resets the projection, as a rebuild does, and runs it until it has applied everything."""
+    """Builds a generation, as a rebuild does, until it has applied everything, and drops it."""
     registration = plan.registration
     topics = registration.topics_of(plan.names)
     async with Servers(plan.addresses, client_id="bench-replay") as servers:
         ends = await servers.watermarks.high(topics)
-        projection, store = registration.opened(servers.names, servers.pool, servers.redis)
-        await store.reset(dict.fromkeys(ends, 0), ends)
+        begun = await _begun(registration, servers, ends)
+        projection, store = await registration.opened(servers, begun)
         projector: Projector[Any] = Projector(
             projection,
             store,
             topics=topics,
-            group=servers.names.group(registration.name),
+            group=registration.group(servers.names, begun),
             kafka=servers.kafka,
         )
         stop = asyncio.Event()
@@ -88,10 +92,21 @@ async def replay(plan: ReplayPlan) -> Cost:
         finally:
             stop.set()
             await running
+        async with connected(servers.pool) as connection:
+            await generations.drop(connection, registration.name, begun)
     return cost
 
 
-async def _has_reached(store: Store[Any], ends: dict[TopicPartition, int]) -> bool:
+async def _begun(registration: Registration, servers: Servers, ends: Mapping[TopicPartition, int]) -> int:
+    """The number of a new generation."""
+    async with connected(servers.pool) as connection:
+        await generations.establish(connection, [registration])
+        return (
+            await generations.begin(connection, registration, {tp: Ends(0, end) for tp, end in ends.items()})
+        ).number
+
+
+async def _has_reached(store: Store[Any], ends: Mapping[TopicPartition, int]) -> bool:
     checkpoints = await store.checkpoints()
     return all(tp in checkpoints and checkpoints[tp].next_offset >= end for tp, end in ends.items())
 

@@ -33,9 +33,10 @@ class Names(msgspec.Struct, frozen=True):
     def topics(self) -> tuple[str, ...]:
         return tuple(f"{self.namespace}.{topic}" for topic in TOPICS)
 
-    def group(self, projection: str) -> str:
-        """Consumer group of a projection."""
-        return f"{self.namespace}.projection.{projection}"
+    def group(self, projection: str, generation: int | str | None = None) -> str:
+        """Consumer group of a projection, or of one generation of it."""
+        group = f"{self.namespace}.projection.{projection}"
+        return group if generation is None else f"{group}.g{generation}"
 
     # -- Redis: the braces are the hash tag that keeps a key's parts on one slot of a cluster ------
 

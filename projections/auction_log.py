@@ -30,7 +30,7 @@ TABLES = (
     "auction_engagements",
     "auction_notices",
 )
-COLUMNS = {name: tuple(tables.metadata.tables[name].columns.keys()) for name in TABLES}
+COLUMNS = {name: tuple(tables.read_models.tables[name].columns.keys()) for name in TABLES}
 
 _json = msgspec.json.Encoder().encode
 
@@ -78,9 +78,6 @@ class AuctionLog:
         except asyncpg.UniqueViolationError:
             for table, values in rows.by_table.items():
                 await _insert_unknown(connection, table, values)
-
-    async def clear(self, connection: Connection) -> None:
-        await connection.execute(f"TRUNCATE {', '.join(TABLES)}")
 
 
 async def _insert_unknown(connection: Connection, table: str, values: list[tuple[Any, ...]]) -> None:

@@ -61,9 +61,6 @@ class BidderHealth:
             counts = zip(*rows.counts.values(), strict=True)
             await connection.execute(COUNT, *map(list, keys), *map(list, counts))
 
-    async def clear(self, connection: Connection) -> None:
-        await connection.execute("TRUNCATE bidder_health")
-
 
 class Rows:
     """What a batch adds: for each key the number of events, then how many of them took how long."""

@@ -57,9 +57,6 @@ class Catalogue:
         ]
         await connection.executemany(UPSERT, upserts)
 
-    async def clear(self, connection: Connection) -> None:
-        await connection.execute("TRUNCATE entities")
-
 
 def events_by_id(events: Sequence[Event], onto: EventsById | None) -> EventsById:
     """The batch, aggregate by aggregate."""

@@ -42,7 +42,8 @@ def partition_name(table: str, day: date) -> str:
 async def _ensure(connection: Connection, table: str, day: date) -> None:
     # Names are ours and the day is a date: nothing in here comes from outside.
     partition = partition_name(table, day)
-    if await connection.fetchval("SELECT to_regclass($1)", partition) is not None:
+    # In the first schema of the search path, where the table is: another generation may have one of the same name.
+    if await connection.fetchval("SELECT to_regclass(current_schema() || '.' || $1)", partition) is not None:
         return
     await connection.execute(f"CREATE TABLE {partition} (LIKE {table} INCLUDING ALL)")
     await connection.execute(

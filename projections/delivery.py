@@ -18,7 +18,6 @@ from projections.day_partitions import DayPartitions
 from projections.delivery_rows import COUNTED, Rows
 from projections.delivery_statement import COUNT_AND_JUDGE, INCOMING, NAME, TAKE_BACK
 from projections.postgres_store import Connection
-from projections.tables import DELIVERY_TABLES
 
 
 class Delivery:
@@ -49,6 +48,3 @@ class Delivery:
         await connection.execute(COUNT_AND_JUDGE)
         if rows.voided:
             await connection.executemany(TAKE_BACK, rows.voided)
-
-    async def clear(self, connection: Connection) -> None:
-        await connection.execute(f"TRUNCATE {', '.join(DELIVERY_TABLES)}")

@@ -18,6 +18,7 @@ from itertools import groupby
 from operator import attrgetter
 from typing import Any, Generic, NamedTuple, TypeVar
 
+import msgspec
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import IllegalStateError, KafkaError, OffsetOutOfRangeError
@@ -30,7 +31,7 @@ from projections.backoff import Backoff
 from projections.batch import Batch, DeadLetter, Move, Record
 from projections.decoding import decoded
 from projections.projection import ByPartition, Projection
-from projections.store import Checkpoint, EventRefused, FenceLost, Store
+from projections.store import Checkpoint, EventRefused, FenceLost, State, Store
 
 BATCH_MAX_RECORDS = 10_000
 PIECE_RECORDS = 250
@@ -113,7 +114,7 @@ class Projector(Generic[Rows]):
         """How far the log was read: the batch that is being written ends there."""
         self._writing: asyncio.Task[None] | None = None
         self._parked: set[tuple[TopicPartition, bytes]] = set()
-        self._stopped_reason: str | None = None
+        self._state = State()
         self._control_due = 0.0
         self._report_due = 0.0
 
@@ -167,7 +168,7 @@ class Projector(Generic[Rows]):
             return
         if self._positioned != self._assignment.version or time.monotonic() >= self._control_due:
             await self._take_position()
-        if self._stopped_reason is not None:
+        if self._state.rests or self._state.stopped_reason is not None:
             await asyncio.sleep(CONTROL_S)
             return
         started = time.monotonic()
@@ -187,15 +188,17 @@ class Projector(Generic[Rows]):
         await self._written()
         version = self._assignment.version
         ours = self._consumer.assignment()
-        reason = (await self._store.state()).stopped_reason
-        if reason is not None and reason != self._stopped_reason:
-            self._log.error("stopped", reason=reason)
-        self._stopped_reason = reason
+        state = await self._store.state()
+        if state.stopped_reason is not None and state != self._state:
+            self._log.error("stopped", reason=state.stopped_reason)
+        self._state = state
         known = await self._store.checkpoints()
         if fresh := ours - known.keys():
             await self._store.begin(await self._consumer.beginning_offsets(sorted(fresh)))
             known = await self._store.checkpoints()
-        checkpoints = {tp: known[tp] for tp in ours}
+        checkpoints = {tp: known[tp] for tp in ours if tp in known}  # one that is nobody's any more takes none
+        if not state.rests and checkpoints.keys() != ours:
+            raise FenceLost("the generation has come to its end")
         if self._positioned != version or checkpoints != self._checkpoints:
             self._parked = await self._store.parked_keys(ours)
             for tp, checkpoint in checkpoints.items():
@@ -217,6 +220,10 @@ class Projector(Generic[Rows]):
         for tp, read in self._read.items():
             # Not the last record's offset: the log has gaps, where transactions ended or records were compacted.
             position = await self._consumer.position(tp)
+            if (hold_at := self._checkpoints[tp].hold_at) is not None and position > hold_at:
+                position = hold_at
+                fetched[tp] = [record for record in fetched.get(tp, ()) if record.offset < hold_at]
+                self._consumer.seek(tp, hold_at)
             if position != read:
                 records = fetched.get(tp)
                 moves[tp] = Move(read, position, records[-1].timestamp if records else 0)
@@ -324,7 +331,8 @@ class Projector(Generic[Rows]):
                 return
         tp = TopicPartition(record.topic, record.partition)
         where = f"{record.topic}/{record.partition} at {record.offset}"
-        if record.offset < self._checkpoints[tp].rebuild_until:
+        replayed = record.offset < self._checkpoints[tp].rebuild_until
+        if replayed and not self._state.accepts_dead_letters:
             await self._store.stop(f"the rebuild met an event that cannot be applied, {where}: {error}")
             raise FenceLost(f"stopped at {where}")
         self._log.error("event parked", where=where, error=str(error))
@@ -335,7 +343,7 @@ class Projector(Generic[Rows]):
 
     def _advance(self, batch: Batch) -> None:
         for tp, move in batch.moves.items():
-            self._checkpoints[tp] = Checkpoint(move.next, self._checkpoints[tp].rebuild_until)
+            self._checkpoints[tp] = msgspec.structs.replace(self._checkpoints[tp], next_offset=move.next)
 
 
 def _printable(error: Exception) -> str:

@@ -187,9 +187,6 @@ class Ledger:
         if rows.closings:
             await connection.executemany(CLOSE, rows.closings)
 
-    async def clear(self, connection: Connection) -> None:
-        await connection.execute("TRUNCATE ledger, ledger_charges, ledger_closings")
-
 
 async def _refund(connection: Connection, voided: Iterable[Voided], closed: Mapping[int, date]) -> None:
     """One by one, so that each finds its charge by the key: they are few."""

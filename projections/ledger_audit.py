@@ -29,7 +29,10 @@ PROGRESS_S = 0.2
 TOLD_MAX = 20
 """Differences and events that cannot be understood are counted all, and told so many."""
 
-OFFSETS = "SELECT topic, partition, next_offset FROM projection_offsets WHERE projection = 'ledger'"
+OFFSETS = """
+SELECT topic, partition, next_offset FROM projection_offsets JOIN projections USING (projection)
+WHERE projection = 'ledger' AND generation = active_generation
+"""
 SUMS = """
 SELECT booked_on, currency, buyer, publisher, campaign_id, kind, entries, spend_nanos, revenue_nanos, fee_nanos
 FROM ledger

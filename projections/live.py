@@ -23,9 +23,10 @@ from projections.backoff import Backoff
 from projections.batch import Record
 from projections.decoding import decoded
 from projections.figures import COUNTED, Tally
+from projections.generations import next_offsets
 from projections.lag import lag_of
 from projections.redis_store import answering
-from projections.registry import REGISTRY
+from projections.registry import REGISTRY, Registration
 from projections.servers import Servers
 
 SECOND = 1.0
@@ -53,10 +54,6 @@ class Live:
         self._holder = secrets.token_hex(8)
         self._hold_lease = servers.redis.register_script(HOLD_LEASE)
         self._release_lease = servers.redis.register_script(RELEASE_LEASE)
-        self._stores = {
-            each.name: (each.opened(servers.names, servers.pool, servers.redis)[1], each.topics_of(servers.names))
-            for each in REGISTRY
-        }
 
     async def run(self, stop: asyncio.Event) -> None:
         """Until stopped. Waits for servers that are away."""
@@ -113,12 +110,11 @@ class Live:
             return bool(await self._hold_lease(keys=[self._names.live_leader], args=[self._holder, LEASE_MS]))
 
     async def _lag(self) -> dict[str, int | None]:
-        return {name: await self._lag_of(name) for name in self._stores}
+        return {each.name: await self._lag_of(each) for each in REGISTRY}
 
-    async def _lag_of(self, name: str) -> int | None:
-        store, topics = self._stores[name]
+    async def _lag_of(self, registration: Registration) -> int | None:
         try:
-            high = await self._servers.watermarks.high(topics)
-            return lag_of({tp: at.next_offset for tp, at in (await store.checkpoints()).items()}, high)
+            high = await self._servers.watermarks.high(registration.topics_of(self._names))
+            return lag_of(await next_offsets(self._servers, registration), high)
         except Unavailable:
             return None

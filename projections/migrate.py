@@ -1,15 +1,22 @@
-"""Brings the database's tables to the shape that this version of Gavel needs."""
+"""Brings the database's tables to the shape that this version of Gavel needs.
+
+Migrations make what they own; the first generation of a read model is made after them, as the registry has it.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+import asyncpg
 from alembic import command
 from alembic.config import Config
 from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from projections.connections import sqlalchemy_url
+from projections.generations import establish
+from projections.postgres_store import connected
+from projections.registry import REGISTRY
 
 LOCK = 7_146_921
 """Advisory lock of whoever migrates; a number of our own choice."""
@@ -27,6 +34,8 @@ async def migrate(postgres_url: str) -> None:
             await connection.run_sync(_upgrade)
     finally:
         await engine.dispose()
+    async with asyncpg.create_pool(postgres_url, min_size=0, max_size=1) as pool, connected(pool) as connection:
+        await establish(connection, REGISTRY)
 
 
 def alembic_config(connection: Connection) -> Config:

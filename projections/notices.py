@@ -91,9 +91,6 @@ class Notices:
         if notices:
             await connection.execute(ADD, *zip(*map(_row, notices), strict=True))
 
-    async def clear(self, connection: Connection) -> None:
-        await connection.execute(f"TRUNCATE {', '.join(TABLES)}")
-
     async def _keep(
         self, connection: Connection, waiting: Mapping[str, Iterable[Source]]
     ) -> list[tuple[str, list[Source]]]:

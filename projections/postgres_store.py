@@ -15,6 +15,7 @@ from asyncpg.pool import PoolConnectionProxy
 
 from domain.errors import Unavailable
 from projections.batch import DeadLetter, Move
+from projections.generation import RUN
 from projections.store import Checkpoint, EventRefused, FenceLost, State, in_order
 
 Rows = TypeVar("Rows")
@@ -35,14 +36,33 @@ REFUSALS = (
 AWAY = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
 """Everything else that it says, or does not: it will pass."""
 
-MOVE = """
-UPDATE projection_offsets SET next_offset = $4
-WHERE projection = $1 AND topic = $2 AND partition = $3 AND next_offset = $5
-  AND NOT EXISTS (SELECT FROM projection_states WHERE projection = $1 AND stopped_reason IS NOT NULL)
+RUNNING = ", ".join(f"'{status}'" for status in RUN)
+MOVE = f"""
+UPDATE projection_offsets AS at SET next_offset = $5
+FROM projection_generations AS built JOIN projections USING (projection)
+WHERE at.projection = $1 AND at.generation = $2 AND at.topic = $3 AND at.partition = $4 AND at.next_offset = $6
+  AND (at.hold_at IS NULL OR at.hold_expires_at < now() OR at.hold_at >= $5)
+  AND built.projection = $1 AND built.generation = $2
+  AND built.status IN ({RUNNING}) AND built.stopped_reason IS NULL AND projections.paused_at IS NULL
+"""  # noqa: S608 - nothing but statuses of ours is put in
+STATE = f"""
+SELECT stopped_reason, accepts_dead_letters, paused_at IS NOT NULL OR status NOT IN ({RUNNING}) AS rests
+FROM projection_generations JOIN projections USING (projection)
+WHERE projection = $1 AND generation = $2
+"""  # noqa: S608 - nothing but statuses of ours is put in
+CHECKPOINTS = """
+SELECT topic, partition, next_offset, rebuild_until, CASE WHEN hold_expires_at > now() THEN hold_at END, first_offset
+FROM projection_offsets WHERE projection = $1 AND generation = $2
+"""
+BEGIN = """
+INSERT INTO projection_offsets (projection, generation, topic, partition, first_offset, next_offset)
+SELECT projection, generation, $3, $4, $5, $5
+FROM projection_generations WHERE projection = $1 AND generation = $2 AND status NOT IN ('retired', 'cancelled')
+ON CONFLICT DO NOTHING
 """
 PARK = """
-INSERT INTO dead_letters (projection, topic, partition, "offset", key, payload, error)
-VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING
+INSERT INTO dead_letters (projection, generation, topic, partition, "offset", key, payload, error)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING
 """
 
 
@@ -59,50 +79,48 @@ class PostgresProjection(Protocol[Rows_contra]):
         """Inside the transaction, after the offsets were moved: no other writer has the same partitions."""
         ...
 
-    async def clear(self, connection: Connection) -> None:
-        """Inside the transaction of a rebuild: removes all rows."""
-        ...
-
 
 class PostgresStore(Generic[Rows]):
-    """The tables of one projection. Implements `store.Store`."""
+    """The tables of one generation of a projection. Implements `store.Store`.
 
-    def __init__(self, pool: Pool, projection: PostgresProjection[Rows]) -> None:
+    The connections of `pool` find the generation's tables by their bare names, and the engine's.
+    """
+
+    def __init__(self, pool: Pool, projection: PostgresProjection[Rows], generation: int = 1) -> None:
         self._pool = pool
         self._projection = projection
         self._name = projection.name
+        self._generation = generation
 
     def __repr__(self) -> str:
-        return f"PostgresStore({self._name!r})"
+        return f"PostgresStore({self._name!r}, {self._generation})"
 
     async def state(self) -> State:
         async with connected(self._pool) as connection:
-            row = await connection.fetchrow(
-                "SELECT generation, stopped_reason FROM projection_states WHERE projection = $1", self._name
-            )
-        return State(row["generation"], row["stopped_reason"]) if row else State()
+            row = await connection.fetchrow(STATE, self._name, self._generation)
+        if row is None:
+            return State(self._generation, rests=True)
+        return State(self._generation, row["stopped_reason"], row["rests"], row["accepts_dead_letters"])
 
     async def checkpoints(self) -> dict[TopicPartition, Checkpoint]:
         async with connected(self._pool) as connection:
-            rows = await connection.fetch(
-                "SELECT topic, partition, next_offset, rebuild_until FROM projection_offsets WHERE projection = $1",
-                self._name,
-            )
-        return {TopicPartition(topic, partition): Checkpoint(offset, until) for topic, partition, offset, until in rows}
+            rows = await connection.fetch(CHECKPOINTS, self._name, self._generation)
+        return {TopicPartition(topic, partition): Checkpoint(*numbers) for topic, partition, *numbers in rows}
 
     async def begin(self, starts: Mapping[TopicPartition, int]) -> None:
         async with connected(self._pool) as connection:
             await connection.executemany(
-                "INSERT INTO projection_offsets (projection, topic, partition, next_offset) VALUES ($1, $2, $3, $4) "
-                "ON CONFLICT DO NOTHING",
-                [(self._name, tp.topic, tp.partition, start) for tp, start in sorted(starts.items())],
+                BEGIN,
+                [(self._name, self._generation, tp.topic, tp.partition, start) for tp, start in sorted(starts.items())],
             )
 
     async def parked_keys(self, partitions: Collection[TopicPartition]) -> set[tuple[TopicPartition, bytes]]:
         async with connected(self._pool) as connection:
             rows = await connection.fetch(
-                "SELECT DISTINCT topic, partition, key FROM dead_letters WHERE projection = $1 AND key IS NOT NULL",
+                "SELECT DISTINCT topic, partition, key FROM dead_letters "
+                "WHERE projection = $1 AND generation = $2 AND key IS NOT NULL",
                 self._name,
+                self._generation,
             )
         parked = {(TopicPartition(topic, partition), key) for topic, partition, key in rows}
         return {each for each in parked if each[0] in partitions}
@@ -118,39 +136,24 @@ class PostgresStore(Generic[Rows]):
                 if rows is not None:
                     await self._projection.write(connection, rows)
                 if parked:
-                    await park(connection, self._name, parked)
+                    await park(connection, self._name, parked, generation=self._generation)
 
     async def stop(self, reason: str) -> None:
         async with connected(self._pool) as connection:
             await connection.execute(
-                "INSERT INTO projection_states (projection, stopped_reason) VALUES ($1, $2) "
-                "ON CONFLICT (projection) DO UPDATE SET stopped_reason = excluded.stopped_reason",
+                "UPDATE projection_generations SET stopped_reason = $3 WHERE projection = $1 AND generation = $2",
                 self._name,
+                self._generation,
                 reason,
             )
 
-    async def reset(self, starts: Mapping[TopicPartition, int], targets: Mapping[TopicPartition, int]) -> None:
-        async with connected(self._pool) as connection, connection.transaction():
-            # The offsets first: batches in flight are either committed before this or fenced by it.
-            await connection.executemany(
-                "INSERT INTO projection_offsets (projection, topic, partition, next_offset, rebuild_until) "
-                "VALUES ($1, $2, $3, $4, $5) ON CONFLICT (projection, topic, partition) "
-                "DO UPDATE SET next_offset = excluded.next_offset, rebuild_until = excluded.rebuild_until",
-                [(self._name, tp.topic, tp.partition, starts[tp], target) for tp, target in sorted(targets.items())],
-            )
-            await connection.execute(
-                "INSERT INTO projection_states (projection, generation) VALUES ($1, 2) ON CONFLICT (projection) "
-                "DO UPDATE SET generation = projection_states.generation + 1, stopped_reason = NULL",
-                self._name,
-            )
-            await connection.execute("DELETE FROM dead_letters WHERE projection = $1", self._name)
-            await self._projection.clear(connection)
-
     async def _move(self, connection: Connection, moves: Mapping[TopicPartition, Move]) -> None:
         for tp, move in in_order(moves):
-            done = await connection.execute(MOVE, self._name, tp.topic, tp.partition, move.next, move.expected)
+            done = await connection.execute(
+                MOVE, self._name, self._generation, tp.topic, tp.partition, move.next, move.expected
+            )
             if done != "UPDATE 1":
-                raise FenceLost(f"{self._name} is no longer at offset {move.expected} of {tp.topic}/{tp.partition}")
+                raise FenceLost(f"{self!r} may not go on from offset {move.expected} of {tp.topic}/{tp.partition}")
 
 
 @asynccontextmanager
@@ -167,12 +170,13 @@ async def connected(pool: Pool) -> AsyncIterator[Connection]:
         raise Unavailable(f"Postgres: {error!r}") from error
 
 
-async def park(connection: Connection, projection: str, letters: Sequence[DeadLetter]) -> None:
+async def park(connection: Connection, projection: str, letters: Sequence[DeadLetter], *, generation: int = 1) -> None:
     """Writes dead letters; those that are there already stay as they are."""
     await connection.executemany(
         PARK,
         [
-            (projection, record.topic, record.partition, record.offset, record.key, record.value, error)
-            for record, error in letters
+            (projection, generation, at.topic, at.partition, at.offset, at.key, at.value, letter.error)
+            for letter in letters
+            for at in (letter.record,)
         ],
     )

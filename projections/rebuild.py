@@ -1,32 +1,48 @@
-"""Rebuilds a projection from the start of the log, in place.
+"""Rebuilds a projection from the start of the log, while everybody reads it.
 
-One transaction empties it and sets its offsets back; the compare-and-set fences batches that workers have in
-flight. Then everybody in the consumer group replays, this process too, so it works with and without others.
-The rebuild is over when every partition has reached the watermark that was taken at its start, while traffic goes on.
+In Postgres a new generation is built beside the active one, by this process and all that run the projection: it
+replays up to the watermarks that were taken at its start, catches up, is compared, and becomes the active one.
+Whoever dies meanwhile, it goes on; called again, this resumes. In Redis a projection is built in place.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from typing import Any
 
 import msgspec
 from aiokafka import TopicPartition
 
 from domain.errors import GavelError, Refusal
-from projections.registry import registered
+from projections import generations
+from projections.generation import Generation
+from projections.postgres_store import connected
+from projections.redis_store import RedisStore
+from projections.registry import Registration, registered
 from projections.run import keep_projecting
 from projections.servers import Addresses, Servers
 from projections.store import Store
+from projections.swap import swap
+from projections.verification import Verification, verify
 from projections.watermarks import Ends
+from projections.workforce import Workforce
 
 LOOK_S = 0.2
 
 
 class RebuildStopped(GavelError):
     """The log has an event that cannot be applied: what was built so far is incomplete."""
+
+
+class NotEqual(GavelError):
+    """The generation that was built is not equal to the active one."""
+
+    def __init__(self, verification: Verification) -> None:
+        self.verification = verification
+        super().__init__(verification.summary)
 
 
 class RebuildProgress(msgspec.Struct, frozen=True):
@@ -36,55 +52,124 @@ class RebuildProgress(msgspec.Struct, frozen=True):
     """Records replayed, of `total`."""
     total: int
     seconds: float
+    done_before: int = 0
+    """Of `done`, what had been replayed when this process looked first."""
+    generation: int = 1
 
     @property
     def per_second(self) -> float:
         """Records per second, from the start."""
-        return self.done / self.seconds if self.seconds else 0.0
+        return (self.done - self.done_before) / self.seconds if self.seconds else 0.0
 
 
 async def rebuild(
-    addresses: Addresses, name: str, *, on_progress: Callable[[RebuildProgress], None] = lambda _: None
+    addresses: Addresses,
+    name: str,
+    *,
+    on_progress: Callable[[RebuildProgress], None] = lambda _: None,
+    swaps: bool = True,
+    accept_dead_letters: bool = False,
+    accept_differences: bool = False,
 ) -> RebuildProgress:
-    """Rebuilds the projection and returns when it has replayed the log as it stood at the start.
+    """Builds a new generation of the projection, or goes on with one that is being built, and makes it the active one.
 
-    `on_progress` is called several times a second. Raises NotFound, LogUnavailable, Unavailable, Refusal for one that
-    is never rebuilt, and RebuildStopped when an event cannot be applied. Ended early, the replay is finished by
-    whoever runs the projection.
+    `on_progress` is called several times a second. Without `swaps` it ends when the log as it stood at the start has
+    been replayed. Raises NotFound, LogUnavailable, Unavailable, Refusal for one that is never rebuilt, RebuildStopped
+    when an event cannot be applied, NotEqual, and NotReady when it may not become the active one.
     """
     registration = registered(name)
     if registration.never_rebuilt is not None:
         raise Refusal(f"{name} is never rebuilt: {registration.never_rebuilt}")
     async with Servers(addresses, client_id="gavel-rebuild") as servers:
-        _, store = registration.opened(servers.names, servers.pool, servers.redis)
+        if registration.place == "redis":
+            return await _rebuilt_in_place(registration, servers, on_progress)
         ends = await servers.watermarks.ends(registration.topics_of(servers.names))
-        await store.reset({tp: end.low for tp, end in ends.items()}, {tp: end.high for tp, end in ends.items()})
-        stop = asyncio.Event()
-        replaying = asyncio.create_task(keep_projecting(registration, servers, stop))
-        try:
-            return await _followed(store, ends, on_progress)
-        finally:
-            stop.set()
-            await replaying
+        async with connected(servers.pool) as connection:
+            await generations.establish(connection, [registration])
+            generation = await generations.begin(
+                connection, registration, ends, accepts_dead_letters=accept_dead_letters
+            )
+        async with working(registration, servers):
+            progress = await _built(registration, generation, servers, on_progress)
+            if swaps:
+                await _swapped(registration, generation, servers, accept_differences=accept_differences)
+    return progress
+
+
+@asynccontextmanager
+async def working(registration: Registration, servers: Servers) -> AsyncIterator[None]:
+    """While inside, this process works on the generations of the projection like any other that runs it."""
+    stop = asyncio.Event()
+    work = asyncio.create_task(Workforce([registration], servers, keep_projecting).run(stop))
+    try:
+        yield
+    finally:
+        stop.set()
+        await work
+
+
+async def _built(
+    registration: Registration,
+    generation: Generation,
+    servers: Servers,
+    on_progress: Callable[[RebuildProgress], None],
+) -> RebuildProgress:
+    _, store = await registration.opened(servers, generation.number)
+    checkpoints = await store.checkpoints()
+    ends = {tp: Ends(at.first_offset, at.rebuild_until) for tp, at in checkpoints.items() if at.rebuild_until}
+    progress = await _followed(store, ends, on_progress, generation.number)
+    while True:
+        async with connected(servers.pool) as connection:
+            await generations.mark_built(connection)
+            status = (await generations.one(connection, registration.name, generation.number)).status
+        if status != "building":
+            return progress
+        await asyncio.sleep(LOOK_S)
+
+
+async def _swapped(
+    registration: Registration, generation: Generation, servers: Servers, *, accept_differences: bool
+) -> None:
+    if not accept_differences:
+        verification = await verify(servers.pool, registration, generation.number)
+        if not verification.is_equal:
+            raise NotEqual(verification)
+    async with connected(servers.pool) as connection:
+        await swap(connection, registration, generation.number)
+
+
+async def _rebuilt_in_place(
+    registration: Registration, servers: Servers, on_progress: Callable[[RebuildProgress], None]
+) -> RebuildProgress:
+    _, store = await registration.opened(servers, 1)
+    assert isinstance(store, RedisStore), store
+    ends = await servers.watermarks.ends(registration.topics_of(servers.names))
+    await store.reset({tp: end.low for tp, end in ends.items()}, {tp: end.high for tp, end in ends.items()})
+    async with working(registration, servers):
+        return await _followed(store, ends, on_progress, (await store.state()).generation)
 
 
 async def _followed(
-    store: Store[Any], ends: Mapping[TopicPartition, Ends], on_progress: Callable[[RebuildProgress], None]
+    store: Store[Any],
+    ends: Mapping[TopicPartition, Ends],
+    on_progress: Callable[[RebuildProgress], None],
+    generation: int,
 ) -> RebuildProgress:
     """Looks at the checkpoints, which all workers move, until they have reached the end."""
     total = sum(end.high - end.low for end in ends.values())
-    started = time.monotonic()
+    started, done_before = time.monotonic(), None
     while True:
         checkpoints = await store.checkpoints()
         # Partitions that Redis has forgotten meanwhile are at their start again.
         done = sum(
             min(checkpoints[tp].next_offset, end.high) - end.low for tp, end in ends.items() if tp in checkpoints
         )
-        progress = RebuildProgress(done, total, time.monotonic() - started)
+        done_before = done if done_before is None else done_before
+        progress = RebuildProgress(done, total, time.monotonic() - started, done_before, generation)
         on_progress(progress)
         if done >= total:
             return progress
-        reason = (await store.state()).stopped_reason
-        if reason is not None:
-            raise RebuildStopped(reason)
+        state = await store.state()
+        if state.stopped_reason is not None:
+            raise RebuildStopped(state.stopped_reason)
         await asyncio.sleep(LOOK_S)

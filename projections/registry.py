@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import msgspec
-from redis.asyncio import Redis
+from sqlalchemy import Table
 
 from domain.errors import NotFound
 from domain.names import Names
@@ -18,14 +18,17 @@ from projections.catalogue import Catalogue
 from projections.catalogue_cache import CatalogueCache
 from projections.delivery import Delivery
 from projections.figures import COUNTED
+from projections.generation import schema_of
+from projections.layout import fingerprint
 from projections.ledger import Ledger
 from projections.notices import TABLES as NOTICE_TABLES
 from projections.notices import Notices
-from projections.postgres_store import Pool, PostgresStore
+from projections.postgres_store import PostgresStore
 from projections.projection import Projection
 from projections.redis_store import RedisStore
+from projections.servers import Servers
 from projections.store import Store
-from projections.tables import DELIVERY_TABLES
+from projections.tables import DELIVERY_TABLES, read_models
 from projections.traffic import TABLES as TRAFFIC_TABLES
 from projections.traffic import Traffic
 
@@ -40,17 +43,37 @@ class Registration(msgspec.Struct, frozen=True, kw_only=True):
     writes: Callable[[Names], tuple[str, ...]]
     """Its tables in Postgres, or its keys and channels in Redis."""
     projection: Callable[[Names], Projection[Any]]
+    version: int = 1
+    """Raised when its rows mean something else than before, in the same tables: then it is built anew."""
     never_rebuilt: str | None = None
     """Why it cannot be built anew, where it cannot."""
 
     def topics_of(self, names: Names) -> tuple[str, ...]:
         return tuple(f"{names.namespace}.{topic}" for topic in self.topics)
 
-    def opened(self, names: Names, pool: Pool, redis: Redis) -> tuple[Projection[Any], Store[Any]]:
-        """The projection and the store that it writes to."""
-        made: Any = self.projection(names)
-        store: Store[Any] = PostgresStore(pool, made) if self.place == "postgres" else RedisStore(redis, pool, made)
-        return made, store
+    @property
+    def tables(self) -> tuple[Table, ...]:
+        """What every generation has of its own; nothing where the projection is built in place."""
+        if self.place == "redis" or self.never_rebuilt is not None:
+            return ()
+        return tuple(read_models.tables[name] for name in sorted(self.writes(Names())))
+
+    @property
+    def layout(self) -> str:
+        """Fingerprint of what its generations consist of; empty where the projection is built in place."""
+        return fingerprint(self.tables, self.version) if self.tables else ""
+
+    def group(self, names: Names, generation: int) -> str:
+        """The consumer group of a generation's workers."""
+        return names.group(self.name, generation if self.tables else None)
+
+    async def opened(self, servers: Servers, generation: int) -> tuple[Projection[Any], Store[Any]]:
+        """The projection and the store that a generation is written to."""
+        made: Any = self.projection(servers.names)
+        if self.place == "redis":
+            return made, RedisStore(servers.redis, servers.pool, made)
+        pool = await servers.pool_of(schema_of(self.name, generation)) if self.tables else servers.pool
+        return made, PostgresStore(pool, made, generation)
 
 
 BUDGETS = "budgets"
@@ -153,7 +176,7 @@ def topology(names: Names) -> Sequence[Stop]:
     stops = [
         Stop(
             projection=each.name,
-            group=names.group(each.name),
+            group=names.group(each.name, "<n>" if each.tables else None),
             topics=each.topics_of(names),
             events=tuple(event.__name__ for event in each.projection(names).events),
             place=each.place,

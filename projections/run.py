@@ -17,6 +17,7 @@ from projections.live import Live
 from projections.registry import BUDGETS, LIVE, Registration, registered
 from projections.servers import Addresses, Servers
 from projections.watch import Watch
+from projections.workforce import Workforce
 
 LONG_LIFE_S = 60.0
 """A consumer that lived so long did not fail at its start: its successor need not wait."""
@@ -32,17 +33,16 @@ async def run_projectors(addresses: Addresses, projections: Sequence[str], stop:
     """
     registrations = [registered(name) for name in projections if name != LIVE]
     async with Servers(addresses, client_id="gavel-projector") as servers, asyncio.TaskGroup() as tasks:
-        for registration in registrations:
-            tasks.create_task(keep_projecting(registration, servers, stop))
+        tasks.create_task(Workforce(registrations, servers, keep_projecting).run(stop))
         if BUDGETS in projections:
             tasks.create_task(BudgetSettlement(servers).run(stop))
         if LIVE in projections:
             tasks.create_task(Live(servers).run(stop))
 
 
-async def keep_projecting(registration: Registration, servers: Servers, stop: asyncio.Event) -> None:
-    """One projection for as long as it is wanted: a consumer that breaks or hangs gets a successor."""
-    projection, store = registration.opened(servers.names, servers.pool, servers.redis)
+async def keep_projecting(registration: Registration, generation: int, servers: Servers, stop: asyncio.Event) -> None:
+    """One generation for as long as it is wanted: a consumer that breaks or hangs gets a successor."""
+    projection, store = await registration.opened(servers, generation)
     topics = registration.topics_of(servers.names)
     watch = Watch(store, servers.watermarks, topics)
     backoff = Backoff()
@@ -52,7 +52,7 @@ async def keep_projecting(registration: Registration, servers: Servers, stop: as
             projection,
             store,
             topics=topics,
-            group=servers.names.group(registration.name),
+            group=registration.group(servers.names, generation),
             kafka=servers.kafka | {"client_id": f"{servers.client_id}-{registration.name}"},
         )
         await one_life(projector, watch, stop)

@@ -14,7 +14,9 @@ from projections.postgres_store import Pool
 from projections.redis_client import redis_client
 from projections.watermarks import Watermarks
 
-POOL_MAX_CONNECTIONS = 12
+POOL_MAX_CONNECTIONS = 6
+POOL_MAX_CONNECTIONS_PER_SCHEMA = 3
+"""One writes, one looks at the state, one watches."""
 STATEMENT_TIMEOUT_S = 120.0
 REDIS_TIMEOUT_S = 5.0
 
@@ -42,27 +44,41 @@ class Servers:
         self.redis = redis_client(addresses.redis_url, socket_timeout=REDIS_TIMEOUT_S)
         self._postgres_url = addresses.postgres_url
         self._pool: Pool | None = None
+        self._pools_by_schema: dict[str, Pool] = {}
 
     @property
     def pool(self) -> Pool:
         assert self._pool is not None, "the servers are not open"
         return self._pool
 
+    async def pool_of(self, schema: str) -> Pool:
+        """Connections that find the tables of `schema` by their bare names, and those of `public`."""
+        if schema not in self._pools_by_schema:
+            self._pools_by_schema[schema] = await self._opened(
+                POOL_MAX_CONNECTIONS_PER_SCHEMA, {"search_path": f"{schema}, public"}
+            )
+        return self._pools_by_schema[schema]
+
     async def __aenter__(self) -> Self:
+        self._pool = await self._opened(POOL_MAX_CONNECTIONS, {})
+        return self
+
+    async def _opened(self, max_connections: int, settings: dict[str, str]) -> Pool:
         # min_size 0: a database that is away is waited for by whoever needs it, not here.
-        self._pool = await asyncpg.create_pool(
+        return await asyncpg.create_pool(
             self._postgres_url,
             min_size=0,
-            max_size=POOL_MAX_CONNECTIONS,
+            max_size=max_connections,
             command_timeout=STATEMENT_TIMEOUT_S,
-            server_settings={"jit": "off", "application_name": self.client_id},
+            server_settings={"jit": "off", "application_name": self.client_id} | settings,
         )
-        return self
 
     async def __aexit__(
         self, _type: type[BaseException] | None, _error: BaseException | None, _traceback: TracebackType | None
     ) -> None:
         await self.watermarks.close()
         await self.redis.aclose()
+        for pool in self._pools_by_schema.values():
+            pool.terminate()
         if self._pool is not None:
             self._pool.terminate()

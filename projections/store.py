@@ -37,13 +37,21 @@ class Checkpoint(msgspec.Struct, frozen=True):
     next_offset: int
     rebuild_until: int = 0
     """Records below it are replayed: they were read before, by an earlier build."""
+    hold_at: int | None = None
+    """For a while nothing from it on is applied."""
+    first_offset: int = 0
+    """Where its build began."""
 
 
 class State(msgspec.Struct, frozen=True):
-    """What is known of a projection as a whole."""
+    """What is known of a generation as a whole."""
 
     generation: int = 1
     stopped_reason: str | None = None
+    rests: bool = False
+    """It is paused, or nobody wants it any more: nothing is applied."""
+    accepts_dead_letters: bool = False
+    """An event that cannot be applied is parked in a replay as well."""
 
 
 class Store(Protocol[Rows_contra]):
@@ -73,11 +81,7 @@ class Store(Protocol[Rows_contra]):
         ...
 
     async def stop(self, reason: str) -> None:
-        """Nothing is applied any more, by nobody, until a rebuild."""
-        ...
-
-    async def reset(self, starts: Mapping[TopicPartition, int], targets: Mapping[TopicPartition, int]) -> None:
-        """Empties the projection and begins a new generation, whose replay ends at the targets."""
+        """Nothing is applied any more, by nobody, until it is begun anew or told to go on."""
         ...
 
 

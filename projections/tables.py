@@ -1,7 +1,8 @@
-"""All tables of the read side: the metadata that queries and migrations share.
+"""The tables of read models, which queries share, and the outbox of notices.
 
-Everything in here can be dropped and rebuilt from the log, the operator's dead letters included; except the outbox
-of notices, which says what was sent already.
+Migrations own what a rebuild does not make anew: the engine's tables, and the outbox of notices, which says what was
+sent already. A read model's tables are made as they stand here for every generation of it, in a schema of its own;
+a change of them is a new generation and no migration, see `projections/layout.py`.
 Texts that come from outside are stored as `text`, JSON too: as the log has it, byte for byte, and with nothing
 in it that a JSON type could refuse. Cast it (`request::json`) to look inside.
 Tables that grow with traffic are partitioned by the UTC day of the auction; see `projections/day_partitions.py`.
@@ -20,35 +21,23 @@ from sqlalchemy import (
     Date,
     DateTime,
     Double,
-    Identity,
     Index,
     Integer,
-    LargeBinary,
     MetaData,
     Numeric,
     SmallInteger,
     Table,
     Text,
-    UniqueConstraint,
     Uuid,
     text,
 )
-from sqlalchemy.types import TypeEngine
 
-metadata = MetaData(
-    naming_convention={
-        "pk": "%(table_name)s_pkey",
-        "uq": "%(table_name)s_%(column_0_N_name)s_key",
-        "ix": "ix_%(column_0_N_label)s",
-    }
-)
+from projections.engine_tables import NAMING_CONVENTION, given, metadata
+
+read_models = MetaData(naming_convention=NAMING_CONVENTION)
+"""What every generation has of its own."""
 
 BY_DAY = "RANGE (day)"
-
-
-def _given(name: str, kind: type[TypeEngine[Any]]) -> Column[Any]:
-    """A column that always has a value."""
-    return Column(name, kind, nullable=False)
 
 
 def _instant(name: str) -> Column[Any]:
@@ -64,58 +53,20 @@ def _event_key() -> list[Column[Any]]:
     return [*_auction_key(), Column("event_id", Uuid, primary_key=True)]
 
 
-# -- the engine -----------------------------------------------------------------------------------
-
-projection_states = Table(
-    "projection_states",
-    metadata,
-    Column("projection", Text, primary_key=True),
-    Column("generation", Integer, nullable=False, server_default="1"),
-    # Why nothing is applied any more; absent while the projection runs.
-    Column("stopped_reason", Text),
-)
-
-projection_offsets = Table(
-    "projection_offsets",
-    metadata,
-    Column("projection", Text, primary_key=True),
-    Column("topic", Text, primary_key=True),
-    Column("partition", Integer, primary_key=True, autoincrement=False),
-    _given("next_offset", BigInteger),
-    # While next_offset is below it, what is applied is a replay.
-    Column("rebuild_until", BigInteger, nullable=False, server_default="0"),
-)
-
-dead_letters = Table(
-    "dead_letters",
-    metadata,
-    Column("id", BigInteger, Identity(always=True), primary_key=True),
-    _given("projection", Text),
-    _given("topic", Text),
-    _given("partition", Integer),
-    _given("offset", BigInteger),
-    # Kafka keys and values are bytes: a dead letter may hold anything.
-    Column("key", LargeBinary),
-    Column("payload", LargeBinary),
-    _given("error", Text),
-    Column("parked_at", DateTime(timezone=True), nullable=False, server_default=text("now()")),
-    UniqueConstraint("projection", "topic", "partition", "offset"),
-)
-
 # -- catalogue ------------------------------------------------------------------------------------
 
 entities = Table(
     "entities",
-    metadata,
+    read_models,
     Column("id", Text, primary_key=True),
-    _given("kind", Text),
-    _given("version", Integer),
-    _given("status", Text),
-    _given("terms", Text),
-    # What it is part of: a placement's publisher, a campaign's advertiser, an ad's campaign.
-    Column("owner_id", Text),
+    given("kind", Text),
+    given("version", Integer),
+    given("status", Text),
+    given("terms", Text),
     _instant("created_at"),
     _instant("updated_at"),
+    # What it is part of: a placement's publisher, a campaign's advertiser, an ad's campaign.
+    Column("owner_id", Text),
     Index(None, "kind", "id"),
     Index(None, "kind", "owner_id", "id"),
 )
@@ -124,22 +75,22 @@ entities = Table(
 
 auctions = Table(
     "auctions",
-    metadata,
+    read_models,
     *_auction_key(),
     _instant("at"),
-    _given("request_id", Text),
-    _given("auction_type", SmallInteger),
-    _given("currency", Text),
-    _given("tmax_ms", Integer),
-    _given("test", Boolean),
+    given("request_id", Text),
+    given("auction_type", SmallInteger),
+    given("currency", Text),
+    given("tmax_ms", Integer),
+    given("test", Boolean),
     # Of the first imp: what lists filter by.
-    _given("publisher_id", Text),
-    _given("site", Text),
-    _given("country", Text),
-    _given("device_type", SmallInteger),
+    given("publisher_id", Text),
+    given("site", Text),
+    given("country", Text),
+    given("device_type", SmallInteger),
     # JSON list of `ImpOffered`.
-    _given("imps", Text),
-    _given("request", Text),
+    given("imps", Text),
+    given("request", Text),
     Column("robot", Boolean, nullable=False, server_default="false"),
     # Absent where nothing restricts the use of personal data.
     Column("restricted_by", ARRAY(Text)),
@@ -148,16 +99,16 @@ auctions = Table(
 
 auction_outcomes = Table(
     "auction_outcomes",
-    metadata,
+    read_models,
     *_event_key(),
-    _given("imp_id", Text),
-    _given("bidder_id", Text),
+    given("imp_id", Text),
+    given("bidder_id", Text),
     # 'placed', or the refusal's own status.
-    _given("outcome", Text),
+    given("outcome", Text),
     Column("code", Integer),
     Column("reason", Text),
     Column("bid_id", Text),
-    _given("seat", Text),
+    given("seat", Text),
     Column("price_micros", BigInteger),
     Column("currency", Text),
     Column("latency_ms", Double),
@@ -177,11 +128,11 @@ auction_outcomes = Table(
 
 auction_awards = Table(
     "auction_awards",
-    metadata,
+    read_models,
     *_event_key(),
     _instant("at"),
-    _given("imp_id", Text),
-    _given("sold", Boolean),
+    given("imp_id", Text),
+    given("sold", Boolean),
     # All that follows is absent for an unsold imp, except held_ms and the reason that only it has.
     Column("bidder_id", Text),
     Column("bid_id", Text),
@@ -195,7 +146,7 @@ auction_awards = Table(
     Column("deal_id", Text),
     Column("ranking", ARRAY(Text)),
     Column("ranked_by", Text),
-    _given("held_ms", Double),
+    given("held_ms", Double),
     Column("reason", Text),
     Column("min_to_win_micros", BigInteger),
     # Also of an unsold imp; absent when nobody stepped back.
@@ -205,29 +156,29 @@ auction_awards = Table(
 
 auction_late_answers = Table(
     "auction_late_answers",
-    metadata,
+    read_models,
     *_event_key(),
     _instant("at"),
-    _given("bidder_id", Text),
-    _given("latency_ms", Double),
-    _given("http_status", Integer),
+    given("bidder_id", Text),
+    given("latency_ms", Double),
+    given("http_status", Integer),
     # JSON list of `LateBid`.
-    _given("bids", Text),
-    _given("reason", Text),
+    given("bids", Text),
+    given("reason", Text),
     postgresql_partition_by=BY_DAY,
 )
 
 auction_notices = Table(
     "auction_notices",
-    metadata,
+    read_models,
     *_event_key(),
     _instant("at"),
-    _given("kind", Text),
-    _given("imp_id", Text),
-    _given("bidder_id", Text),
-    _given("bid_id", Text),
-    _given("url", Text),
-    _given("attempts", Integer),
+    given("kind", Text),
+    given("imp_id", Text),
+    given("bidder_id", Text),
+    given("bid_id", Text),
+    given("url", Text),
+    given("attempts", Integer),
     # Of one that was delivered.
     Column("http_status", Integer),
     # Why it was given up.
@@ -237,15 +188,15 @@ auction_notices = Table(
 
 auction_engagements = Table(
     "auction_engagements",
-    metadata,
+    read_models,
     *_event_key(),
     _instant("at"),
-    _given("kind", Text),
-    _given("imp_id", Text),
-    _given("bidder_id", Text),
-    _given("bid_id", Text),
-    _given("verdict", Text),
-    _given("reason", Text),
+    given("kind", Text),
+    given("imp_id", Text),
+    given("bidder_id", Text),
+    given("bid_id", Text),
+    given("verdict", Text),
+    given("reason", Text),
     postgresql_partition_by=BY_DAY,
 )
 
@@ -280,10 +231,10 @@ DELIVERY_MONEY = ("spend_nanos", "revenue_nanos", "fee_nanos")
 # What rows are of, each combination once: of most the same ones come back in every quarter of an hour.
 delivery_lines = Table(
     "delivery_lines",
-    metadata,
+    read_models,
     # A digest of the columns, which together would be longer than an index entry can be.
     Column("line", Uuid, primary_key=True),
-    *(_given(name, SmallInteger if name == "device_type" else Text) for name in DELIVERY_DIMENSIONS),
+    *(given(name, SmallInteger if name == "device_type" else Text) for name in DELIVERY_DIMENSIONS),
 )
 
 
@@ -299,9 +250,9 @@ def _delivery_key() -> list[Column[Any]]:
 
 delivery = Table(
     "delivery",
-    metadata,
+    read_models,
     *_delivery_key(),
-    *(_given(name, BigInteger) for name in DELIVERY_COUNTS),
+    *(given(name, BigInteger) for name in DELIVERY_COUNTS),
     # Not bigint: 2^63 nano-units are 9.2e9 units, and an hour of a weak currency must never park good money.
     *(Column(name, Numeric(38, 0), nullable=False) for name in DELIVERY_MONEY),
     # Rows come in the order of time, more or less: a few bytes for many pages will do.
@@ -311,20 +262,20 @@ delivery = Table(
 # The sketch of the persons behind a row's valid impressions: see `domain/reach.py`. Marks, not persons.
 delivery_reach = Table(
     "delivery_reach",
-    metadata,
+    read_models,
     *_delivery_key(),
     Column("register", SmallInteger, primary_key=True, autoincrement=False),
-    _given("rank", SmallInteger),
+    given("rank", SmallInteger),
 )
 
 delivery_engagements = Table(
     "delivery_engagements",
-    metadata,
+    read_models,
     *_event_key(),
-    _given("imp_id", Text),
-    _given("kind", Text),
+    given("imp_id", Text),
+    given("kind", Text),
     # It is the one engagement of its kind that counts net.
-    _given("counted", Boolean),
+    given("counted", Boolean),
     # It did, until it was voided; no other takes its place.
     Column("voided", Boolean, nullable=False, server_default="false"),
     Index(
@@ -354,12 +305,12 @@ def _balances(table: str) -> CheckConstraint:
 
 ledger_charges = Table(
     "ledger_charges",
-    metadata,
+    read_models,
     *_auction_key(),
     Column("imp_id", Text, primary_key=True),
     Column("kind", Text, primary_key=True),
     # The engagement that settles what the imp costs.
-    _given("event_id", Uuid),
+    given("event_id", Uuid),
     # All that follows is absent where it is free.
     Column("booked_on", Date),
     Column("currency", Text),
@@ -374,7 +325,7 @@ ledger_charges = Table(
 
 ledger = Table(
     "ledger",
-    metadata,
+    read_models,
     Column("booked_on", Date, primary_key=True),
     Column("currency", Text, primary_key=True),
     # Accounts, as `domain.ledger` names them.
@@ -383,7 +334,7 @@ ledger = Table(
     Column("campaign_id", Text, primary_key=True),
     # 'charge', or 'refund': the same entry turned, its money positive as well.
     Column("kind", Text, primary_key=True),
-    _given("entries", BigInteger),
+    given("entries", BigInteger),
     # Not bigint, as in `delivery`.
     *(Column(name, Numeric(38, 0), nullable=False) for name in LEDGER_MONEY),
     _balances("ledger"),
@@ -393,11 +344,11 @@ ledger = Table(
 
 ledger_closings = Table(
     "ledger_closings",
-    metadata,
+    read_models,
     # Of the topic of engagements.
     Column("partition", Integer, primary_key=True, autoincrement=False),
     Column("closed_day", Date, primary_key=True),
-    _given("partitions", Integer),
+    given("partitions", Integer),
     _instant("closed_at"),
 )
 
@@ -409,22 +360,22 @@ BIDDER_LATENCY_COLUMNS = (*(f"within_{bound}_ms" for bound in LATENCY_BOUNDS_MS)
 
 bidder_health = Table(
     "bidder_health",
-    metadata,
+    read_models,
     # The hour of the event, UTC.
     Column("hour", DateTime(timezone=True), primary_key=True),
     Column("bidder_id", Text, primary_key=True),
     Column("outcome", Text, primary_key=True),
     Column("code", Integer, primary_key=True, autoincrement=False),
-    _given("events", BigInteger),
+    given("events", BigInteger),
     # Each counts what is not in the one before it; what was never called is in none of them.
-    *(_given(name, BigInteger) for name in BIDDER_LATENCY_COLUMNS),
+    *(given(name, BigInteger) for name in BIDDER_LATENCY_COLUMNS),
 )
 
 # -- traffic --------------------------------------------------------------------------------------
 
 traffic = Table(
     "traffic",
-    metadata,
+    read_models,
     # The hour of the hit, UTC.
     Column("hour", DateTime(timezone=True), primary_key=True),
     Column("publisher_id", Text, primary_key=True),
@@ -435,17 +386,17 @@ traffic = Table(
     Column("verdict", Text, primary_key=True),
     # Empty where it is not invalid traffic.
     Column("ivt", Text, primary_key=True),
-    _given("hits", BigInteger),
+    given("hits", BigInteger),
 )
 
 traffic_engagements = Table(
     "traffic_engagements",
-    metadata,
+    read_models,
     *_event_key(),
-    _given("imp_id", Text),
-    _given("kind", Text),
+    given("imp_id", Text),
+    given("kind", Text),
     # As in `delivery_engagements`, here and below.
-    _given("counted", Boolean),
+    given("counted", Boolean),
     Column("voided", Boolean, nullable=False, server_default="false"),
     Index(
         "traffic_engagements_counted_key",
@@ -466,7 +417,7 @@ notice_sources = Table(
     metadata,
     *_auction_key(),
     # Events from which a notice can still follow, as JSON, one a line.
-    _given("events", Text),
+    given("events", Text),
     postgresql_partition_by=BY_DAY,
 )
 
@@ -478,12 +429,12 @@ notices = Table(
     Column("outcome_id", Uuid, primary_key=True),
     Column("place", SmallInteger, primary_key=True, autoincrement=False),
     Column("kind", Text, primary_key=True),
-    _given("imp_id", Text),
-    _given("bidder_id", Text),
-    _given("bid_id", Text),
+    given("imp_id", Text),
+    given("bidder_id", Text),
+    given("bid_id", Text),
     # Whom a call of `url` would reach: name and port.
-    _given("host", Text),
-    _given("url", Text),
+    given("host", Text),
+    given("url", Text),
     Column("viewer_ip", Text),
     Column("viewer_agent", Text),
     Column("attempts", Integer, nullable=False, server_default="0"),
@@ -496,4 +447,4 @@ notices = Table(
 )
 
 DAILY_TABLES = tuple(table.name for table in metadata.sorted_tables if "day" in table.primary_key.columns)
-"""The tables that have a partition per UTC day."""
+"""The tables of migrations that have a partition per UTC day."""

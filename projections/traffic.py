@@ -126,9 +126,6 @@ class Traffic:
             voided = sorted(rows.voided, key=lambda each: (each.hour, each.publisher_id, each.placement_id))
             await connection.executemany(VOID, voided)
 
-    async def clear(self, connection: Connection) -> None:
-        await connection.execute(f"TRUNCATE {', '.join(TABLES)}")
-
 
 class Rows:
     """What a batch adds."""

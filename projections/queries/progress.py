@@ -10,16 +10,16 @@ from typing import Any, Literal, Protocol, cast
 import msgspec
 from aiokafka import TopicPartition
 from redis.asyncio import Redis
-from sqlalchemy import select
+from sqlalchemy import Select, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from domain.errors import LogUnavailable
 from domain.names import Names
+from projections.engine_tables import projection_generations, projection_offsets, projections
 from projections.lag import lag_of
 from projections.redis_store import RedisProjection, answering, checkpoints_of, state_of
 from projections.registry import REGISTRY, Registration, registered
 from projections.store import Checkpoint, State
-from projections.tables import projection_offsets, projection_states
 from projections.watermarks import Watermarks
 
 POLL_FIRST_S = 0.005
@@ -84,8 +84,7 @@ async def lag(db: AsyncEngine, watermarks: Watermarks, projection: str, *, names
 
 async def wait_for(db: AsyncEngine, projection: str, position: LogPosition, timeout_s: float) -> bool:
     """Waits until a projection in Postgres has applied the event at `position`; False after `timeout_s`."""
-    offset = select(projection_offsets.c.next_offset).where(
-        projection_offsets.c.projection == projection,
+    offset = _offsets_of_active(projection).where(
         projection_offsets.c.topic == position.topic,
         projection_offsets.c.partition == position.partition,
     )
@@ -93,8 +92,8 @@ async def wait_for(db: AsyncEngine, projection: str, position: LogPosition, time
     pause = POLL_FIRST_S
     while True:
         async with db.connect() as connection:
-            reached = (await connection.execute(offset)).scalar()
-        if reached is not None and reached > position.offset:
+            reached = (await connection.execute(offset)).first()
+        if reached is not None and reached.next_offset > position.offset:
             return True
         left = deadline - time.monotonic()
         if left <= 0:
@@ -112,7 +111,7 @@ def _status(
     return ProjectionStatus(
         name=name,
         generation=state.generation,
-        status="stopped" if stopped else "rebuilding" if rebuilding else "running",
+        status="paused" if state.rests else "stopped" if stopped else "rebuilding" if rebuilding else "running",
         lag=None if high is None else lag_of(next_offsets, high),
         partitions=tuple(
             PartitionProgress(
@@ -140,15 +139,30 @@ async def _progress(db: AsyncEngine, redis: Redis, of: Registration, names: Name
             offsets_key = cast("RedisProjection[Any]", of.projection(names)).offsets_key
             fields = cast("dict[bytes, bytes]", await redis.hgetall(offsets_key))
         return state_of(fields), checkpoints_of(fields)
-    query = select(projection_states).where(projection_states.c.projection == of.name)
+    query = select(projection_generations, projections.c.paused_at).where(
+        projections.c.projection == of.name, _IS_ACTIVE, projection_generations.c.status == "active"
+    )
     async with db.connect() as connection:
         row = (await connection.execute(query)).first()
-    state = State(row.generation, row.stopped_reason) if row else State()
+    state = State(row.generation, row.stopped_reason, row.paused_at is not None) if row else State()
     return state, await _checkpoints_in_postgres(db, of.name)
 
 
 async def _checkpoints_in_postgres(db: AsyncEngine, projection: str) -> Checkpoints:
-    query = select(projection_offsets).where(projection_offsets.c.projection == projection)
     async with db.connect() as connection:
-        rows = (await connection.execute(query)).all()
+        rows = (await connection.execute(_offsets_of_active(projection))).all()
     return {TopicPartition(row.topic, row.partition): Checkpoint(row.next_offset, row.rebuild_until) for row in rows}
+
+
+_IS_ACTIVE = (projection_generations.c.projection == projections.c.projection) & (
+    projection_generations.c.generation == projections.c.active_generation
+)
+
+
+def _offsets_of_active(projection: str) -> Select[Any]:
+    """Of the generation that queries read."""
+    return select(projection_offsets).where(
+        projections.c.projection == projection,
+        projection_offsets.c.projection == projections.c.projection,
+        projection_offsets.c.generation == projections.c.active_generation,
+    )

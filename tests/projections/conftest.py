@@ -69,7 +69,10 @@ class ReadSide:
 
     async def applied(self, projection: str) -> int:
         """Records that the projection has applied, over all its partitions."""
-        query = "SELECT coalesce(sum(next_offset), 0) FROM projection_offsets WHERE projection = $1"
+        query = (
+            "SELECT coalesce(sum(next_offset), 0) FROM projection_offsets JOIN projections USING (projection) "
+            "WHERE projection = $1 AND generation = active_generation"
+        )
         return int((await self.fetch(query, projection))[0][0])
 
 

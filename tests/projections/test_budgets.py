@@ -51,7 +51,7 @@ async def settled(
         settlement = BudgetSettlement(servers, grace_s=grace_s, in_flight_s=in_flight_s)
         tasks.create_task(settlement.run(stop))
         if projecting:
-            tasks.create_task(keep_projecting(registered("budgets"), servers, stop))
+            tasks.create_task(keep_projecting(registered("budgets"), 1, servers, stop))
         pipeline = redis_calls(read_side.addresses.redis_url, timeout_s=5.0)
         budgets = RedisBudgets(pipeline, read_side.names)
         await budgets.start()

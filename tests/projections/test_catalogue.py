@@ -124,7 +124,7 @@ async def test_a_writer_whose_offset_was_moved_changes_nothing(read_side: ReadSi
     """The script refuses a batch that starts from an offset that is no longer the present one."""
     registration = registered("catalogue_cache")
     async with Servers(read_side.addresses, client_id="test") as servers:
-        projection, store = registration.opened(servers.names, servers.pool, servers.redis)
+        projection, store = await registration.opened(servers, 1)
         partition = TopicPartition(read_side.names.catalogue, 0)
         await store.begin({partition: 0})
         await store.apply(projection.fold([Traffic(1).bidder("b-1", "One")]), {partition: Move(0, 5)})
@@ -137,7 +137,7 @@ async def test_a_writer_whose_offset_was_moved_changes_nothing(read_side: ReadSi
 async def test_an_offset_without_an_entity_stands(read_side: ReadSide) -> None:
     """A log that begins late, or with a dead letter, leaves an empty cache: only what was there can be lost."""
     async with Servers(read_side.addresses, client_id="test") as servers:
-        projection, store = registered("catalogue_cache").opened(servers.names, servers.pool, servers.redis)
+        projection, store = await registered("catalogue_cache").opened(servers, 1)
         partition = TopicPartition(read_side.names.catalogue, 0)
 
         async def at() -> int | None:

@@ -38,7 +38,7 @@ async def test_two_writers_that_both_read_everything(read_side: ReadSide) -> Non
         for name in ("auction_log", "delivery"):
             registration = registered(name)
             for group in ("one", "two"):
-                projection, store = registration.opened(servers.names, servers.pool, servers.redis)
+                projection, store = await registration.opened(servers, 1)
                 projector = Projector(
                     projection,
                     store,
@@ -59,7 +59,7 @@ async def test_a_writer_whose_offset_was_moved_changes_nothing(read_side: ReadSi
     traffic = Traffic(2)
     partition = TopicPartition(read_side.names.auctions, 0)
     async with Servers(read_side.addresses, client_id="test") as servers:
-        store = PostgresStore(servers.pool, Delivery())
+        store = PostgresStore(await servers.pool_of("delivery_g1"), Delivery(), 1)
         await store.begin({partition: 0})
         rows = Delivery().fold([each for each in traffic.auction(test=False) if isinstance(each, Delivery.events)])
         await store.apply(rows, {partition: Move(0, 5)})
@@ -181,7 +181,7 @@ async def test_lag_tools_see_the_offsets(read_side: ReadSide) -> None:
     admin = AIOKafkaAdminClient(bootstrap_servers=read_side.addresses.kafka_url)
     await admin.start()
     try:
-        committed = await admin.list_consumer_group_offsets(read_side.names.group("delivery"))
+        committed = await admin.list_consumer_group_offsets(read_side.names.group("delivery", 1))
     finally:
         await admin.close()
     rows = await read_side.fetch("SELECT topic, partition, next_offset FROM projection_offsets")

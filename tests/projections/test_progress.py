@@ -68,14 +68,14 @@ def test_the_map_names_everything() -> None:
     stops = {stop.projection: stop for stop in topology(names)}
     assert list(stops) == list(RUNNABLE)
     assert {name: stop.group for name, stop in stops.items()} == {
-        "catalogue": "shop.projection.catalogue",
+        "catalogue": "shop.projection.catalogue.g<n>",
         "catalogue_cache": "shop.projection.catalogue_cache",
-        "auction_log": "shop.projection.auction_log",
-        "delivery": "shop.projection.delivery",
-        "ledger": "shop.projection.ledger",
+        "auction_log": "shop.projection.auction_log.g<n>",
+        "delivery": "shop.projection.delivery.g<n>",
+        "ledger": "shop.projection.ledger.g<n>",
         "budgets": "shop.projection.budgets",
-        "bidder_health": "shop.projection.bidder_health",
-        "traffic": "shop.projection.traffic",
+        "bidder_health": "shop.projection.bidder_health.g<n>",
+        "traffic": "shop.projection.traffic.g<n>",
         "notices": "shop.projection.notices",
         "live": None,
     }

@@ -8,7 +8,7 @@ import pytest
 
 from domain.errors import NotFound
 from projections.queries.progress import projection_status
-from projections.rebuild import RebuildProgress, RebuildStopped, rebuild
+from projections.rebuild import NotEqual, RebuildProgress, RebuildStopped, rebuild
 from projections.registry import registered
 from tests.projections import audit
 from tests.projections.conftest import ReadSide
@@ -84,27 +84,29 @@ async def test_what_was_wrong_is_gone(read_side: ReadSide) -> None:
     await read_side.fetch("UPDATE delivery_lines SET site = site || '.invalid'")
     await read_side.fetch("DELETE FROM auction_outcomes")
     for projection in ("delivery", "auction_log"):
-        await rebuild(read_side.addresses, projection)
+        with pytest.raises(NotEqual, match="differs from generation 1"):
+            await rebuild(read_side.addresses, projection)
+        await rebuild(read_side.addresses, projection, accept_differences=True)
     await audit.check(read_side)
 
 
 async def test_an_event_that_cannot_be_applied_stops_a_rebuild(read_side: ReadSide) -> None:
-    """It is not parked, the projection stands still and says why, and a rebuild without it runs again."""
+    """The new generation stands still and says why; called again, the rebuild goes on, and parks it if told so."""
     topic = read_side.names.auctions
     await read_side.log.append_bytes(topic, "key", b'{"type":"never_heard_of"}')
     await read_side.run_to_the_end("delivery")
     assert len(await read_side.fetch("SELECT FROM dead_letters")) == 1
     with pytest.raises(RebuildStopped, match="never_heard_of"):
         await rebuild(read_side.addresses, "delivery")
-    statuses = {
-        each.name: each
-        for each in await projection_status(
-            read_side.db, read_side.watermarks, names=read_side.names, redis=read_side.redis
-        )
-    }
-    assert statuses["delivery"].status == "stopped"
-    assert "never_heard_of" in (statuses["delivery"].reason or "")
-    assert await read_side.fetch("SELECT FROM dead_letters") == []
+    [(status, reason)] = await read_side.fetch(
+        "SELECT status, stopped_reason FROM projection_generations WHERE projection = 'delivery' AND generation = 2"
+    )
+    assert status == "building"
+    assert "never_heard_of" in reason
+    assert [row["generation"] for row in await read_side.fetch("SELECT generation FROM dead_letters")] == [1]
+    await rebuild(read_side.addresses, "delivery", accept_dead_letters=True)
+    letters = await read_side.fetch("SELECT generation FROM dead_letters ORDER BY generation")
+    assert [row["generation"] for row in letters] == [1, 2]
 
 
 async def test_an_unknown_projection(read_side: ReadSide) -> None:

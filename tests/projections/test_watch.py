@@ -24,9 +24,9 @@ async def test_a_projector_that_makes_no_progress(read_side: ReadSide) -> None:
     topics = registration.topics_of(read_side.names)
     stop = asyncio.Event()
     async with Servers(read_side.addresses, client_id="test") as servers:
-        projection, store = registration.opened(servers.names, servers.pool, servers.redis)
+        projection, store = await registration.opened(servers, 1)
         projector = Projector(
-            projection, store, topics=topics, group=servers.names.group("delivery"), kafka=servers.kafka
+            projection, store, topics=topics, group=servers.names.group("delivery", 1), kafka=servers.kafka
         )
         watch = Watch(store, servers.watermarks, topics, stall_s=STALL_S)
         living = asyncio.create_task(one_life(projector, watch, stop))

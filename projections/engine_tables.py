@@ -1,0 +1,103 @@
+"""The tables of the engine itself: what is known of projections, of their generations, and how far each has come.
+
+Migrations own these, and the outbox of notices; read models have theirs in `tables.py`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    DateTime,
+    Identity,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy.types import TypeEngine
+
+NAMING_CONVENTION = {
+    "pk": "%(table_name)s_pkey",
+    "uq": "%(table_name)s_%(column_0_N_name)s_key",
+    "ix": "ix_%(column_0_N_label)s",
+}
+metadata = MetaData(naming_convention=NAMING_CONVENTION)
+"""What migrations own."""
+
+
+def given(name: str, kind: type[TypeEngine[Any]]) -> Column[Any]:
+    """A column that always has a value."""
+    return Column(name, kind, nullable=False)
+
+
+projections = Table(
+    "projections",
+    metadata,
+    Column("projection", Text, primary_key=True),
+    # The one that queries read; absent before the first one.
+    Column("active_generation", Integer),
+    # Nothing is applied from then on; absent while the projection runs.
+    Column("paused_at", DateTime(timezone=True)),
+)
+
+projection_generations = Table(
+    "projection_generations",
+    metadata,
+    Column("projection", Text, primary_key=True),
+    Column("generation", Integer, primary_key=True, autoincrement=False),
+    # As in `projections.generation.Status`.
+    given("status", Text),
+    # Of its tables: see `projections/layout.py`.
+    given("layout", Text),
+    # Workers make it the active one once it is built.
+    Column("swaps_itself", Boolean, nullable=False, server_default="false"),
+    # An event that cannot be applied is parked during the build as well, and does not bar a swap.
+    Column("accepts_dead_letters", Boolean, nullable=False, server_default="false"),
+    Column("begun_at", DateTime(timezone=True), nullable=False, server_default=text("now()")),
+    Column("built_at", DateTime(timezone=True)),
+    # When queries read it first, or last again.
+    Column("activated_at", DateTime(timezone=True)),
+    # Why nothing is applied to it any more; absent while it runs.
+    Column("stopped_reason", Text),
+)
+
+projection_offsets = Table(
+    "projection_offsets",
+    metadata,
+    Column("projection", Text, primary_key=True),
+    Column("generation", Integer, primary_key=True, autoincrement=False, server_default="1"),
+    Column("topic", Text, primary_key=True),
+    Column("partition", Integer, primary_key=True, autoincrement=False),
+    Column("first_offset", BigInteger, nullable=False, server_default="0"),
+    given("next_offset", BigInteger),
+    # While next_offset is below it, what is applied is a replay.
+    Column("rebuild_until", BigInteger, nullable=False, server_default="0"),
+    # Nothing from it on is applied before the hold expires: a comparison wants two generations at the same offsets.
+    Column("hold_at", BigInteger),
+    Column("hold_expires_at", DateTime(timezone=True)),
+)
+
+dead_letters = Table(
+    "dead_letters",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    given("projection", Text),
+    # 1 of a projection that is built in place.
+    Column("generation", Integer, nullable=False, server_default="1"),
+    given("topic", Text),
+    given("partition", Integer),
+    given("offset", BigInteger),
+    # Kafka keys and values are bytes: a dead letter may hold anything.
+    Column("key", LargeBinary),
+    Column("payload", LargeBinary),
+    given("error", Text),
+    Column("parked_at", DateTime(timezone=True), nullable=False, server_default=text("now()")),
+    UniqueConstraint("projection", "generation", "topic", "partition", "offset"),
+)

@@ -1,0 +1,52 @@
+"""A generation: one build of a projection, with tables, offsets and dead letters of its own.
+
+    building ──► ready ──► active ◄──► previous ──► retired
+        └──────────┴──► cancelled
+
+Every generation that is building, ready, active or previous is run by the projection's workers, so that each of them
+can become the active one, which queries read. A projection that is built in place has generation 1 alone.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+
+import msgspec
+
+Status = Literal["building", "ready", "active", "previous", "retired", "cancelled"]
+RUN: tuple[Status, ...] = ("building", "ready", "active", "previous")
+"""What workers keep up to date."""
+
+COLUMNS = (
+    "projection, generation, status, layout, swaps_itself, accepts_dead_letters, begun_at, built_at, activated_at, "
+    "stopped_reason"
+)
+"""Of `projection_generations`, in the order of a Generation's fields."""
+
+
+class Generation(msgspec.Struct, frozen=True):
+    """What is known of one build."""
+
+    projection: str
+    number: int
+    status: Status
+    layout: str
+    """Fingerprint of its tables; empty where a projection is built in place."""
+    swaps_itself: bool
+    accepts_dead_letters: bool
+    begun_at: datetime
+    built_at: datetime | None
+    """When it had reached the log's end as it stood when it was begun."""
+    activated_at: datetime | None
+    stopped_reason: str | None
+
+    @property
+    def schema(self) -> str:
+        """Where its tables stand in Postgres."""
+        return schema_of(self.projection, self.number)
+
+
+def schema_of(projection: str, generation: int) -> str:
+    """The schema of a generation's tables."""
+    return f"{projection}_g{generation}"
