@@ -44,6 +44,7 @@ class ClusterServer(RedisServer):
             "cluster-port": str(self.bus_port),
             "cluster-node-timeout": str(NODE_TIMEOUT_MS),
             "cluster-replica-validity-factor": "0",
+            "repl-diskless-sync-delay": "0",
         }
         words = (word for name, value in options.items() for word in (f"--{name}", value))
         return Program(name=self.name, command=(*alone.command, *words), folder=alone.folder, log=alone.log)

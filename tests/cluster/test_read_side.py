@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
+from redis.exceptions import RedisError
 
 from commands import catalogue_view
 from commands.catalogue_view import CatalogueView
@@ -126,6 +127,25 @@ async def test_budgets_outlive_their_master(read_side: ReadSide, cluster: RedisC
             assert await is_refused(budgets) == ""
 
 
+async def test_a_subscription_finds_the_new_master(cluster: RedisCluster, own: str) -> None:
+    """Also of a client that asks for nothing else, from which it could learn that the old one is dead."""
+    async with redis_client(cluster.url, socket_timeout=5.0) as redis:
+        master = await cluster.owner_of(own)
+        async with redis.pubsub() as subscription:
+            await subscription.subscribe(own)
+            async with cluster.failed_over(master):
+
+                async def is_subscribed() -> bool:
+                    try:
+                        async with redis.pubsub() as again:
+                            await again.subscribe(own)
+                            return True
+                    except (RedisError, OSError):
+                        return False
+
+                await eventually(is_subscribed)
+
+
 async def test_a_cluster_that_is_not_there_is_waited_for(read_side: ReadSide) -> None:
     """Its client fails as one Redis's does, so projectors and views wait instead of breaking."""
     nowhere = "redis+cluster://127.0.0.1:1,127.0.0.1:2"
@@ -135,4 +155,6 @@ async def test_a_cluster_that_is_not_there_is_waited_for(read_side: ReadSide) ->
         await view.start()
         assert names_in(view) == []
         await view.close()
+        with pytest.raises(RedisError):
+            await redis.ping()
         await redis.aclose()
