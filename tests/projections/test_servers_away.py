@@ -68,11 +68,11 @@ async def test_a_connection_that_cannot_be_made_is_no_events_fault(
 async def test_a_database_that_is_not_migrated_yet(read_side: ReadSide) -> None:
     """Tables that are missing are a server's fault, too: once they are there, everything is counted."""
     await read_side.log.append_traffic(Traffic(2), 20)
-    await read_side.fetch("ALTER TABLE delivery_g1.delivery RENAME TO not_yet")
+    await read_side.fetch("ALTER TABLE projection_offsets RENAME TO not_yet")
     with capture_logs() as logs:
         async with read_side.running("delivery"):
             await eventually(said(logs, "waiting for a server"))
-            await read_side.fetch("ALTER TABLE delivery_g1.not_yet RENAME TO delivery")
+            await read_side.fetch("ALTER TABLE not_yet RENAME TO projection_offsets")
             await read_side.caught_up("delivery")
     assert await audit.delivery_in(read_side) == audit.delivery_of(await audit.logged(read_side))
     assert await read_side.fetch("SELECT FROM dead_letters") == []
