@@ -63,6 +63,11 @@ RULES: Final[Mapping[str, Roles]] = {
     "POST /v1/auctions/{id}/void": OPERATOR,
     "POST /v1/ledger/days/{id}/close": OPERATOR,
     "GET /v1/projections": OPERATOR,
+    "GET /v1/dead-letters": OPERATOR,
+    "GET /v1/dead-letters/{id}": OPERATOR,
+    "POST /v1/dead-letters/retry": OPERATOR,
+    "POST /v1/dead-letters/{id}/retry": OPERATOR,
+    "POST /v1/dead-letters/{id}/skip": OPERATOR,
     "GET /v1/live": OPERATOR,
 }
 """By method and path; a route that is not here is for nobody but the operator, and fails a test."""

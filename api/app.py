@@ -21,6 +21,7 @@ from api.read.auctions import list_auctions, show_auction
 from api.read.bidder_report import report_bidders
 from api.read.campaign_budget import show_campaign_budget
 from api.read.catalogue import catalogue_queries
+from api.read.dead_letters import list_dead_letters, show_dead_letter
 from api.read.delivery import report_delivery
 from api.read.ledger import report_ledger
 from api.read.projections import list_projections
@@ -31,6 +32,7 @@ from api.write.ads import ad_tag, ads
 from api.write.bid_requests import bid_requests
 from api.write.catalogue import catalogue_commands
 from api.write.clicks import clicks
+from api.write.dead_letters import retry_dead_letter, retry_dead_letters, skip_dead_letter
 from api.write.events import events
 from api.write.impressions import impressions
 from api.write.ledger_days import close_ledger_day
@@ -90,6 +92,11 @@ def _v1(services: ApiServices) -> Router:
             void_engagement,
             close_ledger_day,
             list_projections,
+            list_dead_letters,
+            show_dead_letter,
+            retry_dead_letters,
+            retry_dead_letter,
+            skip_dead_letter,
             live_figures(services),
         ],
         guards=[key_holders(services.admin_key, services.access_keys)],

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from commands.spool import SpooledLog
     from commands.void_engagement import VoidEngagement
     from domain.names import Names
+    from projections.dead_letters import DeadLetters
     from projections.watermarks import Watermarks
 
 
@@ -50,6 +51,7 @@ class ApiServices:
     """The read models."""
     redis: Redis
     watermarks: Watermarks
+    dead_letters: DeadLetters
     names: Names
     live: LiveFeed
     log: KafkaLog

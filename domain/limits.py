@@ -124,6 +124,9 @@ SPOOL_MAX_BYTES: Final = 1024 * 1024 * 1024
 SPOOL_FILE_MAX_BYTES: Final = 8 * 1024 * 1024
 """What a killed process may write a second time at most."""
 
+# -- dead letters --------------------------------------------------------------------------------
+SKIP_REASON_MAX_CHARS: Final = 1_000
+
 # -- engagements ---------------------------------------------------------------------------------
 TOKEN_MAX_CHARS: Final = 16 * 1024
 """The longest ids and addresses that OpenRTB lets in, in characters of four bytes, stay below."""

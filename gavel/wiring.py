@@ -53,6 +53,7 @@ from gavel.telemetry import configure_logging
 from gavel.token_keys import TokenKeyFile, TokenKeysInForce
 from gavel.traffic_list_files import TrafficListFiles
 from projections.connections import sqlalchemy_url
+from projections.dead_letters import DeadLetters
 from projections.logged_engagements import LoggedEngagements
 from projections.redis_client import redis_client
 from projections.registry import RUNNABLE
@@ -129,6 +130,7 @@ class ApiProcess:
             database=self._database,
             redis=self._calm_redis,
             watermarks=self._watermarks,
+            dead_letters=DeadLetters(read_side(settings)),
             names=names,
             live=LiveFeed(self._calm_redis, names.live_channel),
             log=self._log,

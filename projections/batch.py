@@ -38,6 +38,19 @@ class DeadLetter(NamedTuple):
 
     record: Record
     error: str
+    waits: bool = False
+    """It was not tried: an earlier letter of its key is still open."""
+
+
+class Letter(NamedTuple):
+    """A dead letter as it was parked: a Record, too."""
+
+    id: int
+    topic: str
+    partition: int
+    offset: int
+    key: bytes | None
+    value: bytes | None
 
 
 class Batch(msgspec.Struct, frozen=True):

@@ -25,11 +25,11 @@ from aiokafka.errors import IllegalStateError, KafkaError, OffsetOutOfRangeError
 
 from domain.codec import Decoder
 from domain.errors import CorruptEvent, Unavailable
-from domain.events import Event
 from projections.assignment import Assignment
 from projections.backoff import Backoff
 from projections.batch import Batch, DeadLetter, Move, Record
 from projections.decoding import decoded
+from projections.folding import CannotApply, folded, told
 from projections.projection import ByPartition, Projection
 from projections.store import Checkpoint, EventRefused, FenceLost, State, Store
 
@@ -59,10 +59,6 @@ FETCH_MAX_BYTES_PER_PARTITION = 512 * 1024
 
 Rows = TypeVar("Rows")
 log = structlog.stdlib.get_logger(__name__)
-
-
-class CannotApply(Exception):
-    """The projection has no rows for these events."""
 
 
 class Prepared(NamedTuple, Generic[Rows]):
@@ -114,6 +110,8 @@ class Projector(Generic[Rows]):
         """How far the log was read: the batch that is being written ends there."""
         self._writing: asyncio.Task[None] | None = None
         self._parked: set[tuple[TopicPartition, bytes]] = set()
+        self._skipped: set[tuple[TopicPartition, int]] = set()
+        """Records that somebody has decided to pass over."""
         self._state = State()
         self._control_due = 0.0
         self._report_due = 0.0
@@ -191,7 +189,7 @@ class Projector(Generic[Rows]):
         state = await self._store.state()
         if state.stopped_reason is not None and state != self._state:
             self._log.error("stopped", reason=state.stopped_reason)
-        self._state = state
+        is_news, self._state = state != self._state, state
         known = await self._store.checkpoints()
         if fresh := ours - known.keys():
             await self._store.begin(await self._consumer.beginning_offsets(sorted(fresh)))
@@ -199,8 +197,9 @@ class Projector(Generic[Rows]):
         checkpoints = {tp: known[tp] for tp in ours if tp in known}  # one that is nobody's any more takes none
         if not state.rests and checkpoints.keys() != ours:
             raise FenceLost("the generation has come to its end")
-        if self._positioned != version or checkpoints != self._checkpoints:
+        if is_news or self._positioned != version or checkpoints != self._checkpoints:
             self._parked = await self._store.parked_keys(ours)
+            self._skipped = await self._store.skipped(ours)
             for tp, checkpoint in checkpoints.items():
                 self._consumer.seek(tp, checkpoint.next_offset)
             self._checkpoints, self._positioned = checkpoints, version
@@ -282,7 +281,7 @@ class Projector(Generic[Rows]):
         for piece in self._pieces(records):
             events = decoded(self._decoder, piece)
             if events:
-                rows = self._folded(piece[0].partition, events, rows)
+                rows = folded(self._projection, piece[0].partition, events, rows)
             await asyncio.sleep(0)
         return rows
 
@@ -295,24 +294,17 @@ class Projector(Generic[Rows]):
             for start in range(0, len(run), PIECE_RECORDS):
                 yield run[start : start + PIECE_RECORDS]
 
-    def _folded(self, partition: int, events: Sequence[Event], onto: Rows | None) -> Rows:
-        try:
-            if isinstance(self._projection, ByPartition):
-                rows: Rows = self._projection.fold_partition(partition, events, onto)
-                return rows
-            return self._projection.fold(events, onto)
-        except Exception as error:
-            raise CannotApply(f"{type(error).__name__}: {error}") from error
-
     def _held_back(self, batch: Batch) -> tuple[list[Record], list[DeadLetter]]:
         """The records to apply, and those that wait behind a dead letter of their key."""
-        if not self._parked:
+        if not self._parked and not self._skipped:
             return list(batch), []
         free, blocked = [], []
         for tp, records in batch.records.items():
             for record in records:
+                if (tp, record.offset) in self._skipped:
+                    continue
                 if record.key is not None and (tp, record.key) in self._parked:
-                    blocked.append(DeadLetter(record, "waits behind an earlier dead letter of its key"))
+                    blocked.append(DeadLetter(record, "waits behind an earlier dead letter of its key", waits=True))
                 else:
                     free.append(record)
         return free, blocked
@@ -336,7 +328,7 @@ class Projector(Generic[Rows]):
             await self._store.stop(f"the rebuild met an event that cannot be applied, {where}: {error}")
             raise FenceLost(f"stopped at {where}")
         self._log.error("event parked", where=where, error=str(error))
-        await self._store.apply(None, batch.moves, [DeadLetter(record, _printable(error))])
+        await self._store.apply(None, batch.moves, [DeadLetter(record, told(error))])
         if record.key is not None:
             self._parked.add((tp, record.key))
         self._advance(batch)
@@ -344,8 +336,3 @@ class Projector(Generic[Rows]):
     def _advance(self, batch: Batch) -> None:
         for tp, move in batch.moves.items():
             self._checkpoints[tp] = msgspec.structs.replace(self._checkpoints[tp], next_offset=move.next)
-
-
-def _printable(error: Exception) -> str:
-    """An error may quote the event, and an event may hold what no text in a database can."""
-    return str(error).replace("\0", "\ufffd").encode(errors="replace").decode()

@@ -97,7 +97,16 @@ dead_letters = Table(
     # Kafka keys and values are bytes: a dead letter may hold anything.
     Column("key", LargeBinary),
     Column("payload", LargeBinary),
+    # Of the last attempt.
     given("error", Text),
     Column("parked_at", DateTime(timezone=True), nullable=False, server_default=text("now()")),
+    Column("attempts", Integer, nullable=False, server_default="1"),
+    # 'applied' or 'skipped'; absent while it is open.
+    Column("outcome", Text),
+    # When and by whom it was retried or skipped last.
+    Column("decided_at", DateTime(timezone=True)),
+    Column("decided_by", Text),
+    # Why it was skipped.
+    Column("reason", Text),
     UniqueConstraint("projection", "generation", "topic", "partition", "offset"),
 )

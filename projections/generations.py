@@ -190,12 +190,15 @@ async def drop(connection: Connection, projection: str, number: int) -> Generati
             ended = "cancelled" if generation["status"] in {"building", "ready"} else "retired"
             await _set_status(connection, projection, number, ended)
         # Writers hold these rows: whoever comes after us finds none, and can write no more.
-        for table in ("projection_offsets", "dead_letters"):
-            await connection.execute(
-                f"DELETE FROM {table} WHERE projection = $1 AND generation = $2",  # noqa: S608 - names of ours
-                projection,
-                number,
-            )
+        await connection.execute(
+            "DELETE FROM projection_offsets WHERE projection = $1 AND generation = $2", projection, number
+        )
+        # What somebody has skipped has no effect in any other generation either.
+        await connection.execute(
+            "DELETE FROM dead_letters WHERE projection = $1 AND generation = $2 AND outcome IS DISTINCT FROM 'skipped'",
+            projection,
+            number,
+        )
     await _drop_schema(connection, schema_of(projection, number))
     return await one(connection, projection, number)
 

@@ -14,7 +14,8 @@ from aiokafka import TopicPartition
 from asyncpg.pool import PoolConnectionProxy
 
 from domain.errors import Unavailable
-from projections.batch import DeadLetter, Move
+from projections import parking
+from projections.batch import DeadLetter, Letter, Move
 from projections.generation import RUN
 from projections.store import Checkpoint, EventRefused, FenceLost, State, in_order
 
@@ -60,9 +61,10 @@ SELECT projection, generation, $3, $4, $5, $5
 FROM projection_generations WHERE projection = $1 AND generation = $2 AND status NOT IN ('retired', 'cancelled')
 ON CONFLICT DO NOTHING
 """
-PARK = """
-INSERT INTO dead_letters (projection, generation, topic, partition, "offset", key, payload, error)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING
+LOCK = f"""
+SELECT FROM projection_offsets AS at JOIN projection_generations AS built USING (projection, generation)
+WHERE projection = $1 AND generation = $2 AND topic = $3 AND partition = $4 AND built.status IN ({RUNNING})
+FOR UPDATE OF at
 """
 
 
@@ -116,14 +118,11 @@ class PostgresStore(Generic[Rows]):
 
     async def parked_keys(self, partitions: Collection[TopicPartition]) -> set[tuple[TopicPartition, bytes]]:
         async with connected(self._pool) as connection:
-            rows = await connection.fetch(
-                "SELECT DISTINCT topic, partition, key FROM dead_letters "
-                "WHERE projection = $1 AND generation = $2 AND key IS NOT NULL",
-                self._name,
-                self._generation,
-            )
-        parked = {(TopicPartition(topic, partition), key) for topic, partition, key in rows}
-        return {each for each in parked if each[0] in partitions}
+            return await parking.parked_keys(connection, self._name, partitions, generation=self._generation)
+
+    async def skipped(self, partitions: Collection[TopicPartition]) -> set[tuple[TopicPartition, int]]:
+        async with connected(self._pool) as connection:
+            return await parking.skipped(connection, self._name, partitions)
 
     async def apply(
         self, rows: Rows | None, moves: Mapping[TopicPartition, Move], parked: Sequence[DeadLetter] = ()
@@ -136,7 +135,24 @@ class PostgresStore(Generic[Rows]):
                 if rows is not None:
                     await self._projection.write(connection, rows)
                 if parked:
-                    await park(connection, self._name, parked, generation=self._generation)
+                    await self._park(connection, parked)
+
+    async def unpark(self, rows: Rows | None, letters: Sequence[Letter], *, by: str) -> None:
+        async with connected(self._pool) as connection:
+            if rows is not None:
+                await self._projection.prepare(connection, rows)
+            async with connection.transaction():
+                # No batch of the partition is being written now, and none will be before this is.
+                where = (letters[0].topic, letters[0].partition)
+                if await connection.fetchrow(LOCK, self._name, self._generation, *where) is None:
+                    raise FenceLost(f"{self!r} is not kept up to date any more")
+                if not await parking.end_as_applied(connection, letters, by=by):
+                    raise FenceLost("somebody else has ended one of them")
+                if rows is not None:
+                    await self._projection.write(connection, rows)
+
+    async def release(self, partition: TopicPartition, key: bytes) -> None:
+        """The letters themselves are all that holds anything up."""
 
     async def stop(self, reason: str) -> None:
         async with connected(self._pool) as connection:
@@ -146,6 +162,11 @@ class PostgresStore(Generic[Rows]):
                 self._generation,
                 reason,
             )
+
+    async def _park(self, connection: Connection, letters: Sequence[DeadLetter]) -> None:
+        if await parking.is_waiting_for_nothing(connection, self._name, letters, generation=self._generation):
+            raise FenceLost(f"{self!r} has a key that waits no longer")
+        await parking.park(connection, self._name, letters, generation=self._generation)
 
     async def _move(self, connection: Connection, moves: Mapping[TopicPartition, Move]) -> None:
         for tp, move in in_order(moves):
@@ -164,19 +185,9 @@ async def connected(pool: Pool) -> AsyncIterator[Connection]:
             try:
                 yield connection
             except REFUSALS as error:
-                raise EventRefused(f"{type(error).__name__}: {error}") from error
+                # Of the database only its message: it goes on to quote the row.
+                told = error.args[0] if isinstance(error, asyncpg.PostgresError) else error
+                raise EventRefused(f"{type(error).__name__}: {told}") from error
     except (*AWAY, ValueError) as error:
         # A ValueError that comes here is of connecting, such as a certificate that is missing: no event's fault.
         raise Unavailable(f"Postgres: {error!r}") from error
-
-
-async def park(connection: Connection, projection: str, letters: Sequence[DeadLetter], *, generation: int = 1) -> None:
-    """Writes dead letters; those that are there already stay as they are."""
-    await connection.executemany(
-        PARK,
-        [
-            (projection, generation, at.topic, at.partition, at.offset, at.key, at.value, letter.error)
-            for letter in letters
-            for at in (letter.record,)
-        ],
-    )

@@ -15,8 +15,9 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from domain.errors import Unavailable
-from projections.batch import DeadLetter, Move
-from projections.postgres_store import Pool, connected, park
+from projections import parking
+from projections.batch import DeadLetter, Letter, Move
+from projections.postgres_store import Pool, connected
 from projections.store import Checkpoint, FenceLost, State, in_order
 
 Rows = TypeVar("Rows")
@@ -30,14 +31,19 @@ REBUILD_UNTIL = b"rebuild_until:"
 MOVE_OFFSETS = """
 -- KEYS: offsets, parked keys, then the projection's own.
 -- ARGV: the number of moves, each as partition, expected and next offset, and when its last record was logged;
--- the number of parked keys, they; the rest.
+-- the number of parked keys that others are to wait behind, they; the number of keys to park, they; the rest.
 if redis.call('HEXISTS', KEYS[1], 'stopped_reason') == 1 then return 0 end
 local at = 2
 for _ = 1, ARGV[1] do
   if redis.call('HGET', KEYS[1], ARGV[at]) ~= ARGV[at + 1] then return 0 end
   at = at + 4
 end
-for move = 2, at - 1, 4 do
+local moves_end = at - 1
+for waiting = at + 1, at + ARGV[at] do
+  if redis.call('SISMEMBER', KEYS[2], ARGV[waiting]) == 0 then return 0 end
+end
+at = at + 1 + ARGV[at]
+for move = 2, moves_end, 4 do
   redis.call('HSET', KEYS[1], ARGV[move], ARGV[move + 2])
   if ARGV[move + 3] ~= '0' then redis.call('HSET', KEYS[1], 'logged_ms:' .. ARGV[move], ARGV[move + 3]) end
 end
@@ -48,6 +54,15 @@ for parked = at, at + ARGV[at - 1] - 1 do
 end
 """
 """Ends with `at` on the first argument of the projection's own part."""
+
+ATTEMPTS = 20
+"""To find a partition at rest between two batches."""
+
+FREE_KEY = """
+-- One more of ARGV: a parked key, or nothing where the letter has none. It is gone where they were applied before.
+if ARGV[at] ~= '' and redis.call('SREM', KEYS[2], ARGV[at]) == 0 then return 2 end
+at = at + 1
+"""
 
 NOTE_DATA = """
 for key = 3, #KEYS do
@@ -113,6 +128,8 @@ class RedisStore(Generic[Rows]):
         self._apply = redis.register_script(f"{MOVE_OFFSETS}\n{projection.script}\n{NOTE_DATA}")
         self._read = redis.register_script(CHECKPOINTS)
         self._move_only = redis.register_script(f"{MOVE_OFFSETS}\nreturn 1")
+        self._unpark = redis.register_script(f"{MOVE_OFFSETS}\n{FREE_KEY}\n{projection.script}\n{NOTE_DATA}")
+        self._free = redis.register_script(f"{MOVE_OFFSETS}\n{FREE_KEY}\nreturn 1")
         self._reset = redis.register_script(RESET)
 
     def __repr__(self) -> str:
@@ -143,9 +160,11 @@ class RedisStore(Generic[Rows]):
         self, rows: Rows | None, moves: Mapping[TopicPartition, Move], parked: Sequence[DeadLetter] = ()
     ) -> None:
         if parked:
+            if {_tp_and_key(each) for each in parked if each.waits} - await self.parked_keys(moves):
+                raise FenceLost(f"{self._projection.name} has a key that waits no longer")
             # Written before the offset moves: after a crash between the two it is parked again, as the same letter.
             async with connected(self._pool) as connection:
-                await park(connection, self._projection.name, parked)
+                await parking.park(connection, self._projection.name, parked)
         async with answering():
             common = _common_arguments(moves, parked)
             if rows is None:
@@ -156,13 +175,62 @@ class RedisStore(Generic[Rows]):
         if not done:
             raise FenceLost(f"{self._projection.name} is no longer at the offsets {dict(moves)}")
 
+    async def skipped(self, partitions: Collection[TopicPartition]) -> set[tuple[TopicPartition, int]]:
+        """None while Postgres is away, for which nothing here waits: but what cannot be applied waits for it anyway."""
+        try:
+            async with connected(self._pool) as connection:
+                return await parking.skipped(connection, self._projection.name, partitions)
+        except Unavailable:
+            return set()
+
+    async def unpark(self, rows: Rows | None, letters: Sequence[Letter], *, by: str) -> None:
+        """The letters are all that are open of their key: Redis knows of it only that it waits."""
+        (first, *_) = letters
+        await self._freed(TopicPartition(first.topic, first.partition), first.key, rows, letters)
+        async with connected(self._pool) as connection:
+            if not await parking.end_as_applied(connection, letters, by=by):
+                raise FenceLost("somebody else has ended one of them")
+
+    async def release(self, partition: TopicPartition, key: bytes) -> None:
+        await self._freed(partition, key, None, ())
+
+    async def _freed(self, tp: TopicPartition, key: bytes | None, rows: Rows | None, letters: Sequence[Letter]) -> None:
+        """Rows of the letters, which are what is open of the key at the offset that the script finds."""
+        for _ in range(ATTEMPTS):
+            if await self._freed_at_rest(tp, key, rows, letters):
+                return
+        raise FenceLost(f"{self._projection.name} does not stand still at {tp.topic}/{tp.partition}")
+
+    async def _freed_at_rest(
+        self, tp: TopicPartition, key: bytes | None, rows: Rows | None, letters: Sequence[Letter]
+    ) -> bool:
+        """False where a batch was written in between."""
+        checkpoint = (await self.checkpoints()).get(tp)
+        at = 0 if checkpoint is None else checkpoint.next_offset
+        async with connected(self._pool) as connection:
+            opened = await parking.open_letters(connection, self._projection.name, tp, key, before=at)
+        if key is not None and opened != [letter.id for letter in letters]:
+            raise FenceLost("others are open than a moment ago")
+        async with answering():
+            member = b"" if key is None else _parked_member(tp, key)
+            common = [*_common_arguments({tp: Move(at, at)}, ()), member]
+            if rows is None:
+                done = await self._free(keys=self._keys, args=common)
+            else:
+                own = await self._projection.arguments(self._redis, rows)
+                done = await self._unpark(keys=self._keys, args=[*common, *own])
+        return bool(done)
+
     async def stop(self, reason: str) -> None:
         async with answering():
             await self._redis.hset(self._keys[0], STOPPED_REASON, reason)
 
     async def reset(self, starts: Mapping[TopicPartition, int], targets: Mapping[TopicPartition, int]) -> None:
         async with connected(self._pool) as connection:
-            await connection.execute("DELETE FROM dead_letters WHERE projection = $1", self._projection.name)
+            await connection.execute(
+                "DELETE FROM dead_letters WHERE projection = $1 AND outcome IS DISTINCT FROM 'skipped'",
+                self._projection.name,
+            )
         async with answering():
             arguments = [number for tp, target in targets.items() for number in (offset_field(tp), starts[tp], target)]
             await self._reset(keys=self._keys, args=arguments)
@@ -206,9 +274,18 @@ def _common_arguments(moves: Mapping[TopicPartition, Move], parked: Sequence[Dea
         for tp, move in in_order(moves)
         for part in (offset_field(tp), str(move.expected), str(move.next), str(move.logged_ms))
     ]
+    waiting = {_parked_member(*_tp_and_key(letter)) for letter in parked if letter.waits}
     keys = [
-        f"{letter.record.topic}/{letter.record.partition} ".encode() + letter.record.key
-        for letter in parked
-        if letter.record.key is not None
+        _parked_member(*_tp_and_key(letter)) for letter in parked if not letter.waits and letter.record.key is not None
     ]
-    return [str(len(moves)), *numbers, str(len(keys)), *keys]
+    return [str(len(moves)), *numbers, str(len(waiting)), *sorted(waiting), str(len(keys)), *keys]
+
+
+def _tp_and_key(letter: DeadLetter) -> tuple[TopicPartition, bytes]:
+    record = letter.record
+    return TopicPartition(record.topic, record.partition), record.key or b""
+
+
+def _parked_member(tp: TopicPartition, key: bytes) -> bytes:
+    """What the set of parked keys has of it."""
+    return f"{offset_field(tp)} ".encode() + key

@@ -14,13 +14,13 @@ from typing import Protocol, TypeVar
 import msgspec
 from aiokafka import TopicPartition
 
-from projections.batch import DeadLetter, Move
+from projections.batch import DeadLetter, Letter, Move
 
 Rows_contra = TypeVar("Rows_contra", contravariant=True)
 
 
 class StoreFault(Exception):
-    """A batch was not applied."""
+    """Nothing was applied."""
 
 
 class FenceLost(StoreFault):
@@ -68,7 +68,11 @@ class Store(Protocol[Rows_contra]):
         ...
 
     async def parked_keys(self, partitions: Collection[TopicPartition]) -> set[tuple[TopicPartition, bytes]]:
-        """Keys of the dead letters: events that follow them have to wait behind them."""
+        """Keys of the open dead letters: events that follow them have to wait behind them."""
+        ...
+
+    async def skipped(self, partitions: Collection[TopicPartition]) -> set[tuple[TopicPartition, int]]:
+        """Offsets of events that somebody has decided to have no effect."""
         ...
 
     async def apply(
@@ -78,6 +82,17 @@ class Store(Protocol[Rows_contra]):
 
         Raises FenceLost or EventRefused. After any other error it may have happened: read the checkpoints.
         """
+        ...
+
+    async def unpark(self, rows: Rows_contra | None, letters: Sequence[Letter], *, by: str) -> None:
+        """Rows of the first open dead letters of a key, and the end of these, all of it or nothing.
+
+        Raises FenceLost where they are not these any more, and EventRefused. After any other error as `apply`.
+        """
+        ...
+
+    async def release(self, partition: TopicPartition, key: bytes) -> None:
+        """Nothing has to wait behind this key, of which no dead letter is open any more. Raises FenceLost."""
         ...
 
     async def stop(self, reason: str) -> None:

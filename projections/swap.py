@@ -35,7 +35,7 @@ FROM projection_offsets AS old LEFT JOIN projection_offsets AS new
 WHERE old.projection = $1 AND old.generation = $2 AND old.next_offset > coalesce(new.next_offset, old.first_offset)
 ORDER BY old.topic, old.partition
 """
-LETTERS = "SELECT count(*) FROM dead_letters WHERE projection = $1 AND generation = $2"
+LETTERS = "SELECT count(*) FROM dead_letters WHERE projection = $1 AND generation = $2 AND outcome IS NULL"
 POINT = "UPDATE projections SET active_generation = $2 WHERE projection = $1"
 STATUS = """
 UPDATE projection_generations

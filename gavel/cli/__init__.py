@@ -23,6 +23,7 @@ COMMANDS = {
     "bidders": "gavel.cli.bidders:bidders",
     "auctions": "gavel.cli.auctions:auctions",
     "projections": "gavel.cli.projections:projections",
+    "dead-letters": "gavel.cli.dead_letters:dead_letters",
     "ledger": "gavel.cli.ledger:ledger",
     "keys": "gavel.cli.keys:keys",
     "privacy": "gavel.cli.privacy:privacy",

@@ -31,10 +31,11 @@ class Told(NamedTuple):
 
 
 class Shell:
-    """Runs the command line against one installation."""
+    """Runs a group of commands against one installation."""
 
-    def __init__(self, read_side: ReadSide, data: Path) -> None:
+    def __init__(self, read_side: ReadSide, data: Path, group: str) -> None:
         addresses = read_side.addresses
+        self._group = group
         self._environment = {
             **os.environ,
             "GAVEL_KAFKA_URL": addresses.kafka_url,
@@ -47,7 +48,7 @@ class Shell:
     async def __call__(self, *words: str) -> Told:
         pipe = asyncio.subprocess.PIPE
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "gavel", "ledger", *words, env=self._environment, stdout=pipe, stderr=pipe
+            sys.executable, "-m", "gavel", self._group, *words, env=self._environment, stdout=pipe, stderr=pipe
         )
         out, err = await process.communicate()
         return Told(process.returncode, out.decode(), err.decode())
@@ -59,7 +60,7 @@ class Shell:
 
 @pytest.fixture
 def shell(read_side: ReadSide, tmp_path: Path) -> Shell:
-    return Shell(read_side, tmp_path)
+    return Shell(read_side, tmp_path, "ledger")
 
 
 @pytest.fixture

@@ -1,0 +1,226 @@
+"""Dead letters are applied in the order of the log once they can be, or skipped; nothing is applied twice or lost."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+
+import asyncpg
+import pytest
+
+from domain.errors import Conflict, InvalidInput, NotFound
+from domain.events import BidderChanged, BidderRegistered, Event
+from projections.dead_letters import DeadLetters, Tried
+from projections.rebuild import rebuild
+from tests.projections import audit
+from tests.projections.conftest import ReadSide
+from tests.projections.traffic import Traffic
+
+GARBAGE = b'{"type":"bid_placed","id":"half an eve'
+UNKNOWN = b'{"type":"never_heard_of"}'
+WAITS = "waits behind an earlier dead letter of its key"
+OPERATOR = "an operator"
+
+
+@pytest.fixture
+def desk(read_side: ReadSide) -> DeadLetters:
+    return DeadLetters(read_side.addresses)
+
+
+async def letters(read_side: ReadSide, projection: str) -> list[asyncpg.Record]:
+    """All of them, ended ones too, in the order of the log."""
+    query = 'SELECT * FROM dead_letters WHERE projection = $1 ORDER BY topic, partition, "offset"'
+    return await read_side.fetch(query, projection)
+
+
+async def is_settled(read_side: ReadSide) -> bool:
+    return await read_side.fetch("SELECT FROM dead_letters WHERE outcome IS NULL") == []
+
+
+async def check(read_side: ReadSide) -> None:
+    """Both read models hold exactly what was logged and can be read."""
+    events = [event for event in await audit.logged(read_side) if event["type"] != "never_heard_of"]
+    assert await audit.delivery_in(read_side) == audit.delivery_of(events)
+    await audit.check_auction_log(read_side, events)
+
+
+async def refuse(read_side: ReadSide, auction: Iterable[Event]) -> None:
+    """Makes the database refuse the auction's request, as a table does that a release has forgotten something in."""
+    (request, *_) = auction
+    await read_side.fetch(
+        "ALTER TABLE auction_log_g1.auctions ADD CONSTRAINT forgotten CHECK "
+        f"(request_id <> 'request {request.correlation_id}')"
+    )
+
+
+async def allow(read_side: ReadSide) -> None:
+    await read_side.fetch("ALTER TABLE auction_log_g1.auctions DROP CONSTRAINT forgotten")
+
+
+async def test_retried_in_order(read_side: ReadSide, desk: DeadLetters) -> None:
+    """The first letter of a key goes first, and until it can be applied all others wait; then the key flows again."""
+    traffic = Traffic(1)
+    story = traffic.auction(test=False)
+    engagements = list(traffic.engagements(story))
+    async with read_side.running("auction_log", "delivery"):
+        await read_side.log.append_traffic(traffic, 10)
+        await read_side.caught_up("auction_log", "delivery")
+        await refuse(read_side, story)
+        await read_side.log.append(story[:-1])
+        await read_side.caught_up("auction_log", "delivery")
+        parked = await letters(read_side, "auction_log")
+        assert len(parked) == len(story) - 1
+        assert "forgotten" in parked[0]["error"]
+        assert [row["error"] for row in parked[1:]] == [WAITS] * (len(parked) - 1)
+
+        still = await desk.retry(parked[-1]["id"], by=OPERATOR)
+        assert (still.applied, still.waiting) == (0, len(parked))
+        assert still.error is not None
+        assert "forgotten" in still.error
+        tried = await letters(read_side, "auction_log")
+        assert [row["attempts"] for row in tried] == [2] + [1] * (len(parked) - 1)
+        assert tried[0]["decided_by"] == OPERATOR
+
+        await allow(read_side)
+        assert await desk.retry(parked[-1]["id"], by=OPERATOR) == Tried(len(parked), 0)
+        assert await desk.retry(parked[0]["id"], by="another") == Tried(0, 0)
+        await read_side.log.append([story[-1], *engagements])
+        await read_side.log.append_traffic(traffic, 10)
+        await read_side.caught_up("auction_log", "delivery")
+    ended = await letters(read_side, "auction_log")
+    assert {(row["outcome"], row["decided_by"]) for row in ended} == {("applied", OPERATOR)}
+    assert len(ended) == len(parked)
+    await check(read_side)
+
+
+async def test_skipped_with_a_reason(read_side: ReadSide, desk: DeadLetters) -> None:
+    """What waited behind it is applied, the reason is kept, and a rebuild passes over the same event."""
+    traffic = Traffic(2)
+    story = traffic.auction(test=False)
+    topic, key = read_side.names.auctions, story[0].correlation_id
+    await read_side.log.append_bytes(topic, key, UNKNOWN)
+    await read_side.log.append(story)
+    await read_side.log.append_traffic(traffic, 20)
+    async with read_side.running("delivery", "auction_log"):
+        await read_side.caught_up("delivery", "auction_log")
+        for projection in ("delivery", "auction_log"):
+            first, *behind = await letters(read_side, projection)
+            assert len(behind) == len(story)
+            tried = await desk.skip(first["id"], reason="It was a test of the line.", by=OPERATOR)
+            assert tried == Tried(len(story), 0)
+            (skipped, *_) = await letters(read_side, projection)
+            assert (skipped["outcome"], skipped["reason"]) == ("skipped", "It was a test of the line.")
+            assert (skipped["decided_by"], skipped["payload"]) == (OPERATOR, UNKNOWN)
+            assert skipped["decided_at"] >= skipped["parked_at"]
+        await check(read_side)
+        for projection in ("delivery", "auction_log"):
+            await rebuild(read_side.addresses, projection)
+        await check(read_side)
+    assert await is_settled(read_side)
+
+
+async def test_a_key_that_is_freed_while_events_come(read_side: ReadSide, desk: DeadLetters) -> None:
+    """An event that comes at the very moment is applied, or waits for a letter that is there; never for none."""
+    traffic = Traffic(3)
+    stories = [traffic.auction(test=False) for _ in range(12)]
+    async with read_side.running("delivery", "auction_log"):
+        for story in stories:
+            await read_side.log.append_bytes(read_side.names.auctions, story[0].correlation_id, UNKNOWN)
+            await read_side.log.append(story[:1])
+        await read_side.caught_up("delivery", "auction_log")
+
+        async def freed() -> None:
+            for row in await read_side.fetch("SELECT id FROM dead_letters WHERE error <> $1", WAITS):
+                await desk.skip(row["id"], reason="Nobody knows it.", by=OPERATOR)
+
+        async def logged() -> None:
+            for number in range(1, max(map(len, stories))):
+                await read_side.log.append([story[number] for story in stories if number < len(story)])
+
+        await asyncio.gather(freed(), logged())
+        await read_side.caught_up("delivery", "auction_log")
+        assert await is_settled(read_side)
+    await check(read_side)
+
+
+async def test_two_operators(read_side: ReadSide, desk: DeadLetters) -> None:
+    """Whoever comes second finds nothing to do, or is told that somebody else is at it: nothing is applied twice."""
+    traffic = Traffic(4)
+    story = traffic.auction(test=False)
+    await read_side.log.append_traffic(traffic, 5)
+    await read_side.run_to_the_end("auction_log", "delivery")
+    await refuse(read_side, story)
+    await read_side.log.append(story)
+    await read_side.run_to_the_end("auction_log", "delivery")
+    await allow(read_side)
+    (first, *_) = await letters(read_side, "auction_log")
+    done = await asyncio.gather(*(desk.retry(first["id"], by=f"{n}") for n in range(3)), return_exceptions=True)
+    assert all(isinstance(each, Tried | Conflict) for each in done), done
+    assert await is_settled(read_side)
+    assert sum(each.applied for each in done if isinstance(each, Tried)) <= len(story)
+    await check(read_side)
+
+
+def changed(registered: BidderRegistered) -> BidderChanged:
+    """The bidder's next event, with these terms."""
+    fields = {name: getattr(registered, name) for name in registered.__struct_fields__}
+    return BidderChanged(**(fields | {"version": registered.version + 1}))
+
+
+async def test_letters_in_redis(read_side: ReadSide, desk: DeadLetters) -> None:
+    """The cache's keys flow again as those of tables do, and are remembered by Redis no more."""
+    traffic = Traffic(5)
+    names = read_side.names
+    await read_side.log.append_bytes(names.catalogue, "b-1", b'{"type":"bidder_registered","v":1}')
+    await read_side.log.append([traffic.bidder("b-1", "Late")])
+    async with read_side.running("catalogue", "catalogue_cache"):
+        await read_side.caught_up("catalogue", "catalogue_cache")
+        assert await read_side.redis.hkeys(names.catalogue_entities) == []
+        for projection in ("catalogue", "catalogue_cache"):
+            (first, waiting) = await letters(read_side, projection)
+            assert (await desk.retry(waiting["id"], by=OPERATOR)).waiting == 2
+            assert await desk.skip(first["id"], reason="Cut.", by=OPERATOR) == Tried(1, 0)
+        await read_side.log.append([changed(traffic.bidder("b-1", "Later"))])
+        await read_side.caught_up("catalogue", "catalogue_cache")
+    cached = await read_side.redis.hget(names.catalogue_entities, "bidder:b-1")
+    assert b"Later" in (cached or b"")
+    assert [row["version"] for row in await read_side.fetch("SELECT version FROM entities")] == [2]
+    assert await is_settled(read_side)
+
+
+async def test_all_of_a_projection(read_side: ReadSide, desk: DeadLetters) -> None:
+    """Key by key; one that cannot be applied still holds up its own key alone."""
+    traffic = Traffic(6)
+    bad, *good = [traffic.auction(test=False) for _ in range(3)]
+    await read_side.log.append_traffic(traffic, 2)
+    await read_side.run_to_the_end("auction_log", "delivery")
+    await read_side.fetch("ALTER TABLE auction_log_g1.auctions ADD CONSTRAINT forgotten CHECK (tmax_ms < 0) NOT VALID")
+    for story in good:
+        await read_side.log.append(story)
+    await read_side.log.append_bytes(read_side.names.auctions, bad[0].correlation_id, GARBAGE)
+    await read_side.run_to_the_end("auction_log")
+    await allow(read_side)
+    tried = await desk.retry_all("auction_log", by=OPERATOR)
+    assert (tried.applied, tried.waiting) == (sum(map(len, good)), 1)
+    assert tried.error is not None
+    assert len(await read_side.fetch("SELECT FROM auctions")) == 4
+
+
+async def test_what_cannot_be_asked(read_side: ReadSide, desk: DeadLetters) -> None:
+    """Letters and projections that are not there, a reason that is none, and what was ended before."""
+    await read_side.log.append_bytes(read_side.names.catalogue, "b-1", UNKNOWN)
+    await read_side.run_to_the_end("catalogue")
+    (letter,) = await letters(read_side, "catalogue")
+    for letter_id in (letter["id"] + 1, -1, 2**70):
+        with pytest.raises(NotFound):
+            await desk.retry(letter_id, by=OPERATOR)
+        with pytest.raises(NotFound):
+            await desk.skip(letter_id, reason="None.", by=OPERATOR)
+    with pytest.raises(NotFound, match="auction_log"):
+        await desk.retry_all("nonsense", by=OPERATOR)
+    for reason in ("", "  ", "x" * 1_001, "\0"):
+        with pytest.raises(InvalidInput, match="reason"):
+            await desk.skip(letter["id"], reason=reason, by=OPERATOR)
+    await desk.skip(letter["id"], reason="Cut.", by=OPERATOR)
+    with pytest.raises(Conflict, match="skipped before"):
+        await desk.skip(letter["id"], reason="Cut.", by=OPERATOR)
