@@ -117,6 +117,16 @@ class RedisCluster:
         await until(partial(_says, node, "ROLE", what=b"connected"))
         await self.is_whole()
 
+    @asynccontextmanager
+    async def guarded(self, password: str) -> AsyncIterator[str]:
+        """Nobody is let in without the password; an address of one node with it."""
+        for node in self.nodes:
+            await ask(node, "CONFIG", "SET", "requirepass", password, "masterauth", password)
+        yield f"redis+cluster://:{password}@{HOST}:{self.nodes[0].port}"
+        for node in self.nodes:
+            async with Redis(host=HOST, port=node.port, password=password) as redis:
+                await redis.config_set("requirepass", "", "masterauth", "")
+
     async def is_whole(self) -> None:
         """Returns when every node knows that all slots are served."""
         for node in self.nodes:

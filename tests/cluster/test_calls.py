@@ -11,6 +11,7 @@ from redis.exceptions import ResponseError
 from commands.redis_pipeline import RedisAway, RedisCalls, Script
 from gavel.embedded.ports import HOST
 from gavel.wiring import redis_calls
+from projections.redis_client import redis_client
 from tests.api.running_api import free_port, until
 from tests.cluster.redis_cluster import RedisCluster, ask
 
@@ -124,6 +125,17 @@ async def test_one_node_that_answers_is_enough(cluster: RedisCluster, own: str) 
     calls = redis_calls(f"redis+cluster://{HOST}:{dead},{HOST}:{alive}", timeout_s=TIMEOUT_S)
     assert await asyncio.gather(*(calls.call("INCR", f"{own}:{number}") for number in range(10))) == [1] * 10
     await calls.close()
+
+
+async def test_every_node_is_told_the_password(cluster: RedisCluster, own: str) -> None:
+    """Also those that the address does not name."""
+    keys = [f"{own}:{number}" for number in range(30)]
+    async with cluster.guarded("a-secret") as address:
+        calls = redis_calls(address, timeout_s=TIMEOUT_S)
+        assert await asyncio.gather(*(calls.call("INCR", key) for key in keys)) == [1] * 30
+        await calls.close()
+        async with redis_client(address) as redis:
+            assert [await redis.incr(key) for key in keys] == [2] * 30
 
 
 async def test_no_cluster_is_a_redis_that_is_away() -> None:

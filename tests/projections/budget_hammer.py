@@ -12,13 +12,12 @@ import time
 from datetime import UTC, datetime, timedelta
 
 import msgspec
-from redis.asyncio import Redis
 
 from commands.budgets import RedisBudgets
 from commands.ports import Wanted
-from commands.redis_pipeline import RedisPipeline
 from domain.events import ImpressionRecorded
 from domain.limits import BUDGET_IN_FLIGHT_SECONDS
+from gavel.wiring import redis_calls
 from projections.servers import Addresses
 from tests.projections.budget_story import award, fresh_id, met, void
 from tests.projections.traffic import Log
@@ -29,8 +28,8 @@ REFUSED_PAUSE_S = 0.05
 async def hammer(addresses: Addresses, budget_nanos: int, shown_s: float, seed: int) -> None:
     """For ever: reserves, and logs the award, its impression, the same twice, a refund, or nothing of it."""
     chance = random.Random(seed)
-    async with Redis.from_url(addresses.redis_url) as redis, Log(addresses.kafka_url, addresses.names) as log:
-        budgets = RedisBudgets(RedisPipeline(redis, timeout_s=1.0), addresses.names)
+    async with Log(addresses.kafka_url, addresses.names) as log:
+        budgets = RedisBudgets(redis_calls(addresses.redis_url, timeout_s=1.0), addresses.names)
         while True:
             at, nanos, auction_id = datetime.now(UTC), chance.randint(1, 50_000_000), fresh_id()
             expires_at = at + timedelta(seconds=shown_s)
