@@ -16,17 +16,19 @@ from gavel.cli import options
 from gavel.settings import load
 from gavel.telemetry import configure_logging
 from gavel.wiring import database_engine, read_side
+from projections import operations
 from projections import rebuild as engine
 from projections.queries.progress import ProjectionStatus, projection_status
 from projections.rebuild import RebuildProgress
 from projections.redis_client import redis_client
 from projections.servers import Addresses
+from projections.verification import Verification
 from projections.watermarks import Watermarks
 
 
 @click.group(epilog="Example: `gavel projections list`")
 def projections() -> None:
-    """Shows and rebuilds the read models."""
+    """Shows, rebuilds, compares and swaps the read models."""
 
 
 @projections.command("list", epilog="Example: `gavel projections list --data .gavel`")
@@ -44,11 +46,25 @@ def list_(*, data: Path | None) -> None:
     Console().print(table)
 
 
+generation = click.argument("generation", type=click.IntRange(min=1), required=False)
+accept_dead_letters = click.option(
+    "--accept-dead-letters", is_flag=True, help="Park events that cannot be applied, and swap all the same."
+)
+
+
 @projections.command(epilog="Example: `gavel projections rebuild delivery`")
 @click.argument("name")
+@click.option("--no-swap", is_flag=True, help="Build it and leave the active generation as it is.")
+@click.option("--accept-differences", is_flag=True, help="Swap although rows differ: what was wrong is to be mended.")
+@accept_dead_letters
 @options.data
-def rebuild(*, name: str, data: Path | None) -> None:
-    """Builds a projection anew from the first event on, while traffic goes on."""
+def rebuild(
+    *, name: str, no_swap: bool, accept_differences: bool, accept_dead_letters: bool, data: Path | None
+) -> None:
+    """Builds a projection anew from the first event on, compares, and swaps, while everybody reads.
+
+    Called again after it was interrupted, it goes on where it was.
+    """
     addresses = read_side(load(data=data))
     # Workers that replay at the same time fence each other off: part of the work, and no news.
     configure_logging("warning", process="rebuild")
@@ -60,8 +76,102 @@ def rebuild(*, name: str, data: Path | None) -> None:
         def show(at: RebuildProgress) -> None:
             progress.update(bar, completed=at.done, total=at.total, rate=f"{at.per_second:,.0f} events/s")
 
-        done = asyncio.run(engine.rebuild(addresses, name, on_progress=show))
+        work = engine.rebuild(
+            addresses,
+            name,
+            on_progress=show,
+            swaps=not no_swap,
+            accept_dead_letters=accept_dead_letters,
+            accept_differences=accept_differences,
+        )
+        try:
+            done = asyncio.run(work)
+        except engine.NotEqual as different:
+            _tell(different.verification)
+            raise click.ClickException(f"{different}; --accept-differences swaps all the same") from different
+        except engine.RebuildStopped as stopped:
+            raise click.ClickException(f"{stopped}; --accept-dead-letters parks such events") from stopped
     console.print(f"{name} is rebuilt from {done.total:,} events in {done.seconds:.1f} s.")
+
+
+@projections.command(epilog="Example: `gavel projections verify delivery`")
+@click.argument("name")
+@generation
+@options.data
+def verify(*, name: str, generation: int | None, data: Path | None) -> None:
+    """Compares a generation with the active one, row for row, at the same offsets.
+
+    By default the newest that is not active. Exits with 1 if they differ.
+    """
+    found = asyncio.run(operations.verify(read_side(load(data=data)), name, generation))
+    _tell(found)
+    if not found.is_equal:
+        raise click.ClickException(found.summary)
+    click.echo(f"{found.summary}.")
+
+
+@projections.command(epilog="Example: `gavel projections swap delivery`")
+@click.argument("name")
+@generation
+@accept_dead_letters
+@options.data
+def swap(*, name: str, generation: int | None, accept_dead_letters: bool, data: Path | None) -> None:
+    """Lets queries read another generation; called again, it swaps back.
+
+    By default the newest that is not active.
+    """
+    addresses = read_side(load(data=data))
+    active = asyncio.run(operations.swap(addresses, name, generation, accept_dead_letters=accept_dead_letters))
+    click.echo(f"Queries read generation {active.number} of {name} now.")
+
+
+@projections.command(epilog="Example: `gavel projections retire delivery`")
+@click.argument("name")
+@generation
+@options.data
+def retire(*, name: str, generation: int | None, data: Path | None) -> None:
+    """Removes a generation that queries do not read; by default the newest such."""
+    gone = asyncio.run(operations.retire(read_side(load(data=data)), name, generation))
+    click.echo(f"Generation {gone.number} of {name} is {gone.status}.")
+
+
+@projections.command(epilog="Example: `gavel projections cancel delivery`")
+@click.argument("name")
+@generation
+@options.data
+def cancel(*, name: str, generation: int | None, data: Path | None) -> None:
+    """Gives up a generation that is being built, or waits for its swap; by default the newest such."""
+    gone = asyncio.run(operations.cancel(read_side(load(data=data)), name, generation))
+    click.echo(f"Generation {gone.number} of {name} is {gone.status}.")
+
+
+@projections.command(epilog="Example: `gavel projections pause delivery`")
+@click.argument("name")
+@options.data
+def pause(*, name: str, data: Path | None) -> None:
+    """Stops a projection, over restarts as well, until it is resumed."""
+    asyncio.run(operations.pause(read_side(load(data=data)), name))
+    click.echo(f"{name} is paused.")
+
+
+@projections.command(epilog="Example: `gavel projections resume delivery`")
+@click.argument("name")
+@options.data
+def resume(*, name: str, data: Path | None) -> None:
+    """Lets a projection go on that was paused, or had stopped."""
+    asyncio.run(operations.resume(read_side(load(data=data)), name))
+    click.echo(f"{name} goes on.")
+
+
+def _tell(found: Verification) -> None:
+    table = Table("table", "rows", "rows built", "missing", "surplus")
+    for each in found.tables:
+        table.add_row(each.table, *(f"{n:,}" for n in (each.rows, each.rows_built, each.missing, each.surplus)))
+    Console().print(table)
+    for each in found.tables:
+        for sign, rows in (("-", each.missing_rows), ("+", each.surplus_rows)):
+            for row in rows:
+                click.echo(f"{sign} {each.table} {row}")
 
 
 async def _statuses(addresses: Addresses) -> Sequence[ProjectionStatus]:

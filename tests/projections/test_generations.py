@@ -1,0 +1,147 @@
+"""Generations of a read model: built side by side, compared, swapped, swapped back, retired; paused and resumed."""
+
+from __future__ import annotations
+
+import asyncio
+
+import asyncpg
+import pytest
+
+from domain.errors import Conflict, Refusal
+from projections import operations
+from projections.rebuild import NotEqual, rebuild
+from projections.swap import NotReady
+from tests.projections import audit
+from tests.projections.conftest import ReadSide, eventually
+from tests.projections.traffic import Traffic
+
+
+async def statuses(read_side: ReadSide, projection: str = "delivery") -> dict[int, str]:
+    """Of every generation, by its number."""
+    rows = await read_side.fetch(
+        "SELECT generation, status FROM projection_generations WHERE projection = $1", projection
+    )
+    return dict(sorted((row["generation"], row["status"]) for row in rows))
+
+
+async def test_swapped_back_and_retired(read_side: ReadSide) -> None:
+    """The generation of before is kept up to date, so that it can be swapped back, until it is retired."""
+    async with read_side.running("delivery"):
+        await read_side.log.append_traffic(Traffic(1), 60)
+        await rebuild(read_side.addresses, "delivery")
+        assert await statuses(read_side) == {1: "previous", 2: "active"}
+        await read_side.log.append_traffic(Traffic(2), 60)
+        await read_side.caught_up("delivery")
+        assert (await operations.swap(read_side.addresses, "delivery")).number == 1
+        assert await statuses(read_side) == {1: "active", 2: "previous"}
+        assert await audit.delivery_in(read_side) == audit.delivery_of(await audit.logged(read_side))
+        assert (await operations.retire(read_side.addresses, "delivery")).number == 2
+        await read_side.log.append_traffic(Traffic(3), 20)
+        await read_side.caught_up("delivery")
+    assert await statuses(read_side) == {1: "active", 2: "retired"}
+    assert await audit.delivery_in(read_side) == audit.delivery_of(await audit.logged(read_side))
+    assert await read_side.fetch("SELECT FROM pg_namespace WHERE nspname = 'delivery_g2'") == []
+    with pytest.raises(Conflict, match="active"):
+        await operations.retire(read_side.addresses, "delivery", 1)
+    with pytest.raises(Refusal, match="no such generation"):
+        await operations.swap(read_side.addresses, "delivery")
+
+
+async def test_nobody_who_reads_sees_a_gap_or_a_step_back(read_side: ReadSide) -> None:
+    """A reader that polls all the time meets no error, and no sum that is less than the one before."""
+    await read_side.log.append_traffic(Traffic(1), 150)
+    seen: list[int] = []
+    done = asyncio.Event()
+
+    async def read() -> None:
+        connection = await asyncpg.connect(read_side.addresses.postgres_url)
+        try:
+            while not done.is_set():
+                seen.append(await connection.fetchval("SELECT coalesce(sum(bids), 0)::bigint FROM delivery"))
+        finally:
+            await connection.close()
+
+    async with read_side.running("delivery"):
+        await read_side.caught_up("delivery")
+        reading = asyncio.create_task(read())
+        for seed in (2, 3):
+            await read_side.log.append_traffic(Traffic(seed), 40)
+            await rebuild(read_side.addresses, "delivery")
+        done.set()
+        await reading
+    assert seen == sorted(seen)
+    assert seen[0] > 0
+    assert await statuses(read_side) == {1: "previous", 2: "previous", 3: "active"}
+
+
+async def test_a_row_that_differs_is_told_and_bars_the_swap(read_side: ReadSide) -> None:
+    """The comparison names the table and both rows; the generation that was built waits for a decision."""
+    await read_side.log.append([Traffic(1).bidder("b-1", "One")])
+    await read_side.run_to_the_end("catalogue")
+    await read_side.fetch("UPDATE entities SET status = 'spoilt'")
+    with pytest.raises(NotEqual) as raised:
+        await rebuild(read_side.addresses, "catalogue")
+    [table] = raised.value.verification.tables
+    assert (table.table, table.missing, table.surplus) == ("entities", 1, 1)
+    assert "spoilt" in table.missing_rows[0]
+    assert "active" in table.surplus_rows[0]
+    assert await statuses(read_side, "catalogue") == {1: "active", 2: "ready"}
+    assert [row["status"] for row in await read_side.fetch("SELECT status FROM entities")] == ["spoilt"]
+    assert (await operations.cancel(read_side.addresses, "catalogue")).status == "cancelled"
+
+
+async def test_a_rebuild_that_was_broken_off_goes_on(read_side: ReadSide) -> None:
+    """Called again, it finishes the generation that it had begun, at the offsets where that stands."""
+    await read_side.log.append_traffic(Traffic(1), 300)
+    await read_side.run_to_the_end("auction_log")
+    begun = asyncio.Event()
+    broken = asyncio.create_task(
+        rebuild(read_side.addresses, "auction_log", on_progress=lambda at: begun.set() if at.done else None)
+    )
+    await begun.wait()
+    broken.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await broken
+    await rebuild(read_side.addresses, "auction_log")
+    assert await statuses(read_side, "auction_log") == {1: "previous", 2: "active"}
+    await audit.check_auction_log(read_side, await audit.logged(read_side))
+
+
+async def test_a_dead_letter_bars_the_swap_back(read_side: ReadSide) -> None:
+    """What a generation could not take is missing in it, unless somebody accepts that."""
+    await read_side.log.append_bytes(read_side.names.auctions, "key", b'{"type":"never_heard_of"}')
+    await read_side.run_to_the_end("delivery")
+    await rebuild(read_side.addresses, "delivery", accept_dead_letters=True)
+    with pytest.raises(NotReady, match="1 dead letters"):
+        await operations.swap(read_side.addresses, "delivery", 1)
+    assert (await operations.swap(read_side.addresses, "delivery", 1, accept_dead_letters=True)).number == 1
+
+
+async def test_paused_over_a_restart(read_side: ReadSide) -> None:
+    """Nothing is applied while it is paused, whoever starts, and nothing is missing afterwards."""
+    await read_side.log.append_traffic(Traffic(1), 20)
+    await read_side.run_to_the_end("delivery", "catalogue")
+    applied = await read_side.applied("delivery")
+    await operations.pause(read_side.addresses, "delivery")
+    await read_side.log.append_traffic(Traffic(2), 20)
+    await read_side.log.append([Traffic(1).bidder("b-1", "One")])
+    async with read_side.running("delivery", "catalogue"):
+        await read_side.caught_up("catalogue")
+        assert await read_side.applied("delivery") == applied
+        await operations.resume(read_side.addresses, "delivery")
+        await read_side.caught_up("delivery")
+    assert await audit.delivery_in(read_side) == audit.delivery_of(await audit.logged(read_side))
+
+
+async def test_another_layout_is_built_beside_the_one_that_stands(read_side: ReadSide) -> None:
+    """Workers of a version with other tables build a generation of theirs, which becomes active by itself."""
+    await read_side.log.append_traffic(Traffic(1), 60)
+    await read_side.run_to_the_end("delivery")
+    await read_side.fetch("UPDATE projection_generations SET layout = 'of before' WHERE projection = 'delivery'")
+
+    async def is_swapped() -> bool:
+        return await statuses(read_side) == {1: "previous", 2: "active"}
+
+    async with read_side.running("delivery"):
+        await eventually(is_swapped)
+    assert await audit.delivery_in(read_side) == audit.delivery_of(await audit.logged(read_side))
