@@ -64,6 +64,9 @@ KINDS = {
         Kind("internal-error", 500, "Gavel made a mistake", "It is in the log of the process that answered."),
         Kind("unavailable", 503, "A server that is needed is away", "`detail` says which; try again as told."),
         Kind("overloaded", 503, "Too much work is in flight", "Nothing was changed; try again as told."),
+        Kind(
+            "being-built", 503, "The read model is being built", "It is, for this version of Gavel; try again as told."
+        ),
         Kind("not-yet", 503, "The read model has not come that far", "It did not reach `Gavel-Token` in time."),
     )
 }

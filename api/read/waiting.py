@@ -17,6 +17,7 @@ from api.position_token import HEADER, position_of
 from api.problems import ProblemRaised
 from domain.errors import Fault, InvalidInput, Unavailable
 from projections.queries import progress
+from projections.queries.generations import is_of_this_version
 from projections.registry import registered
 
 if TYPE_CHECKING:
@@ -46,9 +47,11 @@ async def read_model(
     """Within it the read model of `projection` may be queried.
 
     With `Gavel-Token` and `Prefer: wait=N` it is entered once the projection has applied the event that the token
-    names; raises ProblemRaised (503) if that takes longer.
+    names; raises ProblemRaised (503) if that takes longer, or if it is being built for this version of the code.
     """
     with database_errors():
+        if not await is_of_this_version(services.database, projection):
+            raise ProblemRaised("being-built", f"{projection} is being built for this version of Gavel: try again soon")
         applied = await _wait(projection, request, services)
         lag = await _lag(projection, services)
         headers = {"Cache-Control": "no-store", "Gavel-Lag": "unknown" if lag is None else str(lag)} | applied

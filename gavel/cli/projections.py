@@ -18,6 +18,7 @@ from gavel.telemetry import configure_logging
 from gavel.wiring import database_engine, read_side
 from projections import operations
 from projections import rebuild as engine
+from projections.queries.generations import GenerationProgress
 from projections.queries.progress import ProjectionStatus, projection_status
 from projections.rebuild import RebuildProgress
 from projections.redis_client import redis_client
@@ -43,6 +44,9 @@ def list_(*, data: Path | None) -> None:
         lag = "?" if each.lag is None else f"{each.lag:,}"
         counts = (str(each.generation), each.status, lag, str(len(each.partitions)))
         table.add_row(each.name, *counts, each.reason or "")
+        for built in each.generations:
+            if built.status != "active":
+                table.add_row("", str(built.generation), built.status, "", "", _told(built))
     Console().print(table)
 
 
@@ -161,6 +165,14 @@ def resume(*, name: str, data: Path | None) -> None:
     """Lets a projection go on that was paused, or had stopped."""
     asyncio.run(operations.resume(read_side(load(data=data)), name))
     click.echo(f"{name} goes on.")
+
+
+def _told(built: GenerationProgress) -> str:
+    """How far a generation is."""
+    share = f"{built.done:,} of {built.total:,} events"
+    if built.events_per_second is not None and built.seconds_left is not None:
+        share += f", {built.events_per_second:,.0f} events/s, {built.seconds_left:,.0f} s left"
+    return share if built.reason is None else f"{share}; stopped: {built.reason}"
 
 
 def _tell(found: Verification) -> None:

@@ -17,6 +17,7 @@ from domain.errors import LogUnavailable
 from domain.names import Names
 from projections.engine_tables import projection_generations, projection_offsets, projections
 from projections.lag import lag_of
+from projections.queries.generations import GenerationProgress, generations_by_projection
 from projections.redis_store import RedisProjection, answering, checkpoints_of, state_of
 from projections.registry import REGISTRY, Registration, registered
 from projections.store import Checkpoint, State
@@ -59,6 +60,8 @@ class ProjectionStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=
     partitions: tuple[PartitionProgress, ...]
     reason: str | None = None
     """Why it is stopped."""
+    generations: tuple[GenerationProgress, ...] = ()
+    """Those that are run; none where it is built in place."""
 
 
 async def projection_status(
@@ -66,10 +69,12 @@ async def projection_status(
 ) -> list[ProjectionStatus]:
     """Every projection that keeps an offset, in the registry's order. Raises Unavailable when Redis is away."""
     statuses = []
+    generations = await generations_by_projection(db)
     for registration in REGISTRY:
         state, checkpoints = await _progress(db, redis, registration, names)
         high = await _high(watermarks, registration, names)
-        statuses.append(_status(registration.name, state, checkpoints, high))
+        built = generations.get(registration.name, ())
+        statuses.append(_status(registration.name, state, checkpoints, high, built))
     return statuses
 
 
@@ -103,9 +108,14 @@ async def wait_for(db: AsyncEngine, projection: str, position: LogPosition, time
 
 
 def _status(
-    name: str, state: State, checkpoints: Checkpoints, high: Mapping[TopicPartition, int] | None
+    name: str,
+    state: State,
+    checkpoints: Checkpoints,
+    high: Mapping[TopicPartition, int] | None,
+    generations: tuple[GenerationProgress, ...],
 ) -> ProjectionStatus:
     rebuilding = any(at.next_offset < at.rebuild_until for at in checkpoints.values())
+    rebuilding = rebuilding or any(each.status == "building" for each in generations)
     stopped = state.stopped_reason is not None
     next_offsets = {tp: at.next_offset for tp, at in checkpoints.items()}
     return ProjectionStatus(
@@ -123,6 +133,7 @@ def _status(
             for tp in sorted(next_offsets.keys() | (high or {}).keys())
         ),
         reason=state.stopped_reason,
+        generations=generations,
     )
 
 
