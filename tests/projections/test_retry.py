@@ -11,7 +11,7 @@ import pytest
 from domain.errors import Conflict, InvalidInput, NotFound
 from domain.events import BidderChanged, BidderRegistered, Event
 from projections.dead_letters import DeadLetters, Tried
-from projections.rebuild import rebuild
+from projections.rebuild import RebuildStopped, rebuild
 from tests.projections import audit
 from tests.projections.conftest import ReadSide
 from tests.projections.traffic import Traffic
@@ -71,6 +71,7 @@ async def test_retried_in_order(read_side: ReadSide, desk: DeadLetters) -> None:
         parked = await letters(read_side, "auction_log")
         assert len(parked) == len(story) - 1
         assert "forgotten" in parked[0]["error"]
+        assert story[0].correlation_id not in parked[0]["error"], "the error quotes what the event holds"
         assert [row["error"] for row in parked[1:]] == [WAITS] * (len(parked) - 1)
 
         still = await desk.retry(parked[-1]["id"], by=OPERATOR)
@@ -119,10 +120,28 @@ async def test_skipped_with_a_reason(read_side: ReadSide, desk: DeadLetters) -> 
     assert await is_settled(read_side)
 
 
+async def test_a_rebuild_that_has_stopped(read_side: ReadSide, desk: DeadLetters) -> None:
+    """It stops at an event that cannot be applied, and goes on once somebody has decided that it has no effect."""
+    traffic = Traffic(7)
+    await read_side.log.append_traffic(traffic, 10)
+    await read_side.log.append_bytes(read_side.names.auctions, "a key", UNKNOWN)
+    await read_side.log.append_traffic(traffic, 10)
+    async with read_side.running("auction_log", "delivery"):
+        await read_side.caught_up("auction_log", "delivery")
+        with pytest.raises(RebuildStopped, match="never_heard_of"):
+            await rebuild(read_side.addresses, "delivery")
+        (letter,) = await letters(read_side, "delivery")
+        await desk.skip(letter["id"], reason="Nobody knows it.", by=OPERATOR)
+        await rebuild(read_side.addresses, "delivery")
+        await check(read_side)
+    (active,) = await read_side.fetch("SELECT active_generation FROM projections WHERE projection = 'delivery'")
+    assert active["active_generation"] == 2
+
+
 async def test_a_key_that_is_freed_while_events_come(read_side: ReadSide, desk: DeadLetters) -> None:
     """An event that comes at the very moment is applied, or waits for a letter that is there; never for none."""
     traffic = Traffic(3)
-    stories = [traffic.auction(test=False) for _ in range(12)]
+    stories = [traffic.auction(test=False) for _ in range(5)]
     async with read_side.running("delivery", "auction_log"):
         for story in stories:
             await read_side.log.append_bytes(read_side.names.auctions, story[0].correlation_id, UNKNOWN)
@@ -168,7 +187,7 @@ def changed(registered: BidderRegistered) -> BidderChanged:
 
 
 async def test_letters_in_redis(read_side: ReadSide, desk: DeadLetters) -> None:
-    """The cache's keys flow again as those of tables do, and are remembered by Redis no more."""
+    """The cache's keys flow again as those of tables do, also in a Redis that has lost its memory."""
     traffic = Traffic(5)
     names = read_side.names
     await read_side.log.append_bytes(names.catalogue, "b-1", b'{"type":"bidder_registered","v":1}')
@@ -185,6 +204,11 @@ async def test_letters_in_redis(read_side: ReadSide, desk: DeadLetters) -> None:
     cached = await read_side.redis.hget(names.catalogue_entities, "bidder:b-1")
     assert b"Later" in (cached or b"")
     assert [row["version"] for row in await read_side.fetch("SELECT version FROM entities")] == [2]
+    assert await read_side.redis.smembers(names.catalogue_parked) == set()
+
+    await read_side.redis.delete(names.catalogue_offsets, names.catalogue_entities)
+    await read_side.run_to_the_end("catalogue_cache")
+    assert await read_side.redis.hget(names.catalogue_entities, "bidder:b-1") == cached
     assert await is_settled(read_side)
 
 
