@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from domain.errors import InvalidInput
 from projections.connections import sqlalchemy_url
 from projections.migrate import alembic_config, migrate
+from projections.registry import REGISTRY
 from tests.projections.conftest import ReadSide
 from tests.projections.traffic import Traffic
 
@@ -75,6 +76,37 @@ async def test_down_and_up_again(empty_database: str) -> None:
     async with engine.begin() as connection:
         await connection.run_sync(down_and_up)
     await engine.dispose()
+    await check(empty_database)
+
+
+async def test_read_models_of_before_become_a_generation(empty_database: str) -> None:
+    """Rows, partitions and offsets of tables that were rebuilt in place are found again under the same names."""
+
+    def until_0009(connection: Connection) -> None:
+        command.upgrade(alembic_config(connection), "0009")
+
+    engine = create_async_engine(sqlalchemy_url(empty_database))
+    async with engine.begin() as connection:
+        await connection.run_sync(until_0009)
+    await engine.dispose()
+    database = await asyncpg.connect(empty_database)
+    day = "2026-11-20"
+    await database.execute(
+        f"CREATE TABLE traffic_engagements_20261120 PARTITION OF traffic_engagements "
+        f"FOR VALUES FROM ('{day}') TO ('2026-11-21'); "
+        f"INSERT INTO traffic_engagements VALUES ('{day}', gen_random_uuid(), gen_random_uuid(), '1', 'click', true); "
+        "INSERT INTO projection_states (projection, generation) VALUES ('traffic', 4); "
+        "INSERT INTO projection_offsets (projection, topic, partition, next_offset) VALUES ('traffic', 't', 0, 7)"
+    )
+    before = await database.fetch("SELECT * FROM traffic_engagements")
+    await migrate(empty_database)
+    assert await database.fetch("SELECT * FROM traffic_engagements") == before
+    assert await database.fetchval("SELECT count(*) FROM traffic_g4.traffic_engagements_20261120") == 1
+    query = "SELECT generation, next_offset FROM projection_offsets"
+    assert [tuple(row) for row in await database.fetch(query)] == [(4, 7)]
+    layouts = {row["projection"]: row["layout"] for row in await database.fetch("SELECT * FROM projection_generations")}
+    assert layouts == {each.name: each.layout for each in REGISTRY}
+    await database.close()
     await check(empty_database)
 
 
