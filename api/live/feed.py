@@ -20,6 +20,8 @@ MESSAGES_WAITING_MAX = 16
 """A browser that reads slower than that misses figures instead of costing memory."""
 RECONNECT_AFTER_S = 1.0
 POLL_TIMEOUT_S = 2.0
+SILENCE_MAX_S = 10.0
+"""Figures come once a second: a subscription that is silent for longer may be at a server that nobody publishes at."""
 
 _log = structlog.get_logger(__name__)
 
@@ -81,11 +83,14 @@ class LiveFeed:
                 await asyncio.sleep(RECONNECT_AFTER_S)
 
     async def _relay(self) -> None:
+        clock = asyncio.get_running_loop().time
         async with self._redis.pubsub() as subscription:
             await subscription.subscribe(self._channel)
-            while not self._closed:
+            heard_at = clock()
+            while not self._closed and clock() - heard_at < SILENCE_MAX_S:
                 message = await subscription.get_message(ignore_subscribe_messages=True, timeout=POLL_TIMEOUT_S)
                 if message is not None:
+                    heard_at = clock()
                     self._publish(message["data"])
 
     def _publish(self, payload: bytes | str) -> None:

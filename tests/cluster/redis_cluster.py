@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
@@ -109,13 +111,22 @@ class RedisCluster:
         """The master is killed, and a replica has taken its slots; in the end it is back, as a replica."""
         node.server.kill()
         await node.server.stop()
-        others = [each for each in self.nodes if each is not node]
-        for each in others:
-            await until(partial(self._does_without, each, node))
+        await self._taken_over(node)
         yield
         await node.server.start()
-        await until(partial(_says, node, "ROLE", what=b"connected"))
-        await self.is_whole()
+        await self._is_replica(node)
+
+    @asynccontextmanager
+    async def suspended(self, node: Node) -> AsyncIterator[None]:
+        """As if failed over, but its connections stay open and nobody answers on them; in the end it wakes up."""
+        assert node.server.pid is not None
+        os.kill(node.server.pid, signal.SIGSTOP)
+        try:
+            await self._taken_over(node)
+            yield
+        finally:
+            os.kill(node.server.pid, signal.SIGCONT)
+        await self._is_replica(node)
 
     @asynccontextmanager
     async def guarded(self, password: str) -> AsyncIterator[str]:
@@ -131,6 +142,15 @@ class RedisCluster:
         """Returns when every node knows that all slots are served."""
         for node in self.nodes:
             await until(partial(_says, node, "CLUSTER", "INFO", what=b"cluster_state:ok"))
+
+    async def _taken_over(self, node: Node) -> None:
+        for each in self.nodes:
+            if each is not node:
+                await until(partial(self._does_without, each, node))
+
+    async def _is_replica(self, node: Node) -> None:
+        await until(partial(_says, node, "ROLE", what=b"connected"))
+        await self.is_whole()
 
     async def _is_owner(self, node: Node, key: str) -> bool:
         return await self.owner_of(key) is node

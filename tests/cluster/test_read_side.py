@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
+from functools import partial
 
 import pytest
 from redis.exceptions import RedisError
 
+from api.live import feed
 from commands import catalogue_view
 from commands.catalogue_view import CatalogueView
 from domain.events import ImpressionRecorded
@@ -144,6 +146,32 @@ async def test_a_subscription_finds_the_new_master(cluster: RedisCluster, own: s
                         return False
 
                 await eventually(is_subscribed)
+
+
+async def test_live_figures_leave_a_master_that_is_suspended(
+    cluster: RedisCluster, own: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its connections stay open and silent, while the figures are published at the master that took over."""
+    monkeypatch.setattr(feed, "SILENCE_MAX_S", 1.0)
+    monkeypatch.setattr(feed, "POLL_TIMEOUT_S", 0.5)
+    async with (
+        redis_client(cluster.url, socket_timeout=1.0) as browsers,
+        redis_client(cluster.url, socket_timeout=1.0) as publisher,
+    ):
+        live = feed.LiveFeed(browsers, own)
+
+        async def is_heard(figures: str) -> bool:
+            with suppress(TimeoutError, RedisError):  # the publisher learns here as well who has taken over
+                await publisher.publish(own, figures)
+                heard = await listener.next(0.1)
+                return heard is not None and heard.payload == figures.encode()
+            return False
+
+        async with live.running():
+            with live.listen() as listener:
+                await eventually(partial(is_heard, "before"))
+                async with cluster.suspended(await cluster.owner_of(own)):
+                    await eventually(partial(is_heard, "after"))
 
 
 async def test_a_cluster_that_is_not_there_is_waited_for(read_side: ReadSide) -> None:
