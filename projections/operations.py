@@ -22,6 +22,23 @@ from projections.verification import verify as compare
 CLIENT_ID = "gavel-projections"
 
 
+SIZE = """
+SELECT coalesce(sum(pg_total_relation_size(pg_class.oid)), 0)::bigint FROM pg_class
+JOIN pg_namespace ON pg_namespace.oid = relnamespace WHERE nspname = $1 AND relkind = 'r'
+"""
+
+
+async def disk_needed(addresses: Addresses, name: str) -> int:
+    """Bytes that another generation takes in Postgres, as the active one does; 0 of one that is built in place."""
+    registration = registered(name)
+    if not registration.tables:
+        return 0
+    async with _connection(addresses) as connection:
+        await generations.establish(connection, [registration])
+        active = await generations.active(connection, name)
+        return int(await connection.fetchval(SIZE, active.schema))
+
+
 async def verify(addresses: Addresses, name: str, number: int | None = None) -> Verification:
     """Compares a generation, by default the newest that is not active, with the active one. Raises NotReady."""
     registration = _in_generations(name)
@@ -79,7 +96,8 @@ async def _connection(addresses: Addresses) -> AsyncIterator[Connection]:
 async def _dropped(addresses: Addresses, name: str, number: int | None, statuses: Collection[Status]) -> Generation:
     registration = _in_generations(name)
     async with _connection(addresses) as connection:
-        number = number or await _other(connection, name, statuses)
+        # One whose end was broken off has to be named.
+        number = number or await _other(connection, name, [each for each in statuses if each in RUN])
         found = await generations.one(connection, name, number)
         if found.status not in statuses:
             raise Conflict(f"generation {number} of {name} is {found.status}, not {' or '.join(statuses)}")

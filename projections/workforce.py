@@ -20,6 +20,8 @@ from projections.servers import Servers
 from projections.swap import NotReady, swap
 
 LOOK_S = 1.0
+LOOK_TIMEOUT_S = 15.0
+"""A database that swallows connections must not keep projections in Redis from starting."""
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -63,11 +65,11 @@ class Workforce:
 
     async def _look(self) -> None:
         try:
-            async with connected(self._servers.pool) as connection:
+            async with asyncio.timeout(LOOK_TIMEOUT_S), connected(self._servers.pool) as connection:
                 self._paused = await generations.paused(connection)
                 self._known = await self._of_this_layout(connection)
-        except Unavailable as away:
-            log.warning("waiting for a server", error=str(away))
+        except (Unavailable, TimeoutError) as away:
+            log.warning("waiting for a server", error=repr(away))
 
     async def _of_this_layout(self, connection: Connection) -> list[Generation]:
         found = await generations.of(connection, [*self._registrations])

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from contextlib import aclosing
+import sys
+from collections.abc import Coroutine, Sequence
+from contextlib import aclosing, suppress
 from pathlib import Path
+from typing import Any
 
 import rich_click as click
 from rich.console import Console
+from rich.filesize import decimal
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
@@ -61,9 +64,16 @@ accept_dead_letters = click.option(
 @click.option("--no-swap", is_flag=True, help="Build it and leave the active generation as it is.")
 @click.option("--accept-differences", is_flag=True, help="Swap although rows differ: what was wrong is to be mended.")
 @accept_dead_letters
+@click.option("--processes", type=click.IntRange(1, 64), default=1, help="How many replay, partition by partition.")
 @options.data
 def rebuild(
-    *, name: str, no_swap: bool, accept_differences: bool, accept_dead_letters: bool, data: Path | None
+    *,
+    name: str,
+    no_swap: bool,
+    accept_differences: bool,
+    accept_dead_letters: bool,
+    processes: int,
+    data: Path | None,
 ) -> None:
     """Builds a projection anew from the first event on, compares, and swaps, while everybody reads.
 
@@ -73,6 +83,8 @@ def rebuild(
     # Workers that replay at the same time fence each other off: part of the work, and no news.
     configure_logging("warning", process="rebuild")
     console = Console(stderr=True)
+    if needed := asyncio.run(operations.disk_needed(addresses, name)):
+        console.print(f"{name} will take about {decimal(needed)} of disk once more, until the old one is retired.")
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"))
     with Progress(*columns, TimeRemainingColumn(), console=console) as progress:
         bar = progress.add_task(f"Rebuilding {name}", total=None, rate="")
@@ -89,7 +101,9 @@ def rebuild(
             accept_differences=accept_differences,
         )
         try:
-            done = asyncio.run(work)
+            done = asyncio.run(
+                _helped(work, processes - 1, ["project", name, *(["--data", str(data)] if data else [])])
+            )
         except engine.NotEqual as different:
             _tell(different.verification)
             raise click.ClickException(f"{different}; --accept-differences swaps all the same") from different
@@ -184,6 +198,18 @@ def _tell(found: Verification) -> None:
         for sign, rows in (("-", each.missing_rows), ("+", each.surplus_rows)):
             for row in rows:
                 click.echo(f"{sign} {each.table} {row}")
+
+
+async def _helped(work: Coroutine[Any, Any, RebuildProgress], helpers: int, command: Sequence[str]) -> RebuildProgress:
+    """Does it while so many processes more run the command."""
+    running = [await asyncio.create_subprocess_exec(sys.executable, "-m", "gavel", *command) for _ in range(helpers)]
+    try:
+        return await work
+    finally:
+        for each in running:
+            with suppress(ProcessLookupError):
+                each.terminate()
+        await asyncio.gather(*(each.wait() for each in running))
 
 
 async def _statuses(addresses: Addresses) -> Sequence[ProjectionStatus]:
