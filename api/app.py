@@ -12,7 +12,7 @@ from litestar.di import Provide
 
 from api.access import key_holders
 from api.dashboard.page import dashboard
-from api.health import livez, metrics, readyz, reporting_log_health
+from api.health import livez, metrics, readyz, reporting_health
 from api.live.stream import live_figures
 from api.openapi import openapi_config
 from api.parameters import no_zero_bytes
@@ -64,7 +64,7 @@ def create_app(services: ApiServices, lifespan: Sequence[Lifespan] = ()) -> Lite
         exception_handlers={Exception: render_problem},
         # No request log: `/metrics` counts, and the log of events is the record of what was done.
         logging_config=None,
-        lifespan=[*lifespan, _live_feed, reporting_log_health],
+        lifespan=[*lifespan, _live_feed, reporting_health],
         request_max_body_size=CATALOGUE_BODY_MAX_BYTES,
         state=State({"services": services}),
         debug=False,

@@ -58,6 +58,12 @@ class Metrics:
             registry=self._registry,
             multiprocess_mode="livesum",
         )
+        self._budgets_known = Gauge(
+            "gavel_budgets_known",
+            "1 while it is known what campaigns have spent; until then none of them bids.",
+            registry=self._registry,
+            multiprocess_mode="livemin",
+        )
 
     def __repr__(self) -> str:
         return f"Metrics(multiprocess_dir={self._multiprocess_dir!r})"
@@ -80,9 +86,11 @@ class Metrics:
         """A pixel or click address was fetched; `verdict` is one of VERDICTS."""
         self._engagements[kind, verdict].inc()
 
-    def log_health(self, *, healthy: bool, spool_pending_bytes: int) -> None:
-        self._log_healthy.set(healthy)
+    def health(self, *, log_healthy: bool, spool_pending_bytes: int, budgets_known: bool) -> None:
+        """What the process can do at present."""
+        self._log_healthy.set(log_healthy)
         self._spool_pending.set(spool_pending_bytes)
+        self._budgets_known.set(budgets_known)
 
     def exposition(self) -> bytes:
         """All processes' figures in Prometheus' text format 0.0.4."""

@@ -28,6 +28,7 @@ async def test_a_budget_is_reserved_then_spent(api: RunningApi) -> None:
         return bool((await budget_of(api, campaign_id))["reserved"] != "0.00")
 
     await until(is_reserved, seconds=20)
+    await until(lambda: budgets_are_known(api), seconds=5)
     bid = await sold(api)
     assert bid is not None
     assert bid["price"] == 2.51
@@ -55,6 +56,12 @@ async def test_a_budget_is_reserved_then_spent(api: RunningApi) -> None:
     assert too_low.status == 409
     assert "0.00502 USD" in str(too_low.body)
     await ask(api, "POST", f"{path}/archive")
+
+
+async def budgets_are_known(api: RunningApi) -> bool:
+    """What the operator's alarm reads."""
+    async with api.http.get("/metrics") as metrics:
+        return "gavel_budgets_known 1.0" in (await metrics.text()).splitlines()
 
 
 async def test_clicks_are_charged_until_the_budget_is_used_up(api: RunningApi) -> None:
