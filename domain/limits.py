@@ -128,6 +128,8 @@ SPOOL_FILE_MAX_BYTES: Final = 8 * 1024 * 1024
 TOKEN_MAX_CHARS: Final = 16 * 1024
 """The longest ids and addresses that OpenRTB lets in, in characters of four bytes, stay below."""
 IMPRESSION_EXPIRY_SECONDS: Final = 3_600
+IMPRESSION_EXPIRY_MAX_SECONDS: Final = 24 * 3_600
+"""Whatever imp and bid say: for so long anybody who asks for an ad may hold the money of a campaign."""
 BID_EXPIRY_MIN_SECONDS: Final = 60
 """What OpenRTB 2.6 section 7.2 takes for usual on the web; a bid that says less means this."""
 CLICK_EXPIRY_SECONDS: Final = 24 * 3_600
@@ -195,7 +197,8 @@ assert PRICE_MAX_MICROS < 2**44, "a deal's preference is added above the price i
 assert LOG_LINGER_MS < LOG_ACK_OVERDUE_MS < LOG_ACK_TIMEOUT_MS
 assert LOG_ACK_TIMEOUT_MS < 1_000 * BUDGET_IN_FLIGHT_SECONDS < 1_000 * BUDGET_GRACE_SECONDS
 assert LOG_BATCH_MAX_BYTES < LOG_BYTES_IN_FLIGHT_MAX
-assert IMPRESSION_EXPIRY_SECONDS < CLICK_EXPIRY_SECONDS < TOKEN_KEY_KEPT_SECONDS
+assert IMPRESSION_EXPIRY_SECONDS < IMPRESSION_EXPIRY_MAX_SECONDS < TOKEN_KEY_KEPT_SECONDS
+assert IMPRESSION_EXPIRY_MAX_SECONDS <= CLICK_EXPIRY_SECONDS, "what may be seen may be clicked"
 assert LATE_ANSWERS_PER_BIDDER_MAX < CONNECTIONS_PER_BIDDER_MAX
 assert BIDDER_TIME_MIN_MS < ANSWER_RESERVE_MS < TMAX_DEFAULT_MS < TMAX_MAX_MS
 assert CLICKS_PER_IP_AND_AD_MINUTE_MAX < IMPRESSIONS_PER_IP_AND_AD_MINUTE_MAX < ENGAGEMENTS_PER_IP_MINUTE_MAX
