@@ -25,13 +25,13 @@ def restraint(
     `refused_lately` is the sentence with which an award to the campaign could not be reserved some seconds ago.
     """
     terms = campaign.terms
-    if state.committed_nanos >= terms.budget_nanos:
-        budget = f"{amount_text(terms.budget_nanos)} {terms.currency}"
-        return _refusal(LossReason.NO_BUDGET, campaign, f"its budget of {budget} is spent or reserved")
+    # Nothing is reserved for a click beforehand: without room for one, its impressions would be free for ever.
+    needed = terms.click_bid_nanos or 1
+    if state.committed_nanos + needed > terms.budget_nanos:
+        return _no_room(campaign, _money(campaign, terms.budget_nanos))
     daily = terms.daily_budget_nanos
-    if daily is not None and state.committed_nanos_on(day_of(now)) >= daily:
-        budget = f"{amount_text(daily)} {terms.currency}"
-        return _refusal(LossReason.NO_BUDGET, campaign, f"its budget of {budget} for the day is spent or reserved")
+    if daily is not None and state.committed_nanos_on(day_of(now)) + needed > daily:
+        return _no_room(campaign, f"{_money(campaign, daily)} for the day")
     if terms.frequency_cap is not None and not person:
         why = "it has a frequency cap, and nothing may be known of the viewer"
         return _refusal(LossReason.NO_BUDGET, campaign, why)
@@ -45,6 +45,16 @@ def restraint(
 def not_reserved(campaign: LiveCampaign, why: str) -> Refusal:
     """The award could not be reserved; `why` is a sentence."""
     return _refusal(LossReason.NO_BUDGET, campaign, why[:1].lower() + why[1:].rstrip("."))
+
+
+def _no_room(campaign: LiveCampaign, budget: str) -> Refusal:
+    click = campaign.terms.click_bid_nanos
+    lack = f"has no room for one more click at up to {_money(campaign, click)}" if click else "is spent or reserved"
+    return _refusal(LossReason.NO_BUDGET, campaign, f"its budget of {budget} {lack}")
+
+
+def _money(campaign: LiveCampaign, nanos: int) -> str:
+    return f"{amount_text(nanos)} {campaign.terms.currency}"
 
 
 def _refusal(code: int, campaign: LiveCampaign, why: str) -> Refusal:

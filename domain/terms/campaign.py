@@ -147,6 +147,9 @@ def _rules(given: Mapping[str, Any]) -> Iterator[Fault]:
         budget, daily = (Decimal(str(given[name])) for name in ("budget", "daily_budget"))
         if daily > budget:
             yield Fault("daily_budget", f"is above the whole budget of {budget}")
+    for name in ("budget", "daily_budget"):
+        if {"bid_cpc", name} <= given.keys() and Decimal(str(given["bid_cpc"])) > Decimal(str(given[name])):
+            yield Fault("bid_cpc", f"is above the {name} of {given[name]}, which would have no room for one click")
     if {"starts_at", "ends_at"} <= given.keys():
         starts_at, ends_at = (msgspec.convert(given[name], datetime) for name in ("starts_at", "ends_at"))
         if ends_at <= starts_at:

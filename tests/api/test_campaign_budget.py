@@ -65,9 +65,9 @@ async def budgets_are_known(api: RunningApi) -> bool:
 
 
 async def test_clicks_are_charged_until_the_budget_is_used_up(api: RunningApi) -> None:
-    """A click that there is no budget for leads to the page all the same, counts, and costs nothing."""
+    """A click without budget leads to the page all the same, counts, and costs nothing; no more ads are shown then."""
     advertiser = await registered(api, "advertisers", {"name": "Fox", "domain": "fox.example"})
-    terms = {"bid_cpc": "5.00", "budget": "4.00", "targeting": {"sites": [CLICKS_SITE]}}
+    terms = {"bid_cpc": "4.00", "budget": "4.00", "targeting": {"sites": [CLICKS_SITE]}}
     campaign_id = await registered_campaign(api, advertiser["id"], "fox.example", terms)
 
     async def wins() -> bool:
@@ -85,9 +85,14 @@ async def test_clicks_are_charged_until_the_budget_is_used_up(api: RunningApi) -
         return bool((await budget_of(api, campaign_id))["clicks"] == 2)
 
     await until(both_count, seconds=20)
-    # Worth 5.00 a thousand impressions at the click-through of a new campaign, sold for 2.51 of it.
+    # Worth 4.00 a thousand impressions at the click-through of a new campaign, sold for 2.51 of it.
     told = await budget_of(api, campaign_id)
     assert (told["spent"], told["reserved"], told["left"], told["impressions"]) == ("2.51", "0.00", "1.49", 0)
+
+    async def bids_no_more() -> bool:
+        return await sold(api, CLICKS_SITE) is None
+
+    await until(bids_no_more, seconds=20)
     await ask(api, "POST", f"/v1/campaigns/{campaign_id}/archive")
 
 

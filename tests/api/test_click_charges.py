@@ -18,7 +18,7 @@ async def test_clicks_beyond_the_budget_are_free(api: RunningApi) -> None:
     """Of two clicks at 2.51 a budget of 4 has room for one; both count, and both lead to the page."""
     heron = await buyer(api, "Heron")
     path = f"/v1/campaigns/{heron.campaign['id']}"
-    terms = {"bid_cpm": None, "bid_cpc": "9.00", "budget": "4.00", "targeting": {"sites": [SITE]}, "pacing": "asap"}
+    terms = {"bid_cpm": None, "bid_cpc": "4.00", "budget": "4.00", "targeting": {"sites": [SITE]}, "pacing": "asap"}
     changed = await ask(api, "PATCH", path, terms, If_Match='"2"')
     assert changed.status == 200, changed.body
     assert (await ask(api, "POST", f"{path}/resume")).status == 200
