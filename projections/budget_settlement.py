@@ -34,10 +34,18 @@ SETTLE: Final = (
     + """
 local asked_at, in_flight, grace, ended_max = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3], ARGV[4]
 
+-- What this has put there before, and nobody else.
+local function has_marks()
+  return redis.call('HEXISTS', ACCOUNTS, '') + redis.call('HEXISTS', HELD, '') > 0
+    or redis.call('ZSCORE', ENDS, '') or redis.call('ZSCORE', CHANGED, '')
+end
+
 -- A server in another life may have forgotten the last reservations, one that evicts has: what of it stands in the log
--- is read again, and awards that were on their way there are waited for.
+-- is read again, and awards that were on their way there are waited for. Whatever is left over goes first: accounts
+-- without their offsets would be booked a second time.
 local run = run_id()
-if redis.call('HGET', OFFSETS, 'run') and not is_whole() then redis.call('DEL', unpack(KEYS)) end
+local was_met = redis.call('HEXISTS', OFFSETS, 'run') == 1
+if was_met and not is_whole() or not was_met and has_marks() then redis.call('DEL', unpack(KEYS)) end
 if redis.call('HGET', OFFSETS, 'run') ~= run then
   redis.call('HDEL', OFFSETS, 'known')
   redis.call('HSET', OFFSETS, 'run', run, 'since', string.format('%d.%06d', unpack(redis.call('TIME'))))
