@@ -10,7 +10,7 @@ from litestar import Litestar, Router
 from litestar.datastructures import State
 from litestar.di import Provide
 
-from api.access import key_holders
+from api.access import KeyHolders, only_key_holders
 from api.dashboard.page import dashboard
 from api.health import livez, metrics, readyz, reporting_health
 from api.live.stream import live_figures
@@ -45,6 +45,7 @@ Lifespan = Callable[[Litestar], AbstractAsyncContextManager[None]]
 
 def create_app(services: ApiServices, lifespan: Sequence[Lifespan] = ()) -> Litestar:
     """The ASGI application over `services`; `lifespan` opens and closes them."""
+    holders = KeyHolders(services.admin_key, services.access_keys)
     return Litestar(
         route_handlers=[
             bid_requests(services),
@@ -52,8 +53,8 @@ def create_app(services: ApiServices, lifespan: Sequence[Lifespan] = ()) -> Lite
             ad_tag(),
             impressions(services),
             clicks(services),
-            events(services),
-            _v1(services),
+            events(services, holders),
+            _v1(services, holders),
             livez,
             readyz,
             metrics,
@@ -72,7 +73,7 @@ def create_app(services: ApiServices, lifespan: Sequence[Lifespan] = ()) -> Lite
     )
 
 
-def _v1(services: ApiServices) -> Router:
+def _v1(services: ApiServices, holders: KeyHolders) -> Router:
     return Router(
         "/v1",
         route_handlers=[
@@ -92,7 +93,7 @@ def _v1(services: ApiServices) -> Router:
             list_projections,
             live_figures(services),
         ],
-        guards=[key_holders(services.admin_key, services.access_keys)],
+        guards=[only_key_holders(holders)],
         before_request=no_zero_bytes,
     )
 

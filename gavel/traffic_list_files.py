@@ -94,7 +94,7 @@ def _read(name: str, path: Path | None, parse: Callable[[str, str], List], other
         raise InvalidInput([Fault(variable(name), f"{path} is not UTF-8: {error.reason}")]) from error
     entries = parse(text, str(path))
     if not entries:
-        raise InvalidInput([Fault(variable(name), f"{path} holds no entry; take the setting away to go without a list")])
+        raise InvalidInput([Fault(variable(name), f"{path} holds no entry; take the setting away to go without")])
     return entries
 
 

@@ -104,7 +104,7 @@ class ApiProcess:
         self.services = ApiServices(
             hold_auction=hold_auction,
             show_ad=self._show_ad(settings, hold_auction, quota, clock),
-            record_engagement=self._record_engagement(names, clock, addresses),
+            record_engagement=self._record_engagement(names, clock, addresses, metrics),
             change_catalogue=ChangeCatalogue(
                 log=self._log,
                 head=self._head,
@@ -157,7 +157,9 @@ class ApiProcess:
             budgets=self._budgets,
         )
 
-    def _record_engagement(self, names: Names, clock: SystemClock, addresses: ClientAddresses) -> RecordEngagement:
+    def _record_engagement(
+        self, names: Names, clock: SystemClock, addresses: ClientAddresses, metrics: Metrics
+    ) -> RecordEngagement:
         return RecordEngagement(
             log=self._spool,
             names=names,
@@ -167,6 +169,7 @@ class ApiProcess:
             ),
             lists=self._traffic_lists,
             charge_click=ChargeClick(self._budgets, self._catalogue.campaign),
+            not_charged=metrics.click_not_charged,
             clock=clock,
             ids=fresh_id,
             keys=self._token_keys,

@@ -2,7 +2,7 @@
 
 Both follow from how far the log has been applied, never from a clock alone. Kafka is asked where the log ends; once
 the projection `budgets` has applied all of it, it knows whatever was logged by the moment of the question. A projector
-that is behind, or a Kafka that does not answer, leads to reservations that stay.
+that is behind, a Kafka that does not answer, or clocks that contradict each other lead to reservations that stay.
 """
 
 from __future__ import annotations
@@ -72,7 +72,9 @@ if all_applied and asked_at >= tonumber(redis.call('HGET', OFFSETS, 'since')) + 
 end
 if grace == '' then return 0 end
 
-until_when = math.max(until_when - grace, tonumber(redis.call('HGET', OFFSETS, 'released_until') or 0))
+-- Of what was released before no more is believed than the clock allows now: it may have been wrong for a moment.
+local released_until = tonumber(redis.call('HGET', OFFSETS, 'released_until') or 0)
+until_when = math.min(math.max(until_when - grace, released_until), asked_at - grace)
 redis.call('HSET', OFFSETS, 'released_until', string.format('%.3f', until_when))
 local ended = redis.call('ZRANGEBYSCORE', ENDS, '-inf', until_when, 'LIMIT', 0, ended_max)
 for _, id in ipairs(ended) do
@@ -105,6 +107,7 @@ class BudgetSettlement:
         self._settle = servers.redis.register_script(SETTLE)
         self._kafka_answers_since: float | None = None
         """While it did not, pixels went to spools, which take a while to reach the log."""
+        self._do_clocks_agree = True
 
     async def run(self, stop: asyncio.Event) -> None:
         """Until stopped. Waits for servers that are away."""
@@ -128,11 +131,12 @@ class BudgetSettlement:
         """How many entries have ended, of at most ENDED_MAX. Raises LogUnavailable, Unavailable."""
         async with answering():
             seconds, micros = await self._redis.time()
+        ahead_s = seconds + micros / 1e6 - time.time()
         high = await self._watermarks.high((self._names.auctions, self._names.engagements))
         now = time.monotonic()
         if self._kafka_answers_since is None:
             self._kafka_answers_since = now
-        is_calm = now - self._kafka_answers_since >= self._grace_s
+        is_calm = now - self._kafka_answers_since >= self._grace_s and self._is_believable(ahead_s)
         partitions = [
             part
             for tp, end in high.items()
@@ -145,9 +149,19 @@ class BudgetSettlement:
                     args=[
                         f"{seconds}.{micros:06}",
                         self._in_flight_s,
-                        self._grace_s if is_calm else "",
+                        # Reservations end by the earlier of both clocks.
+                        self._grace_s + max(0.0, ahead_s) if is_calm else "",
                         ENDED_MAX,
                         *partitions,
                     ],
                 )
             )
+
+    def _is_believable(self, ahead_s: float) -> bool:
+        """Whether Redis's clock and this one could both be right."""
+        agree = abs(ahead_s) <= BUDGET_GRACE_SECONDS
+        if agree is not self._do_clocks_agree:
+            self._do_clocks_agree = agree
+            if not agree:
+                log.warning("clocks disagree: no budget is released", redis_is_ahead_s=round(ahead_s, 3))
+        return agree

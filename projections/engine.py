@@ -227,7 +227,7 @@ class Projector(Generic[Rows]):
 
     async def _report(self, *, at_once: bool = False) -> None:
         """Tells Kafka how far we are, for lag tools only: nothing is lost if it does not hear."""
-        if not at_once and time.monotonic() < self._report_due:
+        if not self._checkpoints or (not at_once and time.monotonic() < self._report_due):
             return
         self._report_due = time.monotonic() + REPORT_S
         try:

@@ -124,6 +124,12 @@ async def test_a_statement_as_csv(api: RunningApi) -> None:
         [row] = csv.DictReader((await response.text()).splitlines())
     assert list(row)[:4] == ["day", "campaign", "account", "currency"]
     assert (row["campaign"], row["charges"], row["credit"], row["debit"]) == ("", "1", REVENUE, "0.00")
+    async with api.http.get(f"{path}&totals=true", headers=api.authorized | {"Accept": "text/csv"}) as response:
+        opening, same, closing = csv.DictReader((await response.text()).splitlines())
+    assert same == {"line": "row", **row}
+    assert (opening["line"], opening["balance"], opening["charges"]) == ("opening", "0.00", "")
+    assert (closing["line"], closing["balance"], closing["credit"]) == ("closing", f"-{REVENUE}", REVENUE)
+    assert {each["account"] for each in (opening, closing)} == {f"publisher:{publisher}"}
 
 
 async def test_a_refund_is_given_once(api: RunningApi) -> None:

@@ -56,8 +56,8 @@ class Account:
             start, end = (await self._store.checkpoints())[tp].next_offset, len(self._log[tp])
             await self._store.apply(self._projection.fold(self._log[tp][start:]), {tp: Move(start, end)})
 
-    async def settle(self) -> None:
-        """Releases what has ended by now; the accounts are known once all is read."""
+    async def settle(self, *, ahead_s: int = 0) -> None:
+        """Releases what has ended by now, as the clocks have it; the accounts are known once all is read."""
         seconds, _ = await self.redis.time()
         ends = [
             part
@@ -66,7 +66,7 @@ class Account:
         ]
         for look in range(1, 3):
             await self._settle(
-                keys=self.names.budget_keys, args=[seconds + look, 0, BUDGET_GRACE_SECONDS, 1_000, *ends]
+                keys=self.names.budget_keys, args=[seconds + ahead_s + look, 0, BUDGET_GRACE_SECONDS, 1_000, *ends]
             )
 
     async def spent_and_reserved(self) -> tuple[int, int]:
@@ -142,3 +142,20 @@ async def test_a_second_hit_that_is_logged_hours_later_costs_nothing(
             await account.read()
             await account.settle()
         assert await account.spent_and_reserved() == (100, 0)
+
+
+async def test_clocks_that_were_wrong_for_a_moment(redis_url: str) -> None:
+    """What was released by them is released; what is reserved from then on stays so."""
+    async with an_account(redis_url) as account:
+        account.append(award(100))
+        await account.read()
+        await account.settle()
+        assert await account.spent_and_reserved() == (0, 100)
+        await account.settle(ahead_s=DAY_S)
+        assert await account.spent_and_reserved() == (0, 0)
+        await account.settle()
+        account.append(award(20))
+        await account.read()
+        for _ in range(2):
+            await account.settle()
+            assert await account.spent_and_reserved() == (0, 20)
