@@ -46,7 +46,7 @@ async def report_ledger(
     Buyers' accounts are debited with what they owe, publishers' and the exchange's are credited with what they earn.
     A refund stands on the other side, on the day of the refund. Over all accounts both sides are the same.
     `Accept: text/csv` gives the rows as CSV, with `totals=true` between the opening and the closing balance of each
-    currency.
+    currency; `closed_through` is in the header `Gavel-Closed-Through` then.
     """
     form = accepted_form(request)
     from_day, to_day = day_range(start, end)
@@ -59,6 +59,8 @@ async def report_ledger(
     headers = freshness.headers | {"Vary": "Accept"}
     if form != CSV:
         return Response(report, headers=headers)
+    if report.closed_through is not None:
+        headers["Gavel-Closed-Through"] = report.closed_through.isoformat()
     columns = [name for name in LedgerRow.__struct_fields__ if name not in DIMENSIONS or name in dimensions]
     rows = msgspec.to_builtins(report.rows)
     if totals:

@@ -181,6 +181,9 @@ async def test_a_day_is_closed(api: RunningApi) -> None:
         answer = await ask(api, "POST", f"/v1/ledger/days/{yesterday}/close")
         assert (answer.status, answer.body) == (200, {"day": yesterday, "partitions": 3})
     assert (await statement(api, "exchange"))["closed_through"] == yesterday
+    headers = api.authorized | {"Accept": "text/csv"}
+    async with api.http.get("/v1/reports/ledger?account=exchange", headers=headers) as response:
+        assert response.headers["Gavel-Closed-Through"] == yesterday
 
 
 @pytest.mark.parametrize("day", ["2026-13-01", "yesterday", "9999-12-31", "today"])
