@@ -91,15 +91,23 @@ def is_within(name: str, domain: str) -> bool:
 
 
 def is_public_name(host: str) -> bool:
-    """Whether this can be the name of a public website: letters, digits and dashes with a dot, not an address."""
+    """Whether this can be the name of a public website: letters, digits and inner dashes with a dot, not an address."""
     return _PUBLIC_NAME.fullmatch(host) is not None and not _NUMERIC_LABEL.search(host)
 
 
-_PUBLIC_NAME = re.compile(r"(?!-)[\w-]{1,63}(\.[\w-]{1,63})+", re.UNICODE)
+_LABEL = r"(?!-)[\w-]{1,63}(?<!-)"
+_PUBLIC_NAME = re.compile(rf"({_LABEL}\.)+(?=[^.]*[^\W\d_]){_LABEL}", re.UNICODE)
+"""The last label holds a letter."""
 
 
-_LOCAL_DOMAINS = ("localhost", "local", "internal", "intranet", "lan", "home.arpa")
-"""Names that resolve to something else on every network (RFC 6761, RFC 6762, RFC 8375, and what ICANN set aside)."""
+_LOCAL_DOMAINS = (
+    *("localhost", "localdomain", "local", "internal", "intranet", "private", "corp", "home", "home.arpa", "lan"),
+    *("mail", "test", "invalid", "onion", "alt"),
+)
+"""Names that resolve to nothing, or to something else on every network.
+
+RFC 6761, RFC 6762 (also its appendix G), RFC 7686, RFC 8375, RFC 9476, and what ICANN set aside.
+"""
 _PORTS = {"http": 80, "https": 443}
 
 

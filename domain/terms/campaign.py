@@ -36,10 +36,12 @@ from domain.terms.form import Form, Reference
 
 YEARS: Final = range(2000, 2100)
 """Of a flight: others are slips of the pen."""
+_FIRST_INSTANT: Final = datetime(YEARS.start, 1, 1, tzinfo=UTC)
+_INSTANTS_END: Final = datetime(YEARS.stop, 1, 1, tzinfo=UTC)
 
 
 def _instant_fault(value: datetime) -> str | None:
-    return None if value.year in YEARS else f"is not in the years {YEARS[0]} to {YEARS[-1]}"
+    return None if _FIRST_INSTANT <= value < _INSTANTS_END else f"is not in the years {YEARS[0]} to {YEARS[-1]}, UTC"
 
 
 Bid = Annotated[Cpm, Rule(lambda value: None if value else "is not above 0")]
