@@ -46,6 +46,9 @@ async def test_clicks_beyond_the_budget_are_free(api: RunningApi) -> None:
 
     await until(all_are_counted, seconds=20)
     assert (report["clicks"], report["spend"]) == (2, "2.51")
+    async with api.http.get("/metrics") as metrics:
+        told = await metrics.text()
+    assert 'gavel_clicks_not_charged_total{reason="no_budget"} 1.0' in told
     budget = (await ask(api, "GET", f"{path}/budget")).body
     assert (budget["spent"], budget["reserved"], budget["left"]) == ("2.51", "0.00", "1.49")
     await ask(api, "POST", f"{path}/archive")

@@ -113,7 +113,7 @@ async def test_clicks_are_charged_while_there_is_budget(redis_url: str) -> None:
     """A click and the impression of the same ad are two things; a click met twice costs once."""
     async with budgets_on(redis_url) as (budgets, _, _):
         assert await reasons(budgets, [wanted(1, 0)]) == [""]
-        assert [await budgets.charge_click(wanted(n, 400)) for n in (1, 1, 2, 3)] == [True, True, True, False]
+        assert [await budgets.charge_click(wanted(n, 400)) for n in (1, 1, 2, 3)] == [None, None, None, "no_budget"]
         assert (await budgets.state_of("c-1")).reserved_nanos == 800
 
 
@@ -171,6 +171,7 @@ async def test_nothing_is_known_before_the_log_was_read(redis_url: str) -> None:
         assert not budgets.are_known
         (told,) = await reasons(budgets, [wanted(1)])
         assert "being read from the log" in told
+        assert await budgets.charge_click(wanted(1)) == "budget_unknown"
         await budgets.close()
 
 
@@ -180,7 +181,7 @@ async def test_without_redis_nothing_is_reserved(names: Names) -> None:
         budgets = RedisBudgets(RedisPipeline(away, timeout_s=0.25), names)
         (told,) = await reasons(budgets, [wanted(1)])
         assert "Redis does not answer" in told
-        assert not await budgets.charge_click(wanted(1))
+        assert await budgets.charge_click(wanted(1)) == "budget_unknown"
         await budgets.release([wanted(1)])
         assert not budgets.are_known
 
