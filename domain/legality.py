@@ -49,6 +49,8 @@ def check(event: CatalogueEvent, world: World) -> None:
     before = world.entities.get(event.aggregate_id)
     if before is None:
         _check_limits(event, world)
+    if isinstance(event, events.AdRegistered | events.AdChanged | events.CampaignChanged):
+        _raise_any(IllegalMove, _archived_faults(event.terms, world.entities))
     match event:
         case events.CampaignRegistered(terms=campaign):
             _raise_any(InvalidInput, _flight_faults(campaign, None, event.at))
@@ -64,6 +66,16 @@ def check(event: CatalogueEvent, world: World) -> None:
             _raise_any(IllegalMove, _resume_faults(before, event.at, world.entities))
         case events.EntityArchived() if before is not None and before.kind == "advertiser":
             _raise_any(IllegalMove, _archive_faults(before.id, event.at, world))
+
+
+def _archived_faults(terms: Ad | Campaign, entities: Mapping[str, Entity]) -> Iterator[Fault]:
+    """Nothing is prepared for whom nothing can run any more."""
+    path = "campaign_id" if isinstance(terms, Ad) else "advertiser_id"
+    above = entities.get(getattr(terms, path))
+    while above is not None:
+        if above.status == "archived":
+            yield Fault(path, f"the {above.kind} {above.id!r} is archived: nothing of it can run any more")
+        above = entities.get(owner_id(above) or "")
 
 
 # -- campaigns -------------------------------------------------------------------------------------

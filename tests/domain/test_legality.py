@@ -136,6 +136,31 @@ def test_an_ad_for_a_flight_that_is_over() -> None:
     happens(events.AdRegistered, "ad", shop(), entity("campaign", "camp", CAMPAIGN), terms=AD)
 
 
+@pytest.mark.parametrize(
+    ("kind", "changed", "terms", "path"),
+    [
+        (events.AdRegistered, "new", AD, "campaign_id"),
+        (events.AdChanged, "ad", AD, "campaign_id"),
+        (events.CampaignChanged, "camp", CAMPAIGN, "advertiser_id"),
+    ],
+)
+def test_nothing_is_prepared_for_an_archived_advertiser(
+    kind: type[CatalogueEvent], changed: str, terms: Terms, path: str
+) -> None:
+    """No ad and no change of one, and no change of a campaign, whose key ever asks; a paused one may come back."""
+    below = (entity("campaign", "camp", CAMPAIGN, "paused"), entity("ad", "ad", AD))
+    told = refused(IllegalMove, kind, changed, shop("archived"), *below, terms=terms)
+    assert told == {path: "the advertiser 'adv' is archived: nothing of it can run any more"}
+    happens(kind, changed, shop("paused"), *below, terms=terms)
+
+
+def test_an_ad_of_an_archived_campaign_does_not_change() -> None:
+    """It will never be shown again."""
+    gone = entity("campaign", "camp", CAMPAIGN, "archived")
+    told = refused(IllegalMove, events.AdChanged, "ad", shop(), gone, entity("ad", "ad", AD), terms=AD)
+    assert told == {"campaign_id": "the campaign 'camp' is archived: nothing of it can run any more"}
+
+
 def test_an_advertiser_does_not_leave_its_live_campaigns() -> None:
     """It is told which they are and what to do; those that are paused, over, archived or others' do not keep it."""
     rest = (
