@@ -51,10 +51,10 @@ class _Hit(NamedTuple):
 
     ip: str
     user_agent: str
+    counted_ip: str
+    """Whose share of a minute it uses up; nobody's if that is not known."""
     is_ahead: bool = False
     """The browser says that nobody has seen it yet."""
-    counted_ip: str = ""
-    """Whose share of a minute it uses up; nobody's if that is not known."""
     is_stated: bool = False
     """That address was told by somebody who is believed, and did not come itself."""
 
@@ -103,14 +103,14 @@ class RecordEngagement:
             claims = self._claims(token, "impression")
         except InvalidToken:
             return "forged"
-        return (await self._record(claims, _Hit(ip, user_agent, is_ahead, counted_ip=ip))).verdict
+        return (await self._record(claims, _Hit(ip, user_agent, ip, is_ahead=is_ahead))).verdict
 
     async def click(self, token: str, *, ip: str, user_agent: str, is_ahead: bool = False) -> Click:
         """Where it leads, once it is logged. Raises InvalidToken, LogUnavailable, Overloaded."""
         claims = self._claims(token, "click")
         if claims.landing_url is None:
             raise InvalidToken("The token names no landing page.")
-        event = await self._record(claims, _Hit(ip, user_agent, is_ahead, counted_ip=ip))
+        event = await self._record(claims, _Hit(ip, user_agent, ip, is_ahead=is_ahead))
         return Click(event.verdict, filled(claims.landing_url, click_macros(claims, event.id)))
 
     async def reported(self, token: str, *, ip: str | None, user_agent: str, by: Reporter) -> Reported:
@@ -125,7 +125,7 @@ class RecordEngagement:
         hit = _Hit(
             by.ip if ip is None else ip,
             user_agent,
-            counted_ip=(ip or "") if is_believed else by.ip,
+            (ip or "") if is_believed else by.ip,
             is_stated=is_believed,
         )
         event = await self._record(claims, hit)
