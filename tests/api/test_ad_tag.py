@@ -15,7 +15,8 @@ from tests.api.test_catalogue import ask, registered
 
 LANDING_URL = "https://shop.example/offer"
 CPM = 60.0
-CLOSES_EVERYTHING = """"'></iframe></body></html><script>
+CLOSES_EVERYTHING = """<meta http-equiv="Content-Security-Policy" content="img-src 'none'">
+"'></iframe></body></html><script>
 for (const attempt of [
   () => { top.document.title = "taken over"; },
   () => { parent.document.body.remove(); },
@@ -140,7 +141,7 @@ async def ad_frame(page: Page, is_it: Callable[[Frame], bool] = lambda frame: fr
 
 
 async def test_an_ad_cannot_leave_its_frame(browser: Browser, site: Site) -> None:
-    """Markup that closes every tag and reaches for the page around it changes nothing there, and still counts."""
+    """Markup that closes every tag, forbids all images and reaches out changes nothing there, and still counts."""
     async with opened(browser, tag(site, site.hostile)) as tab:
         page = tab.page
         frame = await ad_frame(page)

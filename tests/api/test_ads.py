@@ -123,8 +123,9 @@ async def test_an_ad_as_a_frames_page(page: Page) -> None:
     assert "allow-top-navigation" not in policy
     html = answer.content.decode()
     [markup] = re.findall(r'srcdoc="([^"]*)"', html)
-    assert "/impression?t=" in unescape(markup)
-    assert "<img" not in html
+    assert "/click?t=" in unescape(markup)
+    assert "/impression?t=" not in unescape(markup), "an ad could keep its own pixel from loading"
+    assert re.findall(r'<img src="[^"]*(/impression[?]t=)', html) == ["/impression?t="]
 
 
 async def test_a_long_ad_is_packed(page: Page) -> None:
