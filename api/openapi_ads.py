@@ -50,7 +50,7 @@ _AD_PARAMETERS = [
     _asked("format", {"type": "string", "enum": ["json", "html"], "default": "json"}, "html: the page of a frame."),
     _asked("w", _PIXELS, "With `h`: one of the placement's sizes. Without: any of them."),
     _asked("h", _PIXELS, "See `w`."),
-    _asked("url", {"type": "string", "format": "uri"}, "The page, http(s). By default what `Referer` says."),
+    _asked("url", _TEXT, "The page, http(s); else what `Referer` says is taken, else the publisher's domain."),
     _asked("country", {"type": "string", "pattern": "^[A-Za-z]{3}$"}, "The viewer's, ISO 3166-1 alpha-3."),
     _asked("gdpr", _FLAG, "1: the GDPR applies."),
     _asked("consent", _TEXT, "TCF consent string."),

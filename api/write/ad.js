@@ -17,7 +17,9 @@
   function address(consent) {
     const ad = new URL("ad", script.src);
     ad.searchParams.set("format", "html");
-    ad.searchParams.set("url", window.location.href.split("#")[0]);
+    const page = window.location.href.split("#")[0];
+    // An app's page, or a frame that was written rather than loaded, has no address that says where it is.
+    if (page.startsWith("http")) ad.searchParams.set("url", page);
     for (const [name, parameter] of Object.entries(PARAMETERS)) {
       const value = stated[name] ?? consent[name];
       if (value) ad.searchParams.set(parameter, value);

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from html import escape
 from typing import NamedTuple
 
 import pytest
@@ -201,6 +202,14 @@ async def test_the_tag_says_what_the_page_knows(browser: Browser, site: Site) ->
     expected = ("gdpr=1", "consent=CQbOE4A", "us_privacy=1YNN", "gpp_sid=2", "country=DEU", "format=html")
     assert all(each in url for each in expected), url
     assert "news%3Fid%3D1&" in url
+
+
+async def test_a_tag_in_a_frame_without_an_address_says_none(browser: Browser, site: Site) -> None:
+    """The ad is shown all the same."""
+    async with opened(browser, f'<iframe srcdoc="{escape(tag(site, site.house))}"></iframe>') as tab:
+        answer = await tab.answered("/ad?")
+    assert answer.status == 200
+    assert "url=" not in answer.url
 
 
 async def test_the_tag_waits_for_the_persons_choice(browser: Browser, site: Site) -> None:
