@@ -153,6 +153,8 @@ TRAFFIC_LIST_MAX_BYTES: Final = 16 * 1024 * 1024
 TRAFFIC_LIST_FAULTS_MAX: Final = 10
 """Bad lines that are named; more are counted only."""
 PATTERN_MAX_CHARS: Final = 512
+ADDRESSES_COUNTED_MAX: Final = 100_000
+"""Whose auctions a process counts in a minute."""
 ADS_PER_IP_MINUTE_MAX: Final = 600
 """Whole networks share an address: a page of ten ads each second is more than that."""
 
@@ -163,8 +165,17 @@ BUDGET_IN_FLIGHT_SECONDS: Final = 5
 """So long after its reservation an award is in the log at the latest, or is never answered."""
 
 # -- campaigns in auctions -------------------------------------------------------------------------
-CAMPAIGNS_LOOKED_AT_MAX: Final = 2_048
-"""For one imp: with that many in a row that fit and may not bid, the others are not looked for."""
+CAMPAIGNS_LOOKED_AT_MAX: Final = 4_096
+"""For one imp, at some microseconds each: with that many in a row that fit and may not bid, the others wait for the
+next imp, which passes these over."""
+CAMPAIGNS_HELD_BACK_MAX: Final = 32
+"""For one imp, before those that are known to rest are passed over."""
+ADS_JUDGED_MAX: Final = 256
+"""For one imp."""
+ADS_JUDGED_PER_ADVERTISER_MAX: Final = 64
+"""For one imp, before an advertiser's campaigns are passed over, all of whose ads were refused."""
+SIZES_LOOKED_AT_MAX: Final = 1_024
+"""Of the campaigns' ads, for an imp of flexible size."""
 CAMPAIGNS_STANDING_MAX: Final = 4
 """That may win an imp: each stands in for the one before, should that one's budget have no room."""
 CAMPAIGNS_TOLD_MAX: Final = 8

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
+from itertools import groupby
 from math import inf
 from typing import NamedTuple
 
@@ -32,6 +33,8 @@ class LiveCampaign(msgspec.Struct, frozen=True, gc=False):
     advertiser_domain: str
     ads: tuple[LiveAd, ...]
     """Oldest first."""
+    ads_of_size: Mapping[Size, tuple[LiveAd, ...]]
+    """The same ones."""
     starts_at: float
     """Unix seconds, as `ends_at`; minus infinity: it has begun long ago."""
     ends_at: float
@@ -55,11 +58,13 @@ def live_campaign(
 ) -> LiveCampaign:
     """The campaign with these ads, by their ids."""
     targeting = terms.targeting
+    live_ads = tuple(LiveAd(ad_id, ad) for ad_id, ad in sorted(ads, key=lambda each: each[0]))
     return LiveCampaign(
         campaign_id,
         terms,
         advertiser.domain,
-        tuple(LiveAd(ad_id, ad) for ad_id, ad in sorted(ads, key=lambda each: each[0])),
+        live_ads,
+        _of_size(live_ads),
         -inf if terms.starts_at is None else datetime.fromisoformat(terms.starts_at).timestamp(),
         inf if terms.ends_at is None else datetime.fromisoformat(terms.ends_at).timestamp(),
         frozenset(targeting.countries) or _ALL,
@@ -67,6 +72,14 @@ def live_campaign(
         frozenset(targeting.device_types) or _EVERY_DEVICE,
         _widest(domain_names(targeting.sites)) or _ALL,
     )
+
+
+def _of_size(ads: Iterable[LiveAd]) -> dict[Size, tuple[LiveAd, ...]]:
+    return {size: tuple(same) for size, same in groupby(sorted(ads, key=_size), key=_size)}
+
+
+def _size(ad: LiveAd) -> Size:
+    return ad.terms.width, ad.terms.height
 
 
 def _widest(sites: frozenset[str]) -> frozenset[str]:
