@@ -19,6 +19,7 @@ from api.client_address import ClientAddresses
 from api.live.feed import LiveFeed
 from api.metrics import Metrics
 from api.services import ApiServices
+from commands.auction_rates import AuctionRates
 from commands.bidder_client import KeepAliveBidderClient
 from commands.budgets import RedisBudgets
 from commands.catalogue_head import CatalogueHead
@@ -103,6 +104,7 @@ class ApiProcess:
         hold_auction = self._hold_auction(settings, names, clock, quota)
         self.services = ApiServices(
             hold_auction=hold_auction,
+            auction_rates=AuctionRates(settings.auctions_per_address_minute, is_unlimited=addresses.is_trusted),
             show_ad=self._show_ad(settings, hold_auction, quota, clock),
             record_engagement=self._record_engagement(names, clock, addresses, metrics),
             change_catalogue=ChangeCatalogue(
