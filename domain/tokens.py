@@ -20,13 +20,14 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from hashlib import blake2b
 from hmac import compare_digest
+from math import inf
 from struct import Struct
 
 import msgspec
 
 from domain.errors import InvalidToken
 from domain.event_parts import EngagementKind, Inventory
-from domain.limits import TOKEN_MAX_CHARS
+from domain.limits import CLICK_EXPIRY_SECONDS, TOKEN_MAX_CHARS
 
 SECRET_MIN_BYTES = 16
 SECRET_MAX_BYTES = 64
@@ -103,11 +104,14 @@ class TokenKey(msgspec.Struct, frozen=True):
 
     id: bytes
     secret: bytes
+    signed_until: float = inf
+    """Unix seconds. Of a later award it can have signed nothing, whoever knows it now."""
 
     @classmethod
-    def of(cls, secret: bytes) -> TokenKey:
+    def of(cls, secret: bytes, signed_until: float = inf) -> TokenKey:
         assert SECRET_MIN_BYTES <= len(secret) <= SECRET_MAX_BYTES, len(secret)
-        return cls(blake2b(secret, digest_size=_KEY_ID_BYTES, person=b"gavel key id").digest(), secret)
+        key_id = blake2b(secret, digest_size=_KEY_ID_BYTES, person=b"gavel key id").digest()
+        return cls(key_id, secret, signed_until)
 
     def __repr__(self) -> str:
         return f"TokenKey({self.id.hex()})"
@@ -126,7 +130,8 @@ def sign(claims: EngagementClaims, key: TokenKey) -> str:
 def verify(token: str, keys: Iterable[TokenKey]) -> EngagementClaims:
     """The claims of a token that one of `keys` signed; several keys let a secret be rotated.
 
-    Raises InvalidToken for all else: forged, altered in any character, cut, too long, under an unknown key.
+    Raises InvalidToken for all else: forged, altered in any character, cut, too long, under an unknown key, or under
+    one that did not sign any more when the ad was sold, or when it would have to have been for the token to live on.
     """
     raw = _raw(token)
     signed, mac = raw[:-_MAC_BYTES], raw[-_MAC_BYTES:]
@@ -139,9 +144,17 @@ def verify(token: str, keys: Iterable[TokenKey]) -> EngagementClaims:
         if not compare_digest(mac, _mac(signed, key, _FORMER_PURPOSE)):
             raise InvalidToken
     try:
-        return _masked(_decode(signed[_KEY_ID_BYTES:]), key, mask_bytes)
+        claims = _masked(_decode(signed[_KEY_ID_BYTES:]), key, mask_bytes)
     except (msgspec.DecodeError, UnicodeDecodeError):
         raise InvalidToken("The token was signed here, but holds claims of an unknown shape.") from None
+    if key.signed_until != inf and not _is_before(claims, key.signed_until):
+        raise InvalidToken("The token was signed with a key that was over by then.")
+    return claims
+
+
+def _is_before(claims: EngagementClaims, end: float) -> bool:
+    """Whether it was awarded until then: it says so itself, and no token lives longer than a click's."""
+    return claims.awarded_at.timestamp() <= end and claims.expires_at <= end + CLICK_EXPIRY_SECONDS
 
 
 def expires_at(awarded_at: datetime, seconds: int) -> int:
