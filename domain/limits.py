@@ -52,6 +52,11 @@ FLIGHT_LATE_START_MAX_SECONDS: Final = 24 * 3_600
 CATALOGUE_ENTITIES_MAX: Final = 1_000_000
 """Archived ones included: every API process holds them all in memory."""
 CATALOGUE_TERMS_MAX_BYTES: Final = 1024 * 1024 * 1024
+CATALOGUE_OPERATORS_SHARE: Final = 10
+"""The last tenth of both is for the operator alone."""
+TENANT_ENTITIES_MAX: Final = 100_000
+"""That a publisher or advertiser ever registered itself, archived ones included; the operator may register more."""
+TENANT_TERMS_MAX_BYTES: Final = 128 * 1024 * 1024
 PLACEMENTS_PER_PUBLISHER_MAX: Final = 10_000
 """Not archived, as the next two."""
 CAMPAIGNS_PER_ADVERTISER_MAX: Final = 10_000
@@ -174,8 +179,8 @@ ADS_JUDGED_MAX: Final = 256
 """For one imp."""
 ADS_JUDGED_PER_ADVERTISER_MAX: Final = 64
 """For one imp, before an advertiser's campaigns are passed over, all of whose ads were refused."""
-SIZES_LOOKED_AT_MAX: Final = 1_024
-"""Of the campaigns' ads, for an imp of flexible size."""
+SIZES_LOOKED_AT_MAX: Final = 256
+"""Of the campaigns' ads, for an imp of flexible size, beside the usual ones."""
 CAMPAIGNS_STANDING_MAX: Final = 4
 """That may win an imp: each stands in for the one before, should that one's budget have no room."""
 CAMPAIGNS_TOLD_MAX: Final = 8

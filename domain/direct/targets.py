@@ -11,6 +11,16 @@ from domain.limits import SIZES_LOOKED_AT_MAX
 CAPPED: Final = "f"
 """Of all campaigns with a frequency cap."""
 
+USUAL_SIZES: Final = frozenset(
+    {
+        *((88, 31), (120, 20), (120, 60), (120, 600), (160, 600), (168, 28), (200, 200), (216, 36), (234, 60)),
+        *((240, 400), (250, 250), (300, 50), (300, 100), (300, 250), (300, 600), (300, 1050), (320, 50), (320, 100)),
+        *((320, 480), (336, 280), (468, 60), (480, 320), (728, 90), (768, 1024), (800, 250), (930, 180), (970, 66)),
+        *((970, 90), (970, 250), (980, 120), (1024, 768)),
+    }
+)
+"""What nearly all banners are: the fixed sizes that the IAB lists, and those that many exchanges trade beside them."""
+
 
 class Traffic(NamedTuple):
     """What campaigns target of an imp. Unknown is empty or 0, and no target."""
@@ -53,7 +63,7 @@ def names_sought(traffic: Traffic) -> tuple[tuple[str, ...], ...]:
 
 
 class SizesSought:
-    """The sizes of an imp. Whether it takes one is asked once, and of so many sizes at most."""
+    """The sizes of an imp. Whether it takes one is asked once, of all usual sizes and so many others at most."""
 
     __slots__ = ("_allows", "_known", "_listed")
 
@@ -88,7 +98,7 @@ class SizesSought:
     def _is_taken(self, size: Size, allows: Callable[[int, int], bool]) -> bool:
         known = self._known.get(size)
         if known is None:
-            if len(self._known) >= SIZES_LOOKED_AT_MAX:
+            if len(self._known) >= SIZES_LOOKED_AT_MAX and size not in USUAL_SIZES:
                 return False
             known = self._known[size] = allows(*size)
         return known

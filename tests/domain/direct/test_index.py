@@ -21,7 +21,8 @@ from domain.direct.block import CAMPAIGNS_MAX, NAMES_MAX
 from domain.direct.campaign import LiveCampaign, Size
 from domain.direct.index import NO_CAMPAIGNS, DirectIndex
 from domain.direct.run import ROUND_SECONDS, Revaluation
-from domain.direct.targets import Traffic
+from domain.direct.targets import USUAL_SIZES, Traffic
+from domain.limits import SIZES_LOOKED_AT_MAX
 from tests.domain.direct.campaigns import BOX, WIDE, campaign
 
 RATES = Rates([CurrencyRate(base="EUR", quote="USD", rate="1.25")])
@@ -246,6 +247,21 @@ def test_a_look_up_does_not_go_through_the_campaigns(
 
     look_up()
     assert steps(look_up) < MANY / 4
+
+
+def test_an_imp_of_flexible_size_tries_the_usual_ones_and_some_others() -> None:
+    """However many odd sizes there are, of however dear campaigns, it finds what nearly all ads are."""
+    odd = campaign("odd", bid_micros=9_000_000, sizes=tuple((1 + side, 100) for side in range(MANY)))
+    index = NO_CAMPAIGNS.with_campaigns([odd, campaign("usual"), campaign("wide", sizes=(WIDE,))])
+    tried: list[Size] = []
+
+    def allows_size(*size: int) -> bool:
+        tried.append((size[0], size[1]))
+        return size == BOX
+
+    assert [each[1] for each in found(index, imp()._replace(allows_size=allows_size))] == ["usual"]
+    assert set(tried) >= {BOX, WIDE}
+    assert len(tried) <= SIZES_LOOKED_AT_MAX + len(USUAL_SIZES)
 
 
 def test_time_and_a_change_do_not_put_all_campaigns_in_order_anew() -> None:
