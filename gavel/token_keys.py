@@ -78,10 +78,9 @@ class TokenKeysInForce:
 
     def __iter__(self) -> Iterator[TokenKey]:
         # Nearly all tokens are the newest one's: for these nobody needs to know the time.
-        (_, newest), *older = self._by_end
-        yield newest
+        yield self._newest
         now = self._clock.now().timestamp()
-        yield from (key for believed_until, key in older if now < believed_until)
+        yield from (key for believed_until, key in self._older if now < believed_until)
 
     async def follow(self) -> None:
         """Takes up what `gavel tokens rotate` writes, until it is cancelled; a fixed key stays."""
@@ -93,4 +92,5 @@ class TokenKeysInForce:
         # A process that knows its successor a little late signs with a key that is over.
         signing = [TokenKey.of(key.secret, end + KNOWN_BEFORE_SECONDS) for key, end in zip(keys, ends, strict=True)]
         self._by_start = tuple((key.since, each) for key, each in zip(keys, signing, strict=True))
-        self._by_end = tuple((end + TOKEN_KEY_KEPT_SECONDS, each) for end, each in zip(ends, signing, strict=True))
+        believed_until = [end + TOKEN_KEY_KEPT_SECONDS for end in ends]
+        self._newest, self._older = signing[0], tuple(zip(believed_until, signing, strict=True))[1:]
