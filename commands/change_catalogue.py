@@ -160,7 +160,8 @@ class ChangeCatalogue:
             if isinstance(decision, Entity):
                 return Changed(*self._head.known(decision.id), is_new=False)
             spent_nanos = await self._spent_by_changed(decision)
-            legality.check(decision, legality.World(entities, self._head.holdings, spent_nanos))
+            asks = None if tenant is None else tenant.subject_id
+            legality.check(decision, legality.World(entities, self._head.holdings, spent_nanos, asks))
             made = await self._append(decision, expected)
         return Changed(*made, is_new=made.entity.version == 1)
 
