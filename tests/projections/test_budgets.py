@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 import pytest
 from redis.asyncio import Redis
+from structlog.testing import capture_logs
 
 from commands.budgets import RedisBudgets
 from commands.ports import Wanted
@@ -207,7 +208,7 @@ class RedisOfTomorrow(Redis):
 
 
 async def test_a_wrong_clock_releases_nothing(read_side: ReadSide) -> None:
-    """What an award of now has reserved stays so, though by Redis's clock it ended yesterday."""
+    """What an award of now has reserved stays so, though by Redis's clock it ended yesterday; the operator is told."""
     await read_side.log.append([award(10), award(5, shown_s=-60.0)])
     async with settled(read_side) as budgets:
         await until(budgets, lambda state: state.reserved_nanos == 10)
@@ -217,7 +218,9 @@ async def test_a_wrong_clock_releases_nothing(read_side: ReadSide) -> None:
             await servers.redis.aclose()
             servers.redis = RedisOfTomorrow.from_url(read_side.addresses.redis_url)
             tomorrow = BudgetSettlement(servers, grace_s=0.0)
-            assert [await tomorrow.settle() for _ in range(2)] == [0, 0]
+            with capture_logs() as logs:
+                assert [await tomorrow.settle() for _ in range(2)] == [0, 0]
+        assert [each["event"] for each in logs].count("clocks disagree: no budget is released") == 1
         assert (await budgets.state_of("c-1")).reserved_nanos == 210
 
 
