@@ -118,3 +118,12 @@ def test_few_that_rest_are_looked_at_each_time() -> None:
     assert winners(index, states) == ["live"]
     del states["crowd-7"]
     assert winners(index, states) == ["crowd-7", "live"]
+
+
+def test_a_campaign_that_is_changed_does_not_rest() -> None:
+    """With a higher budget it bids in the next imp."""
+    index = crowd(100, budget_nanos=UNIT)
+    states = {f"crowd-{number}": SPENT for number in range(100)}
+    assert winners(index, states) == ["live"]
+    index = index.with_campaigns([campaign("crowd-99", bid_micros=3_000_000, budget_nanos=2 * UNIT)])
+    assert winners(index, states) == ["crowd-99", "live"]
