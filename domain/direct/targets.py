@@ -82,8 +82,10 @@ class SizesSought:
         return found
 
     def ads_of(self, campaign: LiveCampaign) -> list[tuple[LiveAd, ...]]:
-        """Those of each size that the imp takes, in the order of their ids."""
+        """Of a campaign that has some, those of each size that the imp takes, in the order of their ids."""
         of_size = campaign.ads_of_size
+        if len(of_size) == 1:
+            return [*of_size.values()]
         return sorted([of_size[size] for size in self._among(of_size)], key=_first_id)
 
     def _among(self, sizes: Mapping[Size, object]) -> Iterable[Size]:
