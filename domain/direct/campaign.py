@@ -36,7 +36,7 @@ class LiveCampaign(msgspec.Struct, frozen=True, gc=False):
     ads_of_size: Mapping[Size, tuple[LiveAd, ...]]
     """The same ones."""
     starts_at: float
-    """Unix seconds, as `ends_at`; minus infinity: it has begun long ago."""
+    """Unix seconds, as `ends_at`: of its flight, or since when it has been active, where that is later."""
     ends_at: float
     countries: frozenset[str]
     """Empty, here and below: all."""
@@ -54,9 +54,9 @@ class LiveCampaign(msgspec.Struct, frozen=True, gc=False):
 
 
 def live_campaign(
-    campaign_id: str, terms: Campaign, advertiser: Advertiser, ads: Iterable[tuple[str, Ad]]
+    campaign_id: str, terms: Campaign, advertiser: Advertiser, ads: Iterable[tuple[str, Ad]], active_since: float = 0
 ) -> LiveCampaign:
-    """The campaign with these ads, by their ids."""
+    """The campaign with these ads, by their ids; `active_since` is that of its entity."""
     targeting = terms.targeting
     live_ads = tuple(LiveAd(ad_id, ad) for ad_id, ad in sorted(ads, key=lambda each: each[0]))
     return LiveCampaign(
@@ -65,7 +65,7 @@ def live_campaign(
         advertiser.domain,
         live_ads,
         _of_size(live_ads),
-        -inf if terms.starts_at is None else datetime.fromisoformat(terms.starts_at).timestamp(),
+        max(active_since, 0 if terms.starts_at is None else datetime.fromisoformat(terms.starts_at).timestamp()),
         inf if terms.ends_at is None else datetime.fromisoformat(terms.ends_at).timestamp(),
         frozenset(targeting.countries) or _ALL,
         frozenset(targeting.placement_ids) or _ALL,

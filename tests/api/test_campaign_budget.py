@@ -19,6 +19,7 @@ async def test_a_budget_is_reserved_then_spent(api: RunningApi) -> None:
     owner, stranger = await buyer(api, "Owl"), await buyer(api, "Elk")
     # Room for two impressions at the price of the first one, and not for a third.
     terms = {"bid_cpm": "9.00", "budget": "0.006", "daily_budget": "0.006", "targeting": {"sites": [SITE]}}
+    terms["pacing"] = "asap"
     campaign_id = await registered_campaign(api, owner.advertiser["id"], "owl.example", terms)
     before = await budget_of(api, campaign_id)
     assert (before["budget"], before["spent"], before["reserved"], before["left"]) == ("0.006", "0.00", "0.00", "0.006")
