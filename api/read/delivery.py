@@ -64,7 +64,7 @@ async def report_delivery(
     """By whole quarters of an hour, which hours and days of every zone consist of.
 
     Any dimension can be a filter too, with several values where it is repeated: `?by=hour&bidder=…&bidder=…`.
-    `Accept: text/csv` gives the rows as CSV.
+    A click counts whether or not its impression did, so `ctr` may be above 1. `Accept: text/csv` gives the rows as CSV.
     """
     form = accepted_form(request)
     is_for_buyer = caller_of(request).role == "advertiser"

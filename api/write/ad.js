@@ -1,6 +1,7 @@
 // The tag of an ad: <script async src="https://ads.example/ad.js" data-placement="ID"></script>
 //
 // It asks for the ad where it stands and shows it in a frame that shares nothing with the page.
+// data-country (FRA) says where the viewer is: without it no campaign that targets countries has an ad for the page.
 // data-width and data-height choose one of the placement's sizes and keep the room for it.
 // What the page knows of the viewer's choices it may state: data-gdpr, data-consent, data-coppa, data-us-privacy,
 // data-gpp, data-gpp-sid; where the page has a consent dialogue of the IAB (TCF), the tag waits for its answer.

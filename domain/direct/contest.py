@@ -38,7 +38,12 @@ from domain.outcomes import DirectBid, Missed, Outcome, Placed
 from domain.sale import ImpOnSale, Sale
 from domain.skip import Skip
 
-_NO_MATCH: Final = Missed("no_bid", NonBidStatus.NO_BID, "No campaign is for this imp.")
+_NO_MATCH: Final = Missed(
+    "no_bid",
+    NonBidStatus.NO_BID,
+    "No campaign is for this imp: those that are active and in their flight target something else, have no ad of its"
+    " size, or no rate into the auction's currency.",
+)
 _BANNERS_ONLY: Final = Skip(NonBidStatus.MEDIA_TYPE_UNSUPPORTED, "Not asked: campaigns have banners only.")
 _PRIVATE: Final = Skip(NonBidStatus.REQUEST_BLOCKED, "Not asked: the auction is private, and campaigns have no deals.")
 _NO_SEAT: Final = Skip(

@@ -43,7 +43,7 @@ class Counts(msgspec.Struct, frozen=True, kw_only=True):
     win_rate: float | None
     """Wins per bid."""
     ctr: float | None
-    """Valid clicks per valid impression."""
+    """Valid clicks per valid impression: above 1 where clicks count whose pixels were never fetched."""
     reach: int
     """Different people behind the valid impressions, estimated: two of three estimates are within 0.8 %, 19 of 20
     within 1.6 %. Of whom nothing may be known is not in it; whose impression was voided later still is."""
