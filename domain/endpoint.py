@@ -66,13 +66,23 @@ def web_page_fault(url: str) -> str | None:
         return fault
     if parts.username is not None or parts.password is not None:
         return "must not carry credentials"
-    # Browsers read other scripts' digits and letters of other widths as plain ones.
-    host = normalize("NFKC", parts.hostname or "").lower().rstrip(".")
+    host = _host_of(parts)
     if not is_public_name(host):
         return "is not on a public website: its host is no name like shop.example"
     if any(is_within(host, domain) for domain in _LOCAL_DOMAINS):
         return f"is not on a public website: {host} is a name of a local network"
     return None
+
+
+def web_host(url: str) -> str:
+    """The name of the website that a browser would open, in small letters; empty where it opens none."""
+    parts, _ = _split(url)
+    return "" if parts is None else _host_of(parts)
+
+
+def _host_of(parts: SplitResult) -> str:
+    # Browsers read other scripts' digits and letters of other widths as plain ones.
+    return normalize("NFKC", parts.hostname or "").lower().rstrip(".")
 
 
 def is_landing_page_of(url: str, domains: tuple[str, ...]) -> bool:

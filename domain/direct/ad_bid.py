@@ -27,7 +27,7 @@ def bid_of(ad: LiveAd, campaign: LiveCampaign, imp_id: str, price_micros: int) -
         impid=imp_id,
         price=Cpm(Decimal(price_micros).scaleb(-6)),
         adm=ad_markup(terms),
-        adomain=(campaign.advertiser_domain,),
+        adomain=ad.advertisers,
         cid=campaign.id,
         crid=ad.id,
         w=terms.width,

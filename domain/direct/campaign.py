@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from itertools import groupby
 from math import inf
@@ -12,6 +12,7 @@ import msgspec
 
 from domain.catalogue import Ad, Advertiser, Campaign
 from domain.domain_names import domain_names, is_within_any
+from domain.endpoint import web_host
 
 Size = tuple[int, int]
 _ALL: frozenset[str] = frozenset()
@@ -23,6 +24,8 @@ class LiveAd(NamedTuple):
 
     id: str
     terms: Ad
+    advertisers: tuple[str, ...]
+    """The advertiser's domain, and where the ad leads elsewhere the landing page's host: block lists judge both."""
 
 
 class LiveCampaign(msgspec.Struct, frozen=True, gc=False):
@@ -30,7 +33,6 @@ class LiveCampaign(msgspec.Struct, frozen=True, gc=False):
 
     id: str
     terms: Campaign
-    advertiser_domain: str
     ads: tuple[LiveAd, ...]
     """Oldest first."""
     ads_of_size: Mapping[Size, tuple[LiveAd, ...]]
@@ -43,6 +45,7 @@ class LiveCampaign(msgspec.Struct, frozen=True, gc=False):
     placement_ids: frozenset[str]
     device_types: frozenset[int]
     sites: frozenset[str]
+    """Websites' domains, which stand for all below them, and apps."""
 
     @property
     def pays_for_clicks(self) -> bool:
@@ -58,11 +61,11 @@ def live_campaign(
 ) -> LiveCampaign:
     """The campaign with these ads, by their ids; `active_since` is that of its entity."""
     targeting = terms.targeting
-    live_ads = tuple(LiveAd(ad_id, ad) for ad_id, ad in sorted(ads, key=lambda each: each[0]))
+    domain = advertiser.domain
+    live_ads = tuple(LiveAd(ad_id, ad, _advertisers(ad, domain)) for ad_id, ad in sorted(ads, key=lambda each: each[0]))
     return LiveCampaign(
         campaign_id,
         terms,
-        advertiser.domain,
         live_ads,
         _of_size(live_ads),
         max(active_since, 0 if terms.starts_at is None else datetime.fromisoformat(terms.starts_at).timestamp()),
@@ -70,7 +73,7 @@ def live_campaign(
         frozenset(targeting.countries) or _ALL,
         frozenset(targeting.placement_ids) or _ALL,
         frozenset(targeting.device_types) or _EVERY_DEVICE,
-        _widest(domain_names(targeting.sites)) or _ALL,
+        _sites(targeting.sites) or _ALL,
     )
 
 
@@ -82,6 +85,12 @@ def _size(ad: LiveAd) -> Size:
     return ad.terms.width, ad.terms.height
 
 
-def _widest(sites: frozenset[str]) -> frozenset[str]:
-    """Without those that are below another one, and so mean nothing more."""
-    return frozenset(site for site in sites if not is_within_any(site.partition(".")[2], sites))
+def _advertisers(ad: Ad, domain: str) -> tuple[str, ...]:
+    host = web_host(ad.landing_url)
+    return (domain,) if is_within_any(host, domain_names((domain,))) else (domain, host)
+
+
+def _sites(stated: Collection[str]) -> frozenset[str]:
+    """Websites without those that are below another one, and so mean nothing more; apps as they are stated."""
+    names = domain_names(stated)
+    return frozenset(site for site in names if not is_within_any(site.partition(".")[2], names)).union(stated)
