@@ -1,4 +1,4 @@
-"""The guard of `/v1`: who sends `Authorization: Bearer KEY`, and whether its role may use the route."""
+"""Who sends `Authorization: Bearer KEY`, and the guard of `/v1`: whether its role may use the route."""
 
 from __future__ import annotations
 
@@ -21,21 +21,38 @@ CHALLENGE = 'Bearer realm="gavel"'
 OPERATOR = Caller(key_id=None, name="the operator", role="admin", subject_id=None)
 
 
-def key_holders(admin_key: str, keys: AccessKeys) -> Guard:
-    """A guard that lets the admin key and the catalogue's active keys through, each as far as its role reaches.
+class KeyHolders:
+    """The holders of the admin key and of the catalogue's active keys."""
 
-    Raises ProblemRaised: 401 for a missing or wrong key, 403 for a route that is not for its role, 503 for an unknown
-    key while the keys themselves are not known.
+    def __init__(self, admin_key: str, keys: AccessKeys) -> None:
+        assert admin_key, "an empty key would let everyone in"
+        self._admin_digest = digest_of(admin_key)
+        self._keys = keys
+
+    def __repr__(self) -> str:
+        return f"KeyHolders({self._keys!r})"
+
+    def of(self, authorization: str) -> Caller:
+        """Whose key an `Authorization` header holds.
+
+        Raises ProblemRaised: 401 for a missing or wrong key, 503 for an unknown one while the keys are not known.
+        """
+        digest = digest_of(_sent_key(authorization))
+        # Constant time, and of digests: how long it takes tells nothing about how much of the key is right.
+        caller = OPERATOR if compare_digest(digest, self._admin_digest) else self._keys.holder(digest)
+        if caller is None:
+            raise _unknown(self._keys)
+        return caller
+
+
+def only_key_holders(holders: KeyHolders) -> Guard:
+    """A guard that lets holders of keys through, each as far as its role reaches.
+
+    Raises ProblemRaised as `KeyHolders.of`, and 403 for a route that is not for the key's role.
     """
-    assert admin_key, "an empty key would let everyone in"
-    admin_digest = digest_of(admin_key)
 
     def guard(connection: ASGIConnection[Any, Any, Any, Any], _handler: BaseRouteHandler) -> None:
-        digest = digest_of(_sent_key(connection))
-        # Constant time, and of digests: how long it takes tells nothing about how much of the key is right.
-        caller = OPERATOR if compare_digest(digest, admin_digest) else keys.holder(digest)
-        if caller is None:
-            raise _unknown(keys)
+        caller = holders.of(connection.headers.get("authorization", ""))
         method = str(connection.scope.get("method", "GET"))
         if caller.role not in roles_of(method, connection.scope["path_template"]):
             role = caller.role.replace("_", " ")
@@ -57,8 +74,8 @@ def tenant_of(request: Request[Any, Any, Any]) -> Tenant | None:
     return caller_of(request).tenant
 
 
-def _sent_key(connection: ASGIConnection[Any, Any, Any, Any]) -> str:
-    scheme, _, key = connection.headers.get("authorization", "").partition(" ")
+def _sent_key(authorization: str) -> str:
+    scheme, _, key = authorization.partition(" ")
     if scheme.lower() != "bearer":
         raise ProblemRaised("unauthorized", headers={"WWW-Authenticate": CHALLENGE})
     return key.strip()

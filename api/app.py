@@ -10,9 +10,9 @@ from litestar import Litestar, Router
 from litestar.datastructures import State
 from litestar.di import Provide
 
-from api.access import key_holders
+from api.access import KeyHolders, only_key_holders
 from api.dashboard.page import dashboard
-from api.health import livez, metrics, readyz, reporting_log_health
+from api.health import livez, metrics, readyz, reporting_health
 from api.live.stream import live_figures
 from api.openapi import openapi_config
 from api.parameters import no_zero_bytes
@@ -47,6 +47,7 @@ Lifespan = Callable[[Litestar], AbstractAsyncContextManager[None]]
 
 def create_app(services: ApiServices, lifespan: Sequence[Lifespan] = ()) -> Litestar:
     """The ASGI application over `services`; `lifespan` opens and closes them."""
+    holders = KeyHolders(services.admin_key, services.access_keys)
     return Litestar(
         route_handlers=[
             bid_requests(services),
@@ -54,8 +55,8 @@ def create_app(services: ApiServices, lifespan: Sequence[Lifespan] = ()) -> Lite
             ad_tag(),
             impressions(services),
             clicks(services),
-            events(services),
-            _v1(services),
+            events(services, holders),
+            _v1(services, holders),
             livez,
             readyz,
             metrics,
@@ -66,7 +67,7 @@ def create_app(services: ApiServices, lifespan: Sequence[Lifespan] = ()) -> Lite
         exception_handlers={Exception: render_problem},
         # No request log: `/metrics` counts, and the log of events is the record of what was done.
         logging_config=None,
-        lifespan=[*lifespan, _live_feed, reporting_log_health],
+        lifespan=[*lifespan, _live_feed, reporting_health],
         request_max_body_size=CATALOGUE_BODY_MAX_BYTES,
         state=State({"services": services}),
         debug=False,
@@ -74,7 +75,7 @@ def create_app(services: ApiServices, lifespan: Sequence[Lifespan] = ()) -> Lite
     )
 
 
-def _v1(services: ApiServices) -> Router:
+def _v1(services: ApiServices, holders: KeyHolders) -> Router:
     return Router(
         "/v1",
         route_handlers=[
@@ -99,7 +100,7 @@ def _v1(services: ApiServices) -> Router:
             skip_dead_letter,
             live_figures(services),
         ],
-        guards=[key_holders(services.admin_key, services.access_keys)],
+        guards=[only_key_holders(holders)],
         before_request=no_zero_bytes,
     )
 

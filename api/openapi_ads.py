@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from domain.limits import ADS_PER_IP_MINUTE_MAX, EVENTS_PER_REQUEST_MAX, TOKEN_MAX_CHARS, USER_AGENT_READ_MAX_CHARS
+from domain.limits import (
+    ADS_PER_IP_MINUTE_MAX,
+    ENGAGEMENTS_PER_IP_MINUTE_MAX,
+    EVENTS_PER_REQUEST_MAX,
+    TOKEN_MAX_CHARS,
+    USER_AGENT_READ_MAX_CHARS,
+)
 
 _AUCTION_ID = "01936f2a-5c1e-7cc3-98c4-dc0c0c07398f"
 _AD_EXAMPLE = {
@@ -44,7 +50,7 @@ _AD_PARAMETERS = [
     _asked("format", {"type": "string", "enum": ["json", "html"], "default": "json"}, "html: the page of a frame."),
     _asked("w", _PIXELS, "With `h`: one of the placement's sizes. Without: any of them."),
     _asked("h", _PIXELS, "See `w`."),
-    _asked("url", {"type": "string", "format": "uri"}, "The page, http(s). By default what `Referer` says."),
+    _asked("url", _TEXT, "The page, http(s); else what `Referer` says is taken, else the publisher's domain."),
     _asked("country", {"type": "string", "pattern": "^[A-Za-z]{3}$"}, "The viewer's, ISO 3166-1 alpha-3."),
     _asked("gdpr", _FLAG, "1: the GDPR applies."),
     _asked("consent", _TEXT, "TCF consent string."),
@@ -54,6 +60,9 @@ _AD_PARAMETERS = [
     _asked("gpp_sid", _TEXT, "The sections of it that apply, separated by commas."),
     _asked("test", _FLAG, "1: nobody pays, nothing counts."),
 ]
+_IP_DESCRIPTION = (
+    "The viewer's address. By default the caller's. A loopback, private, link-local or unspecified one is a 400."
+)
 _STATED_EVENT = {
     "type": "object",
     "required": ["token"],
@@ -63,7 +72,7 @@ _STATED_EVENT = {
             "maxLength": TOKEN_MAX_CHARS,
             "description": "The `t` of an impression or click address; it says itself which of the two it is.",
         },
-        "ip": {"type": "string", "description": "The viewer's address. By default the caller's."},
+        "ip": {"type": "string", "description": _IP_DESCRIPTION},
         "ua": {
             "type": "string",
             "maxLength": USER_AGENT_READ_MAX_CHARS,
@@ -143,10 +152,15 @@ AD_PATHS: dict[str, dict[str, Any]] = {
             "summary": "Impressions and clicks that a server reports",
             "description": (
                 "For players with server-side ad insertion and for apps: one event, or a list of at most "
-                f"{EVENTS_PER_REQUEST_MAX}, each judged as if the viewer's browser had fetched its address. The answer "
-                "has the form of the body. A single forged token is a 400, in a list it is a verdict. A list that was "
-                "answered 503 can be sent again: what was logged before is a duplicate then."
+                f"{EVENTS_PER_REQUEST_MAX}, each judged by the viewer's address and user agent. The answer has the "
+                "form of the body. A single forged token is a 400, in a list it is a verdict. A list that was answered "
+                "503 can be sent again: what was logged before is a duplicate then.\n\nNo access key is needed, but "
+                "without one all events count against the caller's own address, like the pixels that it fetches: "
+                f"{ENGAGEMENTS_PER_IP_MINUTE_MAX} a minute, fewer on one ad. With a key of the publisher whose "
+                "inventory the token names, or of the role admin, they count against the address that is stated, if "
+                "there is one. A key that is not valid is a 401."
             ),
+            "security": [{}, {"accessKey": ["publisher"]}, {"accessKey": ["admin"]}],
             "requestBody": {
                 "required": True,
                 "content": {"application/json": {"schema": _one_or_many(_STATED_EVENT), "example": _EVENT_EXAMPLE}},

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from api.live.feed import LiveFeed
     from api.metrics import Metrics
     from commands.access_keys import AccessKeys
+    from commands.auction_rates import AuctionRates
     from commands.budgets import RedisBudgets
     from commands.change_catalogue import ChangeCatalogue
     from commands.close_ledger_day import CloseLedgerDay
@@ -39,6 +40,7 @@ class ApiServices:
     """One API process's command objects, read models and settings."""
 
     hold_auction: HoldAuction
+    auction_rates: AuctionRates
     show_ad: ShowAd
     record_engagement: RecordEngagement
     change_catalogue: ChangeCatalogue

@@ -17,7 +17,7 @@ from redis.exceptions import RedisError
 from commands.ports import Wanted
 from commands.redis_pipeline import RedisAway, RedisCalls, Script
 from domain.budget_account import ACCOUNT_SCRIPT, NO_DAY, day_of, entry_id
-from domain.direct.budget import NOTHING_SPENT, BudgetState
+from domain.direct.budget import NOTHING_SPENT, BudgetState, Uncharged
 from domain.errors import Unavailable
 from domain.event_parts import EngagementKind
 from domain.names import Names
@@ -109,15 +109,16 @@ return redis.call('HGET', ACCOUNTS, ARGV[1]) or ''
 """
 )
 
+_UNKNOWN, _AWAY = b"unknown", b"away"
 _SENTENCES: Final[Mapping[bytes, str]] = {
     b"budget": "The campaign's budget has no room for it: it is spent, or reserved for ads that may yet be shown.",
     b"daily_budget": "The campaign's budget of the day has no room for it.",
     b"past": "The day of the award is over, and its budget with it.",
     b"cap": "The person has met the campaign as often as its frequency cap allows, or may yet.",
     b"nobody": "The campaign has a frequency cap, and of the person nothing may be known.",
-    b"unknown": "What the campaign has spent is not known: the budgets are being read from the log.",
+    _UNKNOWN: "What the campaign has spent is not known: the budgets are being read from the log.",
+    _AWAY: "What the campaign has spent is not known: Redis does not answer.",
 }
-_AWAY: Final = "What the campaign has spent is not known: Redis does not answer."
 
 _log = structlog.get_logger(__name__)
 
@@ -160,11 +161,15 @@ class RedisBudgets:
 
     async def reserve(self, wanted: Sequence[Wanted]) -> Sequence[str | None]:
         """For each, None once it is reserved, or the sentence why it is not. Never raises; Redis away: refused."""
-        return await self._reserved("impression", wanted) if wanted else []
+        words = await self._in_the_way("impression", wanted) if wanted else ()
+        return [_SENTENCES[word] if word else None for word in words]
 
-    async def charge_click(self, wanted: Wanted) -> bool:
-        """Whether the budget still has room for a click, which then is reserved as an award would be."""
-        return await self._reserved("click", [wanted]) == [None]
+    async def charge_click(self, wanted: Wanted) -> Uncharged | None:
+        """None once a click is reserved as an award would be, or why its campaign is not charged. Never raises."""
+        [word] = await self._in_the_way("click", [wanted])
+        if not word:
+            return None
+        return "budget_unknown" if word in (_UNKNOWN, _AWAY) else "no_budget"
 
     async def release(self, wanted: Sequence[Wanted]) -> None:
         """Gives back what was reserved for awards that are not going to be logged. Best effort: else it expires."""
@@ -190,16 +195,17 @@ class RedisBudgets:
             raise Unavailable("What campaigns have spent is not known: the budgets are being read from the log.")
         return _state(account) if account else NOTHING_SPENT
 
-    async def _reserved(self, kind: EngagementKind, wanted: Sequence[Wanted]) -> list[str | None]:
+    async def _in_the_way(self, kind: EngagementKind, wanted: Sequence[Wanted]) -> Sequence[bytes]:
+        """For each, a key of _SENTENCES, or nothing once it is reserved."""
         arguments = [part for each in wanted for part in _arguments(kind, each)]
         try:
-            words = await self._pipeline.evaluate(self._reserve, self._keys, *arguments)
+            words: list[bytes] = await self._pipeline.evaluate(self._reserve, self._keys, *arguments)
         except (RedisAway, RedisError) as error:
             if not isinstance(error, RedisAway):
                 _log.error("redis refused a reservation", error=str(error))
             self._are_known = False
             return [_AWAY] * len(wanted)
-        return [_SENTENCES[word] if word else None for word in words]
+        return words
 
     async def _keep_current(self) -> None:
         while True:

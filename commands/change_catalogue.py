@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from commands.catalogue_head import CatalogueHead, Known
-from commands.ports import Clock, Ids, Position, RefusingLog
+from commands.catalogue_head import CatalogueHead, Made
+from commands.ports import Clock, Ids, RefusingLog
 from domain import legality
 from domain.access import EntitiesSeenBy, Tenant
 from domain.catalogue import Status
@@ -36,8 +36,7 @@ class Changed(NamedTuple):
     """An entity as a command has left it."""
 
     entity: Entity
-    position: Position
-    """Of the event that made it so."""
+    made: Made
     is_new: bool
     """The command registered it."""
 
@@ -154,15 +153,21 @@ class ChangeCatalogue:
         self._log.check(self._names.catalogue, entity_id)
         await self._head.read()
         made = self._head.made_by(stamp.command_id)
-        if made is None:
-            entities = self._head.entities
-            decision = decide(entities if tenant is None else EntitiesSeenBy(entities, tenant))
-            if isinstance(decision, Entity):
-                return Changed(*self._head.known(decision.id), is_new=False)
-            spent_nanos = await self._spent_by_changed(decision)
-            legality.check(decision, legality.World(entities, self._head.holdings, spent_nanos))
-            made = await self._append(decision, expected)
-        return Changed(*made, is_new=made.entity.version == 1)
+        if made is not None:
+            return await self.as_made(made, is_new=made.version == 1)
+        entities = self._head.entities
+        decision = decide(entities if tenant is None else EntitiesSeenBy(entities, tenant))
+        if isinstance(decision, Entity):
+            return Changed(*self._head.known(decision.id), is_new=False)
+        spent_nanos = await self._spent_by_changed(decision)
+        asks = None if tenant is None else tenant.subject_id
+        legality.check(decision, legality.World(entities, self._head.holdings, spent_nanos, asks))
+        made = await self._append(decision, expected)
+        return await self.as_made(made, is_new=made.version == 1)
+
+    async def as_made(self, made: Made, *, is_new: bool) -> Changed:
+        """What a command was answered with that made, or found, an entity so."""
+        return Changed(*await self._head.as_made(made), is_new=is_new)
 
     async def _spent_by_changed(self, event: CatalogueEvent) -> int | None:
         """What the campaign that is to change has spent and reserved; None while nobody knows."""
@@ -173,7 +178,7 @@ class ChangeCatalogue:
         except Unavailable:
             return None
 
-    async def _append(self, event: CatalogueEvent, expected: Versions | None) -> Known:
+    async def _append(self, event: CatalogueEvent, expected: Versions | None) -> Made:
         self._head.check_readable(event.aggregate_id)
         await self._log.append(self._names.catalogue, event.aggregate_id, [event])
         await self._head.read()

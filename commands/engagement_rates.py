@@ -61,19 +61,24 @@ class EngagementRates:
     def __repr__(self) -> str:
         return f"EngagementRates({self._pipeline!r})"
 
-    async def objection(self, ip: str, kind: EngagementKind, ad_id: str | None, now: datetime) -> Judgement | None:
+    async def objection(
+        self, ip: str, kind: EngagementKind, ad_id: str | None, now: datetime, *, is_stated: bool = False
+    ) -> Judgement | None:
         """Counts one hit in this minute; what speaks against it, if the address or the ad has had its share.
 
         `ad_id` is None for an ad that the exchange does not know: then the address alone is counted. An address that
         is not known is nobody's. Whoever has an IPv6 address has a network of them, so that network counts as one.
+        An address that somebody else states has counters of its own, which those of its own hits know nothing of, and
+        is never one of ours.
         """
-        if not ip or self._is_unlimited(ip):
+        if not ip or (not is_stated and self._is_unlimited(ip)):
             return None
         hidden = pseudonym(self._address_key(), subscriber_of(ip))
         minute = int(now.timestamp()) // MINUTE_SECONDS
-        keys: tuple[str, ...] = (self._names.rate_key("engagements", hidden, minute),)
+        prefix = "stated:" if is_stated else ""
+        keys: tuple[str, ...] = (self._names.rate_key(f"{prefix}engagements", hidden, minute),)
         if ad_id is not None:
-            keys = (*keys, self._names.rate_key(f"{kind}:{ad_id}", hidden, minute))
+            keys = (*keys, self._names.rate_key(f"{prefix}{kind}:{ad_id}", hidden, minute))
         try:
             of_address, *of_ad = await self._pipeline.evaluate(self._count, keys, 2 * MINUTE_SECONDS)
         except (RedisAway, RedisError):

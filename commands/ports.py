@@ -8,7 +8,7 @@ from typing import NamedTuple, Protocol
 
 from domain.auction import Candidate
 from domain.catalogue import FrequencyCap
-from domain.direct.budget import BudgetState
+from domain.direct.budget import BudgetState, Uncharged
 from domain.errors import GavelError, LogUnavailable
 from domain.event_parts import RankedBy
 from domain.events import Event
@@ -192,8 +192,8 @@ class Budgets(Protocol):
         """Gives back what was reserved for awards that are not going to be logged. Best effort: else it expires."""
         ...
 
-    async def charge_click(self, wanted: Wanted) -> bool:
-        """Whether the budget still has room for a click, which then is reserved as an award would be."""
+    async def charge_click(self, wanted: Wanted) -> Uncharged | None:
+        """None once a click is reserved as an award would be, or why its campaign is not charged. Never raises."""
         ...
 
 

@@ -30,6 +30,10 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
     subject_id: str | None
     """The publisher, advertiser or feed client; None for an admin."""
 
+    def speaks_for_publisher(self, publisher_id: str) -> bool:
+        """Whether it may tell what happened on the publisher's pages: the publisher itself, and the operator."""
+        return self.role == "admin" or (self.role == "publisher" and self.subject_id == publisher_id)
+
     @property
     def tenant(self) -> Tenant | None:
         """None for an admin, who sees everything."""

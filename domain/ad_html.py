@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from typing import Final, Literal, NamedTuple
 
-from domain.html_tags import ATTRIBUTES, BETWEEN, BLANK
+from domain.html_tags import ATTRIBUTE, ATTRIBUTES, BETWEEN, BLANK
 
 _VOID: Final = frozenset(
     {"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "param", "source", "track", "wbr"}
@@ -25,6 +25,12 @@ _TEXT_ONLY: Final = ("script", "style", "title", "textarea", "iframe", "noembed"
 """What stands in these is no HTML up to their own end tag."""
 _NEVER: Final = frozenset({"plaintext", "frameset", "frame"})
 """They take over the whole document."""
+_DIRECTIVE: Final = re.compile(
+    rf"<(?:base|meta(?={BETWEEN})(?:{BETWEEN}++|(?!http-equiv(?:{BETWEEN}|[=>])){ATTRIBUTE})*+http-equiv)"
+    rf"(?={BETWEEN}|[=>])",
+    re.ASCII | re.IGNORECASE,
+)
+"""What would govern the document around it: a policy for what it may load, or where its links lead."""
 _FOREIGN: Final = frozenset({"svg", "math"})
 """Within these a tag may close itself, and nothing is mere text."""
 _HTML_AGAIN: Final = frozenset({"foreignobject", "desc", "annotation-xml", "mi", "mo", "mn", "ms", "mtext"})
@@ -90,6 +96,8 @@ def _tags(html: str) -> Iterator[_Tag]:
         if token["end"]:
             yield _Tag(token["end"].lower(), "end")
         elif token["start"]:
+            if _DIRECTIVE.match(token.group()):
+                raise _Unfit("holds <base> or <meta http-equiv>, which would govern the document that shows the ad")
             yield _Tag(token["start"].lower(), "start" if token["closed"] is None else "closed")
         else:
             _check_for_hidden_end(token.group())

@@ -139,8 +139,7 @@ def _engagement_urls(sold: Sold, auction: AnsweredAuction) -> tuple[str, str | N
     landing = landing_url(sold.placed)
     if landing is None:
         return addresses.impression_url(claims), None
-    # What may be seen may be clicked.
-    click_expires_at = max(expires_at(auction.at, CLICK_EXPIRY_SECONDS), claims.expires_at)
+    click_expires_at = expires_at(auction.at, CLICK_EXPIRY_SECONDS)
     click = msgspec.structs.replace(claims, kind="click", landing_url=landing, expires_at=click_expires_at)
     return addresses.impression_url(claims), addresses.click_url(click)
 

@@ -234,12 +234,12 @@ class Engagement(Event, frozen=True, kw_only=True):
     campaign_id: str | None = None
     ad_id: str | None = None
     reason: str = ""
-    """Why it does not count, where it does not."""
+    """Why it does not count, or was not charged, where that is so."""
     test: bool = False
     advertiser_id: str | None = None
     charged_on: EngagementKind = "impression"
     charged: bool = True
-    """False for a click that its campaign had no budget left for: it counts, and costs nothing."""
+    """False for a click that its campaign had no budget for, as far as could be told: it counts, and costs nothing."""
     charge_nanos: int = 0
     """What it takes from its campaign's budget where it costs something, in the campaign's currency."""
     size: str = ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Mapping
 
 import msgspec
@@ -39,6 +40,9 @@ class Holdings:
         self._owners: dict[str, str | None] = {}
         self._held: dict[tuple[EntityKind, str], set[str]] = {}
         self._sizes: dict[str, int] = {}
+        self._registered = Counter[str]()
+        self._bytes_below = Counter[str]()
+        """Both by id, of all that is part of it, archived ones included."""
         self.terms_bytes = 0
         """Of all entities, archived ones included."""
 
@@ -51,14 +55,32 @@ class Holdings:
     def put(self, entity: Entity) -> None:
         """Takes up an entity as it stands now."""
         size = len(entity.terms)
-        self.terms_bytes += size - self._sizes.get(entity.id, 0)
-        self._sizes[entity.id] = size
+        growth = size - self._sizes.get(entity.id, 0)
         before, owner = self._owners.get(entity.id), owner_id(entity)
+        # What is part of it may have been met before it: they stand in other partitions of the log.
+        is_new = entity.id not in self._sizes
+        self._count(
+            owner,
+            1 + self._registered[entity.id] if is_new else 0,
+            growth + self._bytes_below[entity.id] if is_new else growth,
+        )
+        self.terms_bytes += growth
+        self._sizes[entity.id] = size
         if before is not None:
             self._held[entity.kind, before].discard(entity.id)
         if owner is not None and entity.status != "archived":
             self._owners[entity.id] = owner
             self._held.setdefault((entity.kind, owner), set()).add(entity.id)
+
+    def _count(self, owner: str | None, entities: int, growth: int) -> None:
+        while owner is not None:
+            self._registered[owner] += entities
+            self._bytes_below[owner] += growth
+            owner = self._owners.get(owner)
+
+    def ever_of(self, owner: str) -> tuple[int, int]:
+        """How many entities were ever registered as part of this one, at any depth, and the bytes of their terms."""
+        return self._registered[owner], self._bytes_below[owner]
 
     def held(self, kind: EntityKind, owner: str) -> Collection[str]:
         """Ids of the owner's entities of a kind that are not archived."""

@@ -18,9 +18,12 @@ from domain.limits import (
     ADS_PER_CAMPAIGN_MAX,
     CAMPAIGNS_PER_ADVERTISER_MAX,
     CATALOGUE_ENTITIES_MAX,
+    CATALOGUE_OPERATORS_SHARE,
     CATALOGUE_TERMS_MAX_BYTES,
     FLIGHT_LATE_START_MAX_SECONDS,
     PLACEMENTS_PER_PUBLISHER_MAX,
+    TENANT_ENTITIES_MAX,
+    TENANT_TERMS_MAX_BYTES,
 )
 from domain.money import amount_text
 
@@ -42,13 +45,16 @@ class World(NamedTuple):
     holdings: Holdings
     spent_nanos: int | None
     """By the campaign that changes, what is reserved included; None where nobody knows at the moment."""
+    tenant_id: str | None = None
+    """The publisher or advertiser whose command it is; None: the operator's."""
 
 
 def check(event: CatalogueEvent, world: World) -> None:
     """Raises InvalidInput, IllegalMove, LimitReached, Unavailable for an event that must not be logged at its time."""
     before = world.entities.get(event.aggregate_id)
-    if before is None:
-        _check_limits(event, world)
+    _check_limits(event, world)
+    if isinstance(event, events.AdRegistered | events.AdChanged | events.CampaignChanged):
+        _raise_any(IllegalMove, _archived_faults(event.terms, world.entities))
     match event:
         case events.CampaignRegistered(terms=campaign):
             _raise_any(InvalidInput, _flight_faults(campaign, None, event.at))
@@ -64,6 +70,16 @@ def check(event: CatalogueEvent, world: World) -> None:
             _raise_any(IllegalMove, _resume_faults(before, event.at, world.entities))
         case events.EntityArchived() if before is not None and before.kind == "advertiser":
             _raise_any(IllegalMove, _archive_faults(before.id, event.at, world))
+
+
+def _archived_faults(terms: Ad | Campaign, entities: Mapping[str, Entity]) -> Iterator[Fault]:
+    """Nothing is prepared for whom nothing can run any more."""
+    path = "campaign_id" if isinstance(terms, Ad) else "advertiser_id"
+    above = entities.get(getattr(terms, path))
+    while above is not None:
+        if above.status == "archived":
+            yield Fault(path, f"the {above.kind} {above.id!r} is archived: nothing of it can run any more")
+        above = entities.get(owner_id(above) or "")
 
 
 # -- campaigns -------------------------------------------------------------------------------------
@@ -139,12 +155,7 @@ def _check_fixed(before: str, after: str, field: str) -> None:
 
 
 def _check_limits(event: CatalogueEvent, world: World) -> None:
-    holdings = world.holdings
-    if len(holdings) >= CATALOGUE_ENTITIES_MAX or holdings.terms_bytes >= CATALOGUE_TERMS_MAX_BYTES:
-        raise LimitReached(
-            f"The catalogue is full: it holds {len(holdings)} entities of {CATALOGUE_ENTITIES_MAX}, and"
-            f" {holdings.terms_bytes} bytes of terms of {CATALOGUE_TERMS_MAX_BYTES}. Nothing more can be registered."
-        )
+    _check_room(event, world)
     match event:
         case events.PlacementRegistered(terms=Placement(publisher_id=owner)):
             _check_held("placement", owner, world)
@@ -152,6 +163,35 @@ def _check_limits(event: CatalogueEvent, world: World) -> None:
             _check_held("campaign", owner, world)
         case events.AdRegistered(terms=Ad(campaign_id=owner)):
             _check_held("ad", owner, world)
+
+
+def _check_room(event: CatalogueEvent, world: World) -> None:
+    """Of what is registered, and of terms that become longer."""
+    before, terms = world.entities.get(event.aggregate_id), getattr(event, "terms", None)
+    size = 0 if terms is None else len(msgspec.json.encode(terms))
+    growth, added = (size, 1) if before is None else (size - len(before.terms), 0)
+    if not added and growth <= 0:
+        return
+    if world.tenant_id is not None:
+        _check_share(world.tenant_id, *world.holdings.ever_of(world.tenant_id), added, growth)
+    held, held_bytes = len(world.holdings), world.holdings.terms_bytes
+    shares = CATALOGUE_OPERATORS_SHARE
+    of_tenants = 1 if world.tenant_id is None else (shares - 1) / shares
+    entities_max, bytes_max = int(CATALOGUE_ENTITIES_MAX * of_tenants), int(CATALOGUE_TERMS_MAX_BYTES * of_tenants)
+    if held + added > entities_max or held_bytes + growth > bytes_max:
+        raise LimitReached(
+            f"The catalogue is full: it holds {held} entities of {entities_max}, and {held_bytes} bytes of terms of"
+            f" {bytes_max}. Nothing more can be registered, and no terms can become longer"
+            + ("." if world.tenant_id is None else ", but by the operator.")
+        )
+
+
+def _check_share(tenant_id: str, registered: int, held_bytes: int, added: int, growth: int) -> None:
+    if registered + added > TENANT_ENTITIES_MAX or held_bytes + growth > TENANT_TERMS_MAX_BYTES:
+        raise LimitReached(
+            f"{tenant_id!r} has registered {registered} entities of {TENANT_ENTITIES_MAX}, archived ones included, and"
+            f" {held_bytes} bytes of terms of {TENANT_TERMS_MAX_BYTES}: only the operator can register more for it."
+        )
 
 
 def _check_held(kind: EntityKind, owner: str, world: World) -> None:

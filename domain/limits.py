@@ -52,6 +52,11 @@ FLIGHT_LATE_START_MAX_SECONDS: Final = 24 * 3_600
 CATALOGUE_ENTITIES_MAX: Final = 1_000_000
 """Archived ones included: every API process holds them all in memory."""
 CATALOGUE_TERMS_MAX_BYTES: Final = 1024 * 1024 * 1024
+CATALOGUE_OPERATORS_SHARE: Final = 10
+"""The last tenth of both is for the operator alone."""
+TENANT_ENTITIES_MAX: Final = 100_000
+"""That a publisher or advertiser ever registered itself, archived ones included; the operator may register more."""
+TENANT_TERMS_MAX_BYTES: Final = 128 * 1024 * 1024
 PLACEMENTS_PER_PUBLISHER_MAX: Final = 10_000
 """Not archived, as the next two."""
 CAMPAIGNS_PER_ADVERTISER_MAX: Final = 10_000
@@ -131,6 +136,8 @@ SKIP_REASON_MAX_CHARS: Final = 1_000
 TOKEN_MAX_CHARS: Final = 16 * 1024
 """The longest ids and addresses that OpenRTB lets in, in characters of four bytes, stay below."""
 IMPRESSION_EXPIRY_SECONDS: Final = 3_600
+IMPRESSION_EXPIRY_MAX_SECONDS: Final = 24 * 3_600
+"""Whatever imp and bid say: for so long anybody who asks for an ad may hold the money of a campaign."""
 BID_EXPIRY_MIN_SECONDS: Final = 60
 """What OpenRTB 2.6 section 7.2 takes for usual on the web; a bid that says less means this."""
 CLICK_EXPIRY_SECONDS: Final = 24 * 3_600
@@ -154,6 +161,8 @@ TRAFFIC_LIST_MAX_BYTES: Final = 16 * 1024 * 1024
 TRAFFIC_LIST_FAULTS_MAX: Final = 10
 """Bad lines that are named; more are counted only."""
 PATTERN_MAX_CHARS: Final = 512
+ADDRESSES_COUNTED_MAX: Final = 100_000
+"""Whose auctions a process counts in a minute."""
 ADS_PER_IP_MINUTE_MAX: Final = 600
 """Whole networks share an address: a page of ten ads each second is more than that."""
 
@@ -164,8 +173,17 @@ BUDGET_IN_FLIGHT_SECONDS: Final = 5
 """So long after its reservation an award is in the log at the latest, or is never answered."""
 
 # -- campaigns in auctions -------------------------------------------------------------------------
-CAMPAIGNS_LOOKED_AT_MAX: Final = 2_048
-"""For one imp: with that many in a row that fit and may not bid, the others are not looked for."""
+CAMPAIGNS_LOOKED_AT_MAX: Final = 4_096
+"""For one imp, at some microseconds each: with that many in a row that fit and may not bid, the others wait for the
+next imp, which passes these over."""
+CAMPAIGNS_HELD_BACK_MAX: Final = 32
+"""For one imp, before those that are known to rest are passed over."""
+ADS_JUDGED_MAX: Final = 256
+"""For one imp."""
+ADS_JUDGED_PER_ADVERTISER_MAX: Final = 64
+"""For one imp, before an advertiser's campaigns are passed over, all of whose ads were refused."""
+SIZES_LOOKED_AT_MAX: Final = 256
+"""Of the campaigns' ads, for an imp of flexible size, beside the usual ones."""
 CAMPAIGNS_STANDING_MAX: Final = 4
 """That may win an imp: each stands in for the one before, should that one's budget have no room."""
 CAMPAIGNS_TOLD_MAX: Final = 8
@@ -198,7 +216,8 @@ assert PRICE_MAX_MICROS < 2**44, "a deal's preference is added above the price i
 assert LOG_LINGER_MS < LOG_ACK_OVERDUE_MS < LOG_ACK_TIMEOUT_MS
 assert LOG_ACK_TIMEOUT_MS < 1_000 * BUDGET_IN_FLIGHT_SECONDS < 1_000 * BUDGET_GRACE_SECONDS
 assert LOG_BATCH_MAX_BYTES < LOG_BYTES_IN_FLIGHT_MAX
-assert IMPRESSION_EXPIRY_SECONDS < CLICK_EXPIRY_SECONDS < TOKEN_KEY_KEPT_SECONDS
+assert IMPRESSION_EXPIRY_SECONDS < IMPRESSION_EXPIRY_MAX_SECONDS < TOKEN_KEY_KEPT_SECONDS
+assert IMPRESSION_EXPIRY_MAX_SECONDS <= CLICK_EXPIRY_SECONDS, "what may be seen may be clicked"
 assert LATE_ANSWERS_PER_BIDDER_MAX < CONNECTIONS_PER_BIDDER_MAX
 assert BIDDER_TIME_MIN_MS < ANSWER_RESERVE_MS < TMAX_DEFAULT_MS < TMAX_MAX_MS
 assert CLICKS_PER_IP_AND_AD_MINUTE_MAX < IMPRESSIONS_PER_IP_AND_AD_MINUTE_MAX < ENGAGEMENTS_PER_IP_MINUTE_MAX

@@ -51,6 +51,8 @@ class _Known(NamedTuple):
     status: Status
     terms: Terms | None
     """None: they cannot be read."""
+    active_since: float
+    """As `Entity.active_since`."""
 
 
 class Marketplace:
@@ -87,7 +89,7 @@ class Marketplace:
             except msgspec.DecodeError as error:
                 unreadable.append(UnreadableTerms(entity.kind, entity.id, str(error)))
                 terms = None
-            of_kind[entity.id] = _Known(entity.version, entity.status, terms)
+            of_kind[entity.id] = _Known(entity.version, entity.status, terms, entity.active_since)
             self._changed[entity.kind].add(entity.id)
             self._note_owner(entity.id, terms)
         return unreadable
@@ -190,7 +192,9 @@ class Marketplace:
             return None
         known = ((ad_id, self._known["ad"][ad_id]) for ad_id in self._ads_of.get(campaign_id, ()))
         ads = [(ad_id, ad.terms) for ad_id, ad in known if ad.status == "active" and isinstance(ad.terms, Ad)]
-        return live_campaign(campaign_id, campaign.terms, advertiser.terms, ads) if ads else None
+        if not ads:
+            return None
+        return live_campaign(campaign_id, campaign.terms, advertiser.terms, ads, campaign.active_since)
 
     def _note_owner(self, entity_id: str, terms: Terms | None) -> None:
         """Owners never change, but for those that logs of old may hold: what is then told twice does no harm."""

@@ -46,6 +46,11 @@ class Networks:
         return int(long) in self._v6 if mapped is None else int(mapped) in self._v4
 
 
+def is_nobodys(address: str) -> bool:
+    """Whether nobody on the internet can have the address: a machine's own, a home's or office's inner one, or none."""
+    return address in _NOBODYS
+
+
 def network_of(text: str) -> Network:
     """A network in CIDR form, or a single address. Raises ValueError, also for a network with host bits."""
     return ip_network(text)
@@ -83,3 +88,13 @@ class _Ranges:
     def __contains__(self, number: int) -> bool:
         place = bisect_right(self._firsts, number) - 1
         return place >= 0 and number <= self._lasts[place]
+
+
+_NOBODYS: Final = Networks(
+    network_of(each)
+    for each in (
+        *("0.0.0.0/8", "10.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.168.0.0/16"),
+        *("::/127", "fc00::/7", "fe80::/10"),
+    )
+)
+"""Loopback, private, link-local and unspecified addresses of both families."""

@@ -24,7 +24,7 @@ class ShownAd(msgspec.Struct, frozen=True, kw_only=True):
     markup: str
     """HTML, the impression pixel in it."""
     impression_url: str | None
-    """Fetched by the markup; None for a house ad: nobody pays for it, and nobody counts it."""
+    """Fetched by the markup or the page around it; None for a house ad: nobody pays for it, and nobody counts it."""
     click_url: str | None
     """None for an ad that has no click of the exchange's."""
     house: bool = False

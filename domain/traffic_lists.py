@@ -46,8 +46,8 @@ class UserAgentPatterns:
 
     def __init__(self, patterns: Iterable[re.Pattern[str]] = ()) -> None:
         self._patterns = tuple(patterns)
-        self.match = lru_cache(USER_AGENTS_REMEMBERED_MAX)(self._match)
-        """Whether one of them is found in the first USER_AGENT_KEPT_MAX_CHARS characters."""
+        # It remembers what it has seen: what strangers send is cut before it gets there.
+        self._is_found = lru_cache(USER_AGENTS_REMEMBERED_MAX)(self._find)
 
     def __repr__(self) -> str:
         return f"UserAgentPatterns({len(self._patterns)})"
@@ -55,8 +55,11 @@ class UserAgentPatterns:
     def __bool__(self) -> bool:
         return bool(self._patterns)
 
-    def _match(self, user_agent: str) -> bool:
-        told = user_agent[:USER_AGENT_KEPT_MAX_CHARS]
+    def match(self, user_agent: str) -> bool:
+        """Whether one of them is found in the first USER_AGENT_KEPT_MAX_CHARS characters."""
+        return self._is_found(user_agent[:USER_AGENT_KEPT_MAX_CHARS])
+
+    def _find(self, told: str) -> bool:
         return any(each.search(told) for each in self._patterns)
 
 

@@ -25,7 +25,7 @@ from gavel.errors import CannotRun
 from gavel.pseudonym_keys import PseudonymKeyFile
 from gavel.readiness import status_of_api
 from gavel.settings import Settings, variable
-from gavel.token_keys import TokenKeyFile
+from gavel.token_keys import TokenKeyFile, still_believed
 from gavel.topics import describe_brokers, describe_topics
 from gavel.traffic_list_files import TrafficListFiles
 from projections.migrate import PLACES
@@ -131,7 +131,7 @@ async def _token_key(settings: Settings) -> str:
     if settings.token_key is not None:
         return f"in {variable('token_key')}, fixed while a process lives"
     try:
-        key, *older = TokenKeyFile.of(settings).read()
+        key, *older = still_believed(TokenKeyFile.of(settings).read(), datetime.now(UTC))
     except CannotRun as error:
         raise Trouble(str(error), "bring the file back, or make a new key: `gavel tokens rotate`") from error
     believed = f", {len(older)} older believed" if older else ""

@@ -76,6 +76,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """File of networks in CIDR form, one a line: nobody looks at ads there."""
     allow_private_endpoints: bool = False
     trusted_proxies: tuple[str, ...] = ("127.0.0.0/8", "::1/128")
+    """Networks whose `X-Forwarded-For` is believed; no limit of an address holds for them."""
+    auctions_per_address_minute: Count = 60_000
+    """Of `POST /openrtb2/auction`, in each API process: a server that asks for many publishers is one address."""
     publisher_share_bps: Share = 8_000
     """The publisher's part of the clearing price where no publisher's own terms say otherwise."""
     log_level: str = "info"

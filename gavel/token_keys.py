@@ -2,7 +2,7 @@
 
 A rotation breaks no ad that is on a page. The older keys stay in the file for as long as anything they have signed may
 still come back, and every process knows a new key before the first one signs with it: it is in force only when all have
-had time to read it.
+had time to read it. Nothing that was awarded later is believed to be an older key's: an old file signs nothing new.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
+from math import inf
 from typing import ClassVar, Final
 
 from commands.ports import Clock
@@ -42,14 +43,18 @@ class TokenKeyFile(KeyFile):
             self.write((new,))
             return new
         new = fresh_key(now + timedelta(seconds=KNOWN_BEFORE_SECONDS))
-        keys = (new, *self.read())
-        ended_long_ago = now - timedelta(seconds=TOKEN_KEY_KEPT_SECONDS)
-        self.write((new, *(key for successor, key in pairwise(keys) if successor.since > ended_long_ago)))
+        self.write(still_believed((new, *self.read()), now))
         return new
 
 
+def still_believed(keys: tuple[Key, ...], now: datetime) -> tuple[Key, ...]:
+    """The newest of the keys, which stands first, and those that have not been over for TOKEN_KEY_KEPT_SECONDS."""
+    ended_long_ago = now - timedelta(seconds=TOKEN_KEY_KEPT_SECONDS)
+    return (keys[0], *(key for successor, key in pairwise(keys) if successor.since > ended_long_ago))
+
+
 class TokenKeysInForce:
-    """The keys of a running process: called, the one that signs now; gone through, all that it believes."""
+    """The keys of a running process: called, the one that signs now; gone through, all that it believes now."""
 
     def __init__(self, keys: Iterable[Key], clock: Clock, *, followed: TokenKeyFile | None = None) -> None:
         """`keys` are at least one, the newest first."""
@@ -69,10 +74,13 @@ class TokenKeysInForce:
 
     def __call__(self) -> TokenKey:
         now = self._clock.now()
-        return next((key for since, key in self._by_start if since <= now), self._keys[-1])
+        return next((key for since, key in self._by_start if since <= now), self._by_start[-1][1])
 
     def __iter__(self) -> Iterator[TokenKey]:
-        return iter(self._keys)
+        # Nearly all tokens are the newest one's: for these nobody needs to know the time.
+        yield self._newest
+        now = self._clock.now().timestamp()
+        yield from (key for believed_until, key in self._older if now < believed_until)
 
     async def follow(self) -> None:
         """Takes up what `gavel tokens rotate` writes, until it is cancelled; a fixed key stays."""
@@ -80,5 +88,9 @@ class TokenKeysInForce:
             await follow(self._followed, self._take)
 
     def _take(self, keys: tuple[Key, ...]) -> None:
-        self._by_start = tuple((key.since, TokenKey.of(key.secret)) for key in keys)
-        self._keys = tuple(key for _, key in self._by_start)
+        ends = [inf, *(successor.since.timestamp() for successor in keys[:-1])]
+        # A process that knows its successor a little late signs with a key that is over.
+        signing = [TokenKey.of(key.secret, end + KNOWN_BEFORE_SECONDS) for key, end in zip(keys, ends, strict=True)]
+        self._by_start = tuple((key.since, each) for key, each in zip(keys, signing, strict=True))
+        believed_until = [end + TOKEN_KEY_KEPT_SECONDS for end in ends]
+        self._newest, self._older = signing[0], tuple(zip(believed_until, signing, strict=True))[1:]

@@ -16,8 +16,8 @@ from domain.networks import Networks
 from domain.traffic_lists import KNOWN_BROWSERS, UserAgentPatterns, networks, user_agent_patterns
 from gavel.settings import Settings, variable
 
-FOLLOW_SECONDS: Final = 0.5
-"""How long a running process may go on with a list as it was before."""
+FOLLOW_SECONDS: Final = 0.4
+"""How long a changed file has to stand as it is: whoever writes one anew empties it first."""
 
 _Stamp = tuple[int, int, int] | None
 List = TypeVar("List", UserAgentPatterns, Networks)
@@ -29,7 +29,7 @@ class TrafficListFiles:
     """The lists that the settings name, as a running process knows them: called, those in force."""
 
     def __init__(self, settings: Settings) -> None:
-        """Raises InvalidInput, naming every bad line, or the file that cannot be read."""
+        """Raises InvalidInput, naming every bad line, or the file that cannot be read or is empty."""
         self._settings = settings
         self._stamp = self._stamp_now()
         self._lists = self._read()
@@ -41,16 +41,18 @@ class TrafficListFiles:
         return self._lists
 
     async def follow(self) -> None:
-        """Takes up changes until it is cancelled.
+        """Takes up changes until it is cancelled, once the files have stood for FOLLOW_SECONDS as they are.
 
-        A file that is gone, or has a bad line, changes nothing: all lists stay as they were, and the log says why.
+        A file that is gone, empty, or has a bad line changes nothing: all lists stay as they were, and the log says
+        why.
         """
         if not self._paths():
             return
+        stamp = self._stamp
         while True:
             await asyncio.sleep(FOLLOW_SECONDS)
-            stamp = self._stamp_now()
-            if stamp == self._stamp:
+            before, stamp = stamp, self._stamp_now()
+            if stamp == self._stamp or stamp != before:
                 continue
             self._stamp = stamp
             try:
@@ -79,7 +81,7 @@ class TrafficListFiles:
 
 
 def _read(name: str, path: Path | None, parse: Callable[[str, str], List], otherwise: List) -> List:
-    """The list of a setting. Raises InvalidInput."""
+    """The list of a setting. Raises InvalidInput, also for one without an entry: of browsers it would know none."""
     if path is None:
         return otherwise
     try:
@@ -90,7 +92,10 @@ def _read(name: str, path: Path | None, parse: Callable[[str, str], List], other
         raise InvalidInput([Fault(variable(name), f"cannot read {path}: {error.strerror}")]) from error
     except UnicodeDecodeError as error:
         raise InvalidInput([Fault(variable(name), f"{path} is not UTF-8: {error.reason}")]) from error
-    return parse(text, str(path))
+    entries = parse(text, str(path))
+    if not entries:
+        raise InvalidInput([Fault(variable(name), f"{path} holds no entry; take the setting away to go without")])
+    return entries
 
 
 def _stamp(path: Path) -> _Stamp:

@@ -19,6 +19,7 @@ from api.client_address import ClientAddresses
 from api.live.feed import LiveFeed
 from api.metrics import Metrics
 from api.services import ApiServices
+from commands.auction_rates import AuctionRates
 from commands.bidder_client import KeepAliveBidderClient
 from commands.budgets import RedisBudgets
 from commands.catalogue_head import CatalogueHead
@@ -106,8 +107,9 @@ class ApiProcess:
         hold_auction = self._hold_auction(settings, names, clock, quota)
         self.services = ApiServices(
             hold_auction=hold_auction,
+            auction_rates=AuctionRates(settings.auctions_per_address_minute, is_unlimited=addresses.is_trusted),
             show_ad=self._show_ad(settings, hold_auction, quota, clock),
-            record_engagement=self._record_engagement(names, clock, addresses),
+            record_engagement=self._record_engagement(names, clock, addresses, metrics),
             change_catalogue=ChangeCatalogue(
                 log=self._log,
                 head=self._head,
@@ -161,7 +163,9 @@ class ApiProcess:
             budgets=self._budgets,
         )
 
-    def _record_engagement(self, names: Names, clock: SystemClock, addresses: ClientAddresses) -> RecordEngagement:
+    def _record_engagement(
+        self, names: Names, clock: SystemClock, addresses: ClientAddresses, metrics: Metrics
+    ) -> RecordEngagement:
         return RecordEngagement(
             log=self._spool,
             names=names,
@@ -171,6 +175,7 @@ class ApiProcess:
             ),
             lists=self._traffic_lists,
             charge_click=ChargeClick(self._budgets, self._catalogue.campaign),
+            not_charged=metrics.click_not_charged,
             clock=clock,
             ids=fresh_id,
             keys=self._token_keys,

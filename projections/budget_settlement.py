@@ -2,7 +2,7 @@
 
 Both follow from how far the log has been applied, never from a clock alone. Kafka is asked where the log ends; once
 the projection `budgets` has applied all of it, it knows whatever was logged by the moment of the question. A projector
-that is behind, or a Kafka that does not answer, leads to reservations that stay.
+that is behind, a Kafka that does not answer, or clocks that contradict each other lead to reservations that stay.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from contextlib import suppress
 from typing import Final
 
 import structlog
-from redis.asyncio import Redis
 
 from domain.budget_account import ACCOUNT_SCRIPT
 from domain.errors import LogUnavailable, Unavailable
@@ -34,10 +33,18 @@ SETTLE: Final = (
     + """
 local asked_at, in_flight, grace, ended_max = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3], ARGV[4]
 
+-- What this has put there before, and nobody else.
+local function has_marks()
+  return redis.call('HEXISTS', ACCOUNTS, '') + redis.call('HEXISTS', HELD, '') > 0
+    or redis.call('ZSCORE', ENDS, '') or redis.call('ZSCORE', CHANGED, '')
+end
+
 -- A server in another life may have forgotten the last reservations, one that evicts has: what of it stands in the log
--- is read again, and awards that were on their way there are waited for.
+-- is read again, and awards that were on their way there are waited for. Whatever is left over goes first: accounts
+-- without their offsets would be booked a second time.
 local run = run_id()
-if redis.call('HGET', OFFSETS, 'run') and not is_whole() then redis.call('DEL', unpack(KEYS)) end
+local was_met = redis.call('HEXISTS', OFFSETS, 'run') == 1
+if was_met and not is_whole() or not was_met and has_marks() then redis.call('DEL', unpack(KEYS)) end
 if redis.call('HGET', OFFSETS, 'run') ~= run then
   redis.call('HDEL', OFFSETS, 'known')
   redis.call('HSET', OFFSETS, 'run', run, 'since', string.format('%d.%06d', unpack(redis.call('TIME'))))
@@ -64,7 +71,9 @@ if all_applied and asked_at >= tonumber(redis.call('HGET', OFFSETS, 'since')) + 
 end
 if grace == '' then return 0 end
 
-until_when = math.max(until_when - grace, tonumber(redis.call('HGET', OFFSETS, 'released_until') or 0))
+-- Of what was released before no more is believed than the clock allows now: it may have been wrong for a moment.
+local released_until = tonumber(redis.call('HGET', OFFSETS, 'released_until') or 0)
+until_when = math.min(math.max(until_when - grace, released_until), asked_at - grace)
 redis.call('HSET', OFFSETS, 'released_until', string.format('%.3f', until_when))
 local ended = redis.call('ZRANGEBYSCORE', ENDS, '-inf', until_when, 'LIMIT', 0, ended_max)
 for _, id in ipairs(ended) do
@@ -90,7 +99,6 @@ class BudgetSettlement:
         in_flight_s: float = BUDGET_IN_FLIGHT_SECONDS,
     ) -> None:
         self._watermarks = servers.watermarks
-        self._redis: Redis = servers.redis
         self._names = servers.names
         self._grace_s = grace_s
         self._in_flight_s = in_flight_s
@@ -98,6 +106,7 @@ class BudgetSettlement:
         self._time = servers.redis.register_script("return redis.call('TIME')")
         self._kafka_answers_since: float | None = None
         """While it did not, pixels went to spools, which take a while to reach the log."""
+        self._do_clocks_agree = True
 
     async def run(self, stop: asyncio.Event) -> None:
         """Until stopped. Waits for servers that are away."""
@@ -121,12 +130,13 @@ class BudgetSettlement:
         """How many entries have ended, of at most ENDED_MAX. Raises LogUnavailable, Unavailable."""
         async with answering():
             # Of the server that has the accounts: a life of it is dated by its own clock.
-            seconds, micros = await self._time(keys=self._names.budget_keys[:1])
+            seconds, micros = map(int, await self._time(keys=self._names.budget_keys[:1]))
+        ahead_s = seconds + micros / 1e6 - time.time()
         high = await self._watermarks.high((self._names.auctions, self._names.engagements))
         now = time.monotonic()
         if self._kafka_answers_since is None:
             self._kafka_answers_since = now
-        is_calm = now - self._kafka_answers_since >= self._grace_s
+        is_calm = now - self._kafka_answers_since >= self._grace_s and self._is_believable(ahead_s)
         partitions = [
             part
             for tp, end in high.items()
@@ -137,11 +147,21 @@ class BudgetSettlement:
                 await self._settle(
                     keys=self._names.budget_keys,
                     args=[
-                        f"{int(seconds)}.{int(micros):06}",
+                        f"{seconds}.{micros:06}",
                         self._in_flight_s,
-                        self._grace_s if is_calm else "",
+                        # Reservations end by the earlier of both clocks.
+                        self._grace_s + max(0.0, ahead_s) if is_calm else "",
                         ENDED_MAX,
                         *partitions,
                     ],
                 )
             )
+
+    def _is_believable(self, ahead_s: float) -> bool:
+        """Whether Redis's clock and this one could both be right."""
+        agree = abs(ahead_s) <= BUDGET_GRACE_SECONDS
+        if agree is not self._do_clocks_agree:
+            self._do_clocks_agree = agree
+            if not agree:
+                log.warning("clocks disagree: no budget is released", redis_is_ahead_s=round(ahead_s, 3))
+        return agree

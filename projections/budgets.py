@@ -26,11 +26,11 @@ local released_until = tonumber(redis.call('HGET', OFFSETS, 'released_until') or
 
 local function award(campaign, id, nanos, day, ends_at, person)
   local state, held_nanos, _, shown_at, holder = entry_of(id)
-  if state == 'counted' then
-    if person ~= '' then into_window(campaign, account_of(campaign), person, id, shown_at) end
-    return
-  end
-  if state == 'held' and holder == campaign and held_nanos == nanos or tonumber(ends_at) <= released_until then
+  if state == 'held' and holder == campaign and held_nanos == nanos then return end
+  -- Where its entry has ended before it was read nobody knows whether it was seen: to a frequency cap it was.
+  if state == 'counted' or tonumber(ends_at) <= released_until then
+    local counts_from = state == 'counted' and shown_at or ends_at
+    if person ~= '' then into_window(campaign, account_of(campaign), person, id, counts_from) end
     return
   end
   let_go(id)
@@ -40,12 +40,11 @@ local function award(campaign, id, nanos, day, ends_at, person)
 end
 
 local function count(counter, campaign, id, nanos, day, ends_at, at)
-  local state, _, held_day, held_until, _, person = entry_of(id)
+  local state, _, held_day, _, _, person = entry_of(id)
   if state == 'counted' then return end
   if state == 'held' then
     let_go(id)
     day = held_day
-    if counter == IMPRESSIONS then ends_at = held_until end
   end
   local account = account_of(campaign)
   book(account, SPENT, plus, nanos, day)
@@ -127,7 +126,8 @@ def _engagement(engagement: ImpressionRecorded | ClickRecorded) -> Sequence[str]
     kind = _kind(engagement)
     if engagement.campaign_id is None or engagement.verdict != "valid":
         return ()
-    # Until then another hit may be taken for the first; how long the award itself is shown, it alone says.
+    # Until then another hit may be taken for the first. An impression's token ends sooner, yet a spool may bring late
+    # what was valid.
     ends_at = engagement.awarded_at + timedelta(seconds=CLICK_EXPIRY_SECONDS)
     return (
         kind,

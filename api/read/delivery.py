@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import msgspec
@@ -10,7 +11,7 @@ from litestar.params import QueryParameter
 
 from api.access import caller_of, tenant_of
 from api.read.own_figures import own_figures
-from api.read.report_form import CSV, FORMS, accepted_form, csv_response
+from api.read.report_form import CSV, FORMS, WithTotals, accepted_form, csv_response, lines
 from api.read.time_range import From, To, time_range, zone_named
 from api.read.waiting import read_model
 from api.services import Services
@@ -19,7 +20,7 @@ from projections.queries.delivery import DeliveryReport, DeliveryRow, delivery_r
 from projections.queries.delivery_groups import DIMENSIONS, Attribution, Order, Question
 
 PROJECTION = "delivery"
-RESERVED = frozenset({"from", "to", "by", "tz", "attributed", "top", "order"})
+RESERVED = frozenset({"from", "to", "by", "tz", "attributed", "top", "order", "totals"})
 """Query parameters that are no filters."""
 SHARES = frozenset({"revenue", "fee"})
 """What a buyer is not told."""
@@ -58,11 +59,12 @@ async def report_delivery(
     attributed: Attributed = "event",
     top: Top = None,
     order: Ordered = None,
+    totals: WithTotals = False,
 ) -> Response[DeliveryReport] | Response[str]:
     """By whole quarters of an hour, which hours and days of every zone consist of.
 
     Any dimension can be a filter too, with several values where it is repeated: `?by=hour&bidder=…&bidder=…`.
-    `Accept: text/csv` gives the rows as CSV.
+    A click counts whether or not its impression did, so `ctr` may be above 1. `Accept: text/csv` gives the rows as CSV.
     """
     form = accepted_form(request)
     is_for_buyer = caller_of(request).role == "advertiser"
@@ -92,4 +94,13 @@ async def report_delivery(
         return Response(report, headers=headers)
     counts = [name for name in DeliveryRow.__struct_fields__ if name not in DIMENSIONS]
     columns = [name for name in (*question.dimensions, *counts) if not (is_for_buyer and name in SHARES)]
-    return csv_response("delivery", columns, msgspec.to_builtins(report.rows), headers)
+    rows = msgspec.to_builtins(report.rows)
+    if totals:
+        columns, rows = lines(columns, row=rows, total=_total_lines(report))
+    return csv_response("delivery", columns, rows, headers)
+
+
+def _total_lines(report: DeliveryReport) -> list[Mapping[str, Any]]:
+    """All counts in one line; money beside them where there is one currency, else in a line for each."""
+    total = msgspec.to_builtins(report.totals)
+    return [total, *total.pop("by_currency", [])]

@@ -10,7 +10,7 @@ from litestar.params import QueryParameter
 
 from api.access import tenant_of
 from api.read.day_range import FromDay, ToDay, day_range
-from api.read.report_form import CSV, FORMS, accepted_form, csv_response
+from api.read.report_form import CSV, FORMS, WithTotals, accepted_form, csv_response, lines
 from api.read.waiting import read_model
 from api.services import Services
 from domain import ledger
@@ -39,12 +39,14 @@ async def report_ledger(
     end: ToDay = None,
     account: Account = None,
     by: By = "day",
+    totals: WithTotals = False,
 ) -> Response[LedgerReport] | Response[str]:
     """By whole UTC days of booking; days up to `closed_through` never change again.
 
     Buyers' accounts are debited with what they owe, publishers' and the exchange's are credited with what they earn.
     A refund stands on the other side, on the day of the refund. Over all accounts both sides are the same.
-    `Accept: text/csv` gives the rows as CSV.
+    `Accept: text/csv` gives the rows as CSV, with `totals=true` between the opening and the closing balance of each
+    currency; `closed_through` is in the header `Gavel-Closed-Through` then.
     """
     form = accepted_form(request)
     from_day, to_day = day_range(start, end)
@@ -57,8 +59,16 @@ async def report_ledger(
     headers = freshness.headers | {"Vary": "Accept"}
     if form != CSV:
         return Response(report, headers=headers)
+    if report.closed_through is not None:
+        headers["Gavel-Closed-Through"] = report.closed_through.isoformat()
     columns = [name for name in LedgerRow.__struct_fields__ if name not in DIMENSIONS or name in dimensions]
-    return csv_response("ledger", columns, msgspec.to_builtins(report.rows), headers)
+    rows = msgspec.to_builtins(report.rows)
+    if totals:
+        of_account = {"account": report.account}
+        opening = [{**of_account, "currency": each.currency, "balance": each.opening} for each in report.totals]
+        closing = [{**of_account, **msgspec.to_builtins(each), "balance": each.closing} for each in report.totals]
+        columns, rows = lines(columns, opening=opening, row=rows, closing=closing)
+    return csv_response("ledger", columns, rows, headers)
 
 
 def _account_for(tenant: Tenant | None, account: str | None) -> str | None:

@@ -1,6 +1,7 @@
 // The tag of an ad: <script async src="https://ads.example/ad.js" data-placement="ID"></script>
 //
 // It asks for the ad where it stands and shows it in a frame that shares nothing with the page.
+// data-country (FRA) says where the viewer is: without it no campaign that targets countries has an ad for the page.
 // data-width and data-height choose one of the placement's sizes and keep the room for it.
 // What the page knows of the viewer's choices it may state: data-gdpr, data-consent, data-coppa, data-us-privacy,
 // data-gpp, data-gpp-sid; where the page has a consent dialogue of the IAB (TCF), the tag waits for its answer.
@@ -17,7 +18,9 @@
   function address(consent) {
     const ad = new URL("ad", script.src);
     ad.searchParams.set("format", "html");
-    ad.searchParams.set("url", window.location.href.split("#")[0]);
+    const page = window.location.href.split("#")[0];
+    // An app's page, or a frame that was written rather than loaded, has no address that says where it is.
+    if (page.startsWith("http")) ad.searchParams.set("url", page);
     for (const [name, parameter] of Object.entries(PARAMETERS)) {
       const value = stated[name] ?? consent[name];
       if (value) ad.searchParams.set(parameter, value);

@@ -42,7 +42,7 @@ def ad_query(query: bytes, headers: Headers, *, ip: str) -> AdQuery:
     asked = AdRequest(
         placement_id=placement_id,
         size=_size(read),
-        page=read("url", _page) or _referring_page(headers),
+        page=_page(read.text("url")) or _page(headers.get(b"referer", b"").decode("latin-1")),
         ip=ip,
         user_agent=headers.get(b"user-agent", b"").decode("latin-1"),
         language=_language(headers),
@@ -84,6 +84,10 @@ class _Reader:
         except ValueError as error:
             self.fault(name, str(error))
             return None
+
+    def text(self, name: str) -> str:
+        """As it was stated, and nothing wrong with it; empty where it was not."""
+        return self._values.get(name, "")
 
     def fault(self, name: str, message: str) -> None:
         if all(name != fault.path for fault in self._faults):
@@ -148,23 +152,16 @@ def _country(text: str) -> str:
     return text.upper()
 
 
-def _page(text: str) -> str:
-    """The page's address without its fragment, and without its query where that makes it too long."""
-    page = text.partition("#")[0]
+def _page(stated: str) -> str:
+    """The page's address without its fragment, and without its query where that makes it too long.
+
+    Nothing where that is no page's address: the page cannot help where it stands, and its ad does not depend on it.
+    """
+    page = stated.partition("#")[0]
     if len(page) > ENDPOINT_MAX_CHARS:
         page = page.partition("?")[0]
     # Nobody calls it: a page under development is on a private address.
-    if fault := endpoint_fault(page, allow_private=True):
-        raise ValueError(fault)
-    return page
-
-
-def _referring_page(headers: Headers) -> str:
-    """What the browser says of the page; nothing where that is no page's address."""
-    try:
-        return _page(headers.get(b"referer", b"").decode("latin-1"))
-    except ValueError:
-        return ""
+    return page if page and endpoint_fault(page, allow_private=True) is None else ""
 
 
 def _language(headers: Headers) -> str:

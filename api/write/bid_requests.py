@@ -19,7 +19,7 @@ from api.raw_http import (
     respond,
     respond_problem,
 )
-from domain.errors import Fault, GavelError, InvalidInput, Overloaded
+from domain.errors import Fault, GavelError, InvalidInput, Overloaded, RateLimited
 from domain.limits import REQUEST_BODY_MAX_BYTES
 
 if TYPE_CHECKING:
@@ -44,6 +44,7 @@ def bid_requests(services: ApiServices) -> ASGIRouteHandler:
         arrived = clock()
         headers = dict(scope["headers"])
         try:
+            services.auction_rates.check(services.client_addresses.of(scope), arrived)
             check_json_post(scope["method"], headers)
             _check_version(headers.get(b"x-openrtb-version", b""))
             body = await read_body(headers, receive, REQUEST_BODY_MAX_BYTES)
@@ -75,7 +76,7 @@ def _check_version(version: bytes) -> None:
 def _result_of(error: Exception) -> str:
     if isinstance(error, InvalidInput | ProblemRaised):
         return "invalid"
-    return "overloaded" if isinstance(error, Overloaded) else "unavailable"
+    return "overloaded" if isinstance(error, Overloaded | RateLimited) else "unavailable"
 
 
 async def _answer(send: Send, result: AuctionResult, *, compress: bool) -> None:

@@ -16,6 +16,7 @@ from api.json_body import MERGE_PATCH, json_body
 from api.position_token import HEADER, token_of
 from api.services import ApiServices, Services
 from api.write.preconditions import IF_MATCH, expected_versions, idempotency_key
+from commands.catalogue_head import Made
 from commands.change_catalogue import Changed
 from domain.catalogue import Status
 
@@ -25,16 +26,15 @@ Run = Callable[[str], Awaitable[Changed]]
 """Carries out a command under the id that it is given."""
 
 
-class StoredAnswer(msgspec.Struct):
-    """What a retry is answered with."""
+class CarriedOut(msgspec.Struct):
+    """What is kept of a command for its retries."""
 
-    status: int
-    headers: dict[str, str]
-    body: msgspec.Raw
+    made: Made
+    is_new: bool
 
 
 _encode = msgspec.json.Encoder().encode
-_stored = msgspec.json.Decoder(StoredAnswer).decode
+_carried_out = msgspec.json.Decoder(CarriedOut).decode
 
 
 def catalogue_commands() -> Iterator[HTTPRouteHandler]:
@@ -112,23 +112,28 @@ async def answered(
     request: Request[Any, Any, Any], services: ApiServices, collection: Collection, body: bytes, run: Run
 ) -> Response[bytes]:
     """Carries the command out, once if it has an `Idempotency-Key`: every tenant has its own."""
+    changed: Changed | None = None
 
-    async def answer(command_id: str) -> bytes:
-        return _encode(_answer(services, collection, await run(command_id)))
+    async def carry_out(command_id: str) -> bytes:
+        nonlocal changed
+        changed = await run(command_id)
+        return _encode(CarriedOut(changed.made, changed.is_new))
 
     key = idempotency_key(request)
     tenant = tenant_of(request)
     if key is not None and tenant is not None:
         key = f"{tenant.role} {tenant.subject_id} {key}"
     sent = _encode([request.method, request.url.path, request.headers.getall(IF_MATCH, [])]) + body
-    stored = _stored(await services.once(key, sent, answer))
-    return Response(bytes(stored.body), status_code=stored.status, headers=stored.headers, media_type=MediaType.JSON)
+    kept = _carried_out(await services.once(key, sent, carry_out))
+    if changed is None:
+        changed = await services.change_catalogue.as_made(kept.made, is_new=kept.is_new)
+    return _answer(services, collection, changed)
 
 
-def _answer(services: ApiServices, collection: Collection, changed: Changed) -> StoredAnswer:
+def _answer(services: ApiServices, collection: Collection, changed: Changed) -> Response[bytes]:
     entity = changed.entity
     # A key that is revoked here is refused here from this moment on; other processes hear of it in a moment.
     services.access_keys.learn([entity])
-    headers = {"Location": location(collection, entity), "ETag": etag(entity), HEADER: token_of(changed.position)}
+    headers = {"Location": location(collection, entity), "ETag": etag(entity), HEADER: token_of(changed.made.position)}
     body = _encode(shown(entity, services.change_catalogue.form(collection.kind)))
-    return StoredAnswer(201 if changed.is_new else 200, headers, msgspec.Raw(body))
+    return Response(body, status_code=201 if changed.is_new else 200, headers=headers, media_type=MediaType.JSON)

@@ -1,6 +1,7 @@
 """`POST /openrtb2/event`: impressions and clicks that a server reports, where no browser fetches the addresses.
 
 A player with server-side ad insertion, or an app's own server, sends the tokens of the addresses that it was given.
+Anybody may, as anybody may fetch the addresses; who sends an access key of the publisher's speaks for its viewers.
 """
 
 from __future__ import annotations
@@ -15,13 +16,16 @@ from litestar.types import HTTPScope, Receive, Send
 
 from api.problems import ProblemRaised
 from api.raw_http import ClientLeft, check_json_post, read_body, respond, respond_problem
+from commands.record_engagement import Reporter
 from domain.errors import Fault, GavelError, InvalidInput, InvalidToken, Unavailable
 from domain.limits import EVENTS_PER_REQUEST_MAX, REQUEST_BODY_MAX_BYTES, TOKEN_MAX_CHARS, USER_AGENT_READ_MAX_CHARS
+from domain.networks import is_nobodys
 from domain.openrtb.faults import decoder_fault
 
 if TYPE_CHECKING:
     from litestar.handlers import ASGIRouteHandler
 
+    from api.access import KeyHolders
     from api.services import ApiServices
 
 
@@ -48,7 +52,7 @@ _decoder: msgspec.json.Decoder[StatedEvent | list[StatedEvent]] = msgspec.json.D
 _encode = msgspec.json.Encoder().encode
 
 
-def events(services: ApiServices) -> ASGIRouteHandler:
+def events(services: ApiServices, holders: KeyHolders) -> ASGIRouteHandler:
     """The route, below the framework."""
 
     @asgi("/openrtb2/event", copy_scope=False, name="record_event")
@@ -57,8 +61,11 @@ def events(services: ApiServices) -> ASGIRouteHandler:
         try:
             check_json_post(scope["method"], headers)
             stated = stated_events(await read_body(headers, receive, REQUEST_BODY_MAX_BYTES))
-            caller = _Caller(services.client_addresses.of(scope), headers.get(b"user-agent", b"").decode("latin-1"))
-            body = await _recorded(services, stated, caller)
+            sent_key = headers.get(b"authorization")
+            holder = None if sent_key is None else holders.of(sent_key.decode("latin-1"))
+            reporter = Reporter(services.client_addresses.of(scope), holder)
+            user_agent = headers.get(b"user-agent", b"").decode("latin-1")
+            body = await _Recording(services, reporter, user_agent).of(stated)
         except ClientLeft:
             return
         except (GavelError, ProblemRaised) as error:
@@ -86,44 +93,47 @@ def stated_events(body: bytes) -> StatedEvent | list[StatedEvent]:
     return stated
 
 
-class _Caller(msgspec.Struct, frozen=True):
-    ip: str
-    user_agent: str
-
-
 def _address_faults(stated: StatedEvent, path: str) -> list[Fault]:
+    if stated.ip is None:
+        return []
     try:
-        if stated.ip is not None:
-            ip_address(stated.ip)
+        ip_address(stated.ip)
     except ValueError:
         return [Fault(f"{path}ip", "is not an IP address")]
-    return []
+    return [Fault(f"{path}ip", "is no viewer's address: it is not of the internet")] if is_nobodys(stated.ip) else []
 
 
-async def _recorded(services: ApiServices, stated: StatedEvent | list[StatedEvent], caller: _Caller) -> bytes:
-    """The answer, once all are logged. Raises InvalidToken for a single forged one, and Unavailable.
+class _Recording(msgspec.Struct, frozen=True):
+    """What one request reports, on its way into the log."""
 
-    Whoever sends a list again after Unavailable doubles nothing: what was logged before is a duplicate then.
-    """
-    if isinstance(stated, StatedEvent):
-        return _encode(await _record(services, stated, caller))
-    told = await asyncio.gather(*(_record(services, each, caller) for each in stated), return_exceptions=True)
-    for each in told:
-        if isinstance(each, BaseException) and not isinstance(each, InvalidToken):
-            raise each
-    return _encode([ToldEvent(verdict="forged") if isinstance(each, InvalidToken) else each for each in told])
+    services: ApiServices
+    reporter: Reporter
+    user_agent: str
+    """The reporter's own."""
 
+    async def of(self, stated: StatedEvent | list[StatedEvent]) -> bytes:
+        """The answer, once all are logged. Raises InvalidToken for a single forged one, and Unavailable.
 
-async def _record(services: ApiServices, stated: StatedEvent, caller: _Caller) -> ToldEvent:
-    try:
-        reported = await services.record_engagement.reported(
-            stated.token,
-            ip=caller.ip if stated.ip is None else stated.ip,
-            user_agent=caller.user_agent if stated.ua is None else stated.ua,
-        )
-    except (InvalidToken, Unavailable) as error:
-        # Of what kind it would have been, only a token that can be believed says.
-        services.metrics.engagement("impression", "forged" if isinstance(error, InvalidToken) else "unavailable")
-        raise
-    services.metrics.engagement(reported.kind, reported.verdict)
-    return ToldEvent(kind=reported.kind, verdict=reported.verdict, landing_url=reported.landing_url)
+        Whoever sends a list again after Unavailable doubles nothing: what was logged before is a duplicate then.
+        """
+        if isinstance(stated, StatedEvent):
+            return _encode(await self._of_one(stated))
+        told = await asyncio.gather(*(self._of_one(each) for each in stated), return_exceptions=True)
+        for each in told:
+            if isinstance(each, BaseException) and not isinstance(each, InvalidToken):
+                raise each
+        return _encode([ToldEvent(verdict="forged") if isinstance(each, InvalidToken) else each for each in told])
+
+    async def _of_one(self, stated: StatedEvent) -> ToldEvent:
+        user_agent = self.user_agent if stated.ua is None else stated.ua
+        metrics = self.services.metrics
+        try:
+            reported = await self.services.record_engagement.reported(
+                stated.token, ip=stated.ip, user_agent=user_agent, by=self.reporter
+            )
+        except (InvalidToken, Unavailable) as error:
+            # Of what kind it would have been, only a token that can be believed says.
+            metrics.engagement("impression", "forged" if isinstance(error, InvalidToken) else "unavailable")
+            raise
+        metrics.engagement(reported.kind, reported.verdict)
+        return ToldEvent(kind=reported.kind, verdict=reported.verdict, landing_url=reported.landing_url)

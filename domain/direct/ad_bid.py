@@ -8,6 +8,7 @@ import msgspec
 
 from domain.ad_markup import ad_markup
 from domain.direct.campaign import LiveAd, LiveCampaign
+from domain.limits import IMPRESSION_EXPIRY_SECONDS
 from domain.openrtb.fields import Cpm
 from domain.openrtb.parse import ParsedBid
 from domain.openrtb.response import Bid
@@ -26,12 +27,14 @@ def bid_of(ad: LiveAd, campaign: LiveCampaign, imp_id: str, price_micros: int) -
         impid=imp_id,
         price=Cpm(Decimal(price_micros).scaleb(-6)),
         adm=ad_markup(terms),
-        adomain=(campaign.advertiser_domain,),
+        adomain=ad.advertisers,
         cid=campaign.id,
         crid=ad.id,
         w=terms.width,
         h=terms.height,
         mtype=_BANNER,
+        # Whoever asks for ads may state a day: for so long it would hold the campaign's money.
+        exp=IMPRESSION_EXPIRY_SECONDS,
     )
     return ParsedBid(bid, _NO_MEMBERS, "", 0)
 
@@ -41,7 +44,7 @@ def with_members(parsed: ParsedBid) -> ParsedBid:
     bid = parsed.bid
     members = {
         name: value
-        for name in ("id", "impid", "adm", "adomain", "cid", "crid", "w", "h", "mtype")
+        for name in ("id", "impid", "adm", "adomain", "cid", "crid", "w", "h", "mtype", "exp")
         if (value := getattr(bid, name)) is not None
     }
     return msgspec.structs.replace(parsed, raw=msgspec.Raw(_encode(members)))

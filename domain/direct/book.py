@@ -9,12 +9,9 @@ from typing import Final, NamedTuple
 from domain.budget_account import day_of
 from domain.direct.budget import NOTHING_SPENT, BudgetState
 from domain.direct.campaign import LiveCampaign
-from domain.direct.index import Revaluation
 from domain.direct.price import worth_micros
-
-REVALUED_SECONDS: Final = 30
-"""How long campaigns stay in the order of what they were worth: clicks change it, slowly."""
-
+from domain.direct.restraint import rests
+from domain.direct.run import Revaluation
 
 REFUSED_SECONDS: Final = 10
 """How long a campaign does not bid again for whom it could not reserve an award."""
@@ -91,8 +88,8 @@ class Book:
         return worth_micros(campaign.terms, self._states().get(campaign.id, NOTHING_SPENT))
 
     def revaluation(self, now: datetime) -> Revaluation:
-        """The order of the campaigns that pay for clicks, in these seconds."""
-        return Revaluation(int(now.timestamp()) // REVALUED_SECONDS, self.worth)
+        """What campaigns are worth at this moment, and which of them rest."""
+        return Revaluation(now.timestamp(), self.worth, lambda each: rests(each, self.state_of(each.id), now))
 
 
 def _whom(campaign: LiveCampaign, person: str) -> tuple[str, str]:

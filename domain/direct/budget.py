@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
+
+Uncharged = Literal["no_budget", "budget_unknown"]
+"""Why a click that counts costs its campaign nothing: there is no room for it, or nobody can tell whether there is."""
 
 
 class BudgetState(NamedTuple):

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter
 from datetime import datetime
 from decimal import Decimal
-from itertools import islice
+from itertools import chain, islice
 from typing import Final
 
 import msgspec
@@ -16,20 +16,34 @@ from domain.currency import bid_converted
 from domain.direct.ad_bid import bid_of, with_members
 from domain.direct.bidder import DIRECT
 from domain.direct.book import Book
+from domain.direct.budget import BudgetState
 from domain.direct.campaign import LiveAd, LiveCampaign
-from domain.direct.index import Match, Traffic
-from domain.direct.restraint import not_reserved, restraint
+from domain.direct.index import Match, Matches
+from domain.direct.restraint import not_reserved, restraint, rests
+from domain.direct.targets import Traffic
 from domain.domain_names import names_above
 from domain.event_parts import DirectDemand, OtherBid
 from domain.imp_floors import listed_sizes
-from domain.limits import CAMPAIGNS_LOOKED_AT_MAX, CAMPAIGNS_STANDING_MAX, CAMPAIGNS_TOLD_MAX
+from domain.limits import (
+    ADS_JUDGED_MAX,
+    ADS_JUDGED_PER_ADVERTISER_MAX,
+    CAMPAIGNS_HELD_BACK_MAX,
+    CAMPAIGNS_LOOKED_AT_MAX,
+    CAMPAIGNS_STANDING_MAX,
+    CAMPAIGNS_TOLD_MAX,
+)
 from domain.openrtb.codes import LossReason, NonBidStatus
 from domain.openrtb.parse import ParsedBid
 from domain.outcomes import DirectBid, Missed, Outcome, Placed
 from domain.sale import ImpOnSale, Sale
 from domain.skip import Skip
 
-_NO_MATCH: Final = Missed("no_bid", NonBidStatus.NO_BID, "No campaign is for this imp.")
+_NO_MATCH: Final = Missed(
+    "no_bid",
+    NonBidStatus.NO_BID,
+    "No campaign is for this imp: those that are active and in their flight target something else, have no ad of its"
+    " size, or no rate into the auction's currency.",
+)
 _BANNERS_ONLY: Final = Skip(NonBidStatus.MEDIA_TYPE_UNSUPPORTED, "Not asked: campaigns have banners only.")
 _PRIVATE: Final = Skip(NonBidStatus.REQUEST_BLOCKED, "Not asked: the auction is private, and campaigns have no deals.")
 _NO_SEAT: Final = Skip(
@@ -118,69 +132,112 @@ def traffic_of(sale: Sale, for_sale: ImpOnSale) -> Traffic:
     """What campaigns target of the imp."""
     inventory, banner = for_sale.inventory, for_sale.imp.banner
     sizes = listed_sizes(for_sale.imp, None if for_sale.placement is None else for_sale.placement.terms)
-    is_flexible = for_sale.imp.instl == 1 or any(
-        each.wratio and each.hratio for each in (banner.format if banner is not None else None) or ()
-    )
+    formats = (banner.format if banner is not None else None) or ()
+    has_proportions = any(each.wratio and each.hratio for each in formats)
+    is_flexible = for_sale.imp.instl == 1 or has_proportions
     is_app = sale.request.app is not None
     return Traffic(
         inventory.placement_id,
         (inventory.site,) if is_app else names_above(inventory.site),
         inventory.country,
         inventory.device_type,
-        for_sale.allows_size,
+        for_sale.allows_size if sizes or has_proportions else None,
         tuple(dict.fromkeys(sizes)) if sizes and not is_flexible else None,
     )
 
 
 def contest(
-    matches: Iterable[Match], sale: Sale, for_sale: ImpOnSale, book: Book, *, now: datetime, person: str, turn: int
+    matches: Matches, sale: Sale, for_sale: ImpOnSale, book: Book, *, now: datetime, person: str, turn: int
 ) -> Contest:
     """Judges the campaigns in their order until enough may win; `turn` decides between ads of one campaign.
 
-    Those whose price is below the imp's lowest floor are not looked at any more, but for the first of them.
+    Those whose price is below the imp's lowest floor are not looked at any more, but for the first of them. Many that
+    are held back, or are one advertiser's and refused, do not keep the others from bidding: more of their like are
+    passed over.
     """
-    contenders: list[Contender] = []
-    withheld: list[Withheld] = []
-    settled: set[str] = set()
-    lowest_floor, timestamp = for_sale.floor.micros, now.timestamp()
+    looking = _Looking(matches, sale, for_sale, book, now=now, person=person, turn=turn)
     for match in islice(matches, CAMPAIGNS_LOOKED_AT_MAX):
-        campaign, price_micros = match.campaign, -match.minus_price_micros
-        if campaign.id in settled or not campaign.runs_at(timestamp):
-            continue
-        state = book.state_of(campaign.id)
-        if len(withheld) == CAMPAIGNS_TOLD_MAX and state.committed_nanos >= campaign.terms.budget_nanos:
-            continue
-        held_back = restraint(campaign, state, now, person, book.refusal_of(campaign, person, now))
-        if held_back is None:
-            found = _judged(match, sale, for_sale, book.worth(campaign), turn)
-        else:
-            found = Withheld(campaign, match.ads[0], held_back, price_micros)
-        if isinstance(found, Contender):
-            contenders.append(found)
-        elif len(withheld) < CAMPAIGNS_TOLD_MAX:
-            withheld.append(found)
-        if isinstance(found, Contender) or held_back is not None:
-            settled.add(campaign.id)
-        is_below = lowest_floor is None or price_micros < lowest_floor
-        if is_below or len(contenders) == CAMPAIGNS_STANDING_MAX:
+        if looking.has_enough_with(match):
             break
     # What campaigns bid now may be another order than that of some seconds ago.
-    contenders.sort(key=lambda each: -each.admitted.price_micros)
-    return Contest(for_sale.imp.id, sale.currency, tuple(contenders), tuple(withheld), person)
+    looking.contenders.sort(key=lambda each: -each.admitted.price_micros)
+    return Contest(for_sale.imp.id, sale.currency, tuple(looking.contenders), tuple(looking.withheld), person)
 
 
-def _judged(match: Match, sale: Sale, for_sale: ImpOnSale, worth_micros: int, turn: int) -> Contender | Withheld:
-    """The first of the campaign's ads, beginning with the one whose turn it is, that is admitted; or why none is."""
-    campaign, first = match.campaign, turn % len(match.ads)
-    withheld: Withheld | None = None
-    for ad in match.ads[first:] + match.ads[:first]:
-        bid = bid_of(ad, campaign, for_sale.imp.id, worth_micros)
-        verdict = judge(bid, DIRECT, sale, for_sale, campaign.terms.currency)
-        if isinstance(verdict, Admitted):
-            return Contender(campaign, ad, bid, verdict)
-        withheld = withheld or Withheld(campaign, ad, verdict, -match.minus_price_micros)
-    assert withheld is not None, "a campaign stands in the index for its ads"
-    return withheld
+class _Looking:
+    """At the campaigns that fit an imp, one after the other."""
+
+    def __init__(
+        self, matches: Matches, sale: Sale, for_sale: ImpOnSale, book: Book, *, now: datetime, person: str, turn: int
+    ) -> None:
+        self.contenders: list[Contender] = []
+        self.withheld: list[Withheld] = []
+        self._matches = matches
+        self._sale, self._for_sale, self._book = sale, for_sale, book
+        self._now, self._person, self._turn = now, person, turn
+        self._timestamp = now.timestamp()
+        self._held_back = 0
+        self._refused = 0
+        self._refused_of: Counter[str] = Counter()
+        """Ads that were refused, by advertiser and, above, of all."""
+
+    def has_enough_with(self, match: Match) -> bool:
+        """Takes the campaign up; returns whether none behind it needs to be looked at."""
+        campaign = match.campaign
+        if not campaign.runs_at(self._timestamp):
+            self._hold_back(match, None)
+            return False
+        state = self._book.state_of(campaign.id)
+        if len(self.withheld) == CAMPAIGNS_TOLD_MAX and rests(campaign, state, self._now):
+            self._hold_back(match, None)
+        elif (why := self._restraint(campaign, state)) is not None:
+            self._hold_back(match, why)
+        else:
+            self._judge(match)
+        lowest_floor = self._for_sale.floor.micros
+        is_below = lowest_floor is None or -match.minus_price_micros < lowest_floor
+        return is_below or len(self.contenders) == CAMPAIGNS_STANDING_MAX or self._refused >= ADS_JUDGED_MAX
+
+    def _restraint(self, campaign: LiveCampaign, state: BudgetState) -> Refusal | None:
+        refused_lately = self._book.refusal_of(campaign, self._person, self._now)
+        return restraint(campaign, state, self._now, self._person, refused_lately)
+
+    def _hold_back(self, match: Match, why: Refusal | None) -> None:
+        """None: there is nothing to tell."""
+        campaign = match.campaign
+        self._matches.settle()
+        if why is not None:
+            self._withhold(Withheld(campaign, match.ads[0], why, -match.minus_price_micros))
+        if rests(campaign, self._book.state_of(campaign.id), self._now):
+            match.block.rest(campaign.id)
+        self._held_back += 1
+        if self._held_back == CAMPAIGNS_HELD_BACK_MAX:
+            self._matches.pass_over_those_at_rest(capped=not self._person)
+
+    def _judge(self, match: Match) -> None:
+        """The first of the ads, beginning with the one whose turn it is, that is admitted; or why none is."""
+        campaign = match.campaign
+        advertiser_id, currency = campaign.terms.advertiser_id, campaign.terms.currency
+        worth_micros, first = self._book.worth(campaign), self._turn % len(match.ads)
+        withheld: Withheld | None = None
+        for ad in islice(chain(match.ads[first:], match.ads[:first]), ADS_JUDGED_PER_ADVERTISER_MAX):
+            bid = bid_of(ad, campaign, self._for_sale.imp.id, worth_micros)
+            verdict = judge(bid, DIRECT, self._sale, self._for_sale, currency)
+            if isinstance(verdict, Admitted):
+                self._matches.settle()
+                self.contenders.append(Contender(campaign, ad, bid, verdict))
+                return
+            withheld = withheld or Withheld(campaign, ad, verdict, -match.minus_price_micros)
+            self._refused += 1
+            self._refused_of[advertiser_id] += 1
+        assert withheld is not None, "a campaign stands in the index for its ads"
+        self._withhold(withheld)
+        if self._refused_of[advertiser_id] >= ADS_JUDGED_PER_ADVERTISER_MAX:
+            self._matches.pass_over_advertiser_of(campaign)
+
+    def _withhold(self, withheld: Withheld) -> None:
+        if len(self.withheld) < CAMPAIGNS_TOLD_MAX:
+            self.withheld.append(withheld)
 
 
 def _beaten(campaign: LiveCampaign) -> Refusal:

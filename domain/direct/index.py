@@ -1,47 +1,27 @@
 """Finds the campaigns that fit an imp, dearest first, without looking at the others.
 
-A campaign stands under the combinations of its targets (placement, site, country, device), in each size that it has an
-ad of; where it has no target of a kind, or too many of them, under none. An imp looks up the combinations of what it is
-itself with none of a kind, some twenty of them, and what is found there is merged lazily by price. So it takes hardly
-longer to find the dearest few among a hundred thousand than among a thousand.
+Campaigns stand in blocks, in the order of their prices. A block has a mask of bits for every target, which says which
+of its campaigns have it; an imp's masks, joined, are the campaigns that fit. So a look-up costs some microseconds for
+each of the blocks that it comes to, whatever the campaigns target, and it ends with the block that has enough of them.
 
 An index never changes: a change makes a new one that shares all that stayed the same.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_left, insort
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
 from heapq import merge
-from itertools import groupby, product
-from math import prod
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from domain.currency import SAME, Rates, bid_converted
-from domain.direct.campaign import LiveAd, LiveCampaign, Size
+from domain.direct.block import CAMPAIGNS_MAX, Block, Standing
+from domain.direct.budget import NOTHING_SPENT
+from domain.direct.campaign import LiveAd, LiveCampaign
+from domain.direct.price import worth_micros
+from domain.direct.run import Revaluation, Run
 from domain.direct.shards import Shards
-
-Target = tuple[str, str, str, int]
-"""Placement, site, country and device type; empty or 0: all."""
-COMBINATIONS_MAX: Final = 4
-"""Of one campaign's targets, unless its most selective kind alone has more of them.
-
-Kinds of targets that would make it more are looked at when the campaign is found: a combination costs memory.
-"""
-
-
-class Traffic(NamedTuple):
-    """What campaigns target of an imp. Unknown is empty or 0, and no target."""
-
-    placement_id: str
-    sites: Sequence[str]
-    """The site's domain and those above it, or the app."""
-    country: str
-    device_type: int
-    allows_size: Callable[[int, int], bool]
-    sizes: Sequence[Size] | None
-    """All that are allowed; None: only `allows_size` knows."""
+from domain.direct.targets import CAPPED, SizesSought, Traffic, advertiser_name, names_sought
 
 
 class Match(NamedTuple):
@@ -53,34 +33,8 @@ class Match(NamedTuple):
     first_ad_id: str
     campaign: LiveCampaign
     ads: tuple[LiveAd, ...]
-
-
-class Revaluation(NamedTuple):
-    """What campaigns that pay for clicks are worth now; they are put in order anew whenever `number` is another one."""
-
-    number: int
-    worth: Callable[[LiveCampaign], int]
-    """CPM micros of the campaign's currency."""
-
-
-class _Shelf:
-    """The campaigns of one target, size, currency and way to pay. Immutable, but for the order that it remembers."""
-
-    __slots__ = ("_in_order", "_revalued", "by_bid")
-
-    def __init__(self, by_bid: list[Match]) -> None:
-        self.by_bid = by_bid
-        """What they bid at most, for an impression or a click, stands in the place of the price."""
-        self._in_order: list[Match] = []
-        self._revalued: int | None = None
-
-    def revalued(self, revaluation: Revaluation) -> list[Match]:
-        """Campaigns that pay for clicks, by what an impression is worth to them."""
-        if self._revalued != revaluation.number:
-            worth = revaluation.worth
-            self._in_order = sorted(Match(-worth(each[3]), *each[1:]) for each in self.by_bid)
-            self._revalued = revaluation.number
-        return self._in_order
+    block: Block
+    """Where it stands, and may be laid to rest."""
 
 
 class _Kind(NamedTuple):
@@ -90,27 +44,85 @@ class _Kind(NamedTuple):
     pays_for_clicks: bool
 
 
-_OfTarget = dict[tuple[Size, _Kind], _Shelf]
+class _Place(NamedTuple):
+    """A campaign, and the block of its run that it stands in."""
+
+    campaign: LiveCampaign
+    number: int
+
+
+class Matches:
+    """The campaigns whose targets an imp meets, dearest first; of equals the older campaign.
+
+    One with ads of several of the imp's sizes comes once for each. Flights and budgets are not looked at, unless it is
+    asked for; campaigns without a rate into the auction's currency are left out.
+    """
+
+    def __init__(self, runs: Iterable[tuple[Run, Decimal]], traffic: Traffic) -> None:
+        """Each run with the rate that its prices are multiplied by."""
+        self._runs = runs
+        self._sought = names_sought(traffic)
+        self._sizes = SizesSought(traffic)
+        self._passed_over: set[str] | None = None
+        """The names of those that are, beside those that rest; None: nobody is."""
+        self._is_settled = False
+
+    def __iter__(self) -> Iterator[Match]:
+        priced = [self._priced(run, rate) for run, rate in self._runs]
+        for minus_price, campaign_id, campaign, block in priced[0] if len(priced) == 1 else merge(*priced):
+            if self._passed_over is not None and block.has(block.hidden(self._passed_over), campaign_id):
+                continue
+            self._is_settled = False
+            for ads in self._sizes.ads_of(campaign):
+                yield Match(minus_price, campaign_id, ads[0].id, campaign, ads, block)
+                if self._is_settled:
+                    break
+
+    def settle(self) -> None:
+        """Leaves out the other sizes of the campaign that came last."""
+        self._is_settled = True
+
+    def pass_over_those_at_rest(self, *, capped: bool) -> None:
+        """From now on campaigns that rest are left out; with `capped` those with a frequency cap as well."""
+        self._pass_over({CAPPED} if capped else ())
+
+    def pass_over_advertiser_of(self, campaign: LiveCampaign) -> None:
+        """From now on the advertiser's campaigns are left out, and those that rest; the one that came last as well."""
+        self.settle()
+        self._pass_over((advertiser_name(campaign),))
+
+    def _pass_over(self, names: Iterable[str]) -> None:
+        self._passed_over = (self._passed_over or set()).union(names)
+
+    def _priced(self, run: Run, rate: Decimal) -> Iterator[tuple[int, str, LiveCampaign, Block]]:
+        for (minus_price, campaign_id, campaign), block in run.picked(self._fitting):
+            minus = minus_price if rate is SAME else -bid_converted(-minus_price, rate)
+            yield minus, campaign_id, campaign, block
+
+    def _fitting(self, block: Block) -> int:
+        mask = block.fitting(self._sought, self._sizes)
+        return mask if self._passed_over is None or not mask else mask & ~block.hidden(self._passed_over)
 
 
 class DirectIndex:
     """All campaigns that may bid."""
 
-    __slots__ = ("_campaigns", "_shelves")
+    __slots__ = ("_places", "_runs")
 
-    def __init__(self, campaigns: Shards[str, LiveCampaign], shelves: Shards[Target, _OfTarget]) -> None:
+    def __init__(self, places: Shards[str, _Place], runs: Mapping[_Kind, Run]) -> None:
         """Begin with NO_CAMPAIGNS: the two arguments belong together, and to the index alone."""
-        self._campaigns = campaigns
-        self._shelves = shelves
+        self._places = places
+        self._runs = runs
 
     def __repr__(self) -> str:
-        return f"DirectIndex(campaigns={len(self._campaigns)})"
+        return f"DirectIndex(campaigns={len(self._places)})"
 
     def __len__(self) -> int:
-        return len(self._campaigns)
+        return len(self._places)
 
     def campaign(self, campaign_id: str) -> LiveCampaign | None:
-        return self._campaigns.get(campaign_id)
+        place = self._places.get(campaign_id)
+        return None if place is None else place.campaign
 
     def with_campaigns(self, campaigns: Iterable[LiveCampaign]) -> DirectIndex:
         """With these, in the place of those with the same ids. Cheap for many at once: pass what changed together."""
@@ -118,148 +130,70 @@ class DirectIndex:
 
     def without(self, campaign_ids: Iterable[str]) -> DirectIndex:
         """Without these; an id that it does not hold is passed over."""
-        return self._changed({each: None for each in campaign_ids if self._campaigns.get(each) is not None})
+        return self._changed({each: None for each in campaign_ids if self._places.get(each) is not None})
 
-    def matching(self, traffic: Traffic, *, currency: str, rates: Rates, revaluation: Revaluation) -> Iterator[Match]:
-        """The campaigns whose targets the imp meets, dearest first in `currency`; of equals the older campaign.
-
-        One with ads of several of the imp's sizes comes once for each. Flights and budgets are not looked at, and
-        campaigns without a rate into the currency are left out.
-        """
-        allowed = None if traffic.sizes is None else frozenset(traffic.sizes)
+    def matching(self, traffic: Traffic, *, currency: str, rates: Rates, revaluation: Revaluation) -> Matches:
+        """The campaigns that fit the imp, at prices in `currency`; a few that time has changed are looked after."""
         runs = [
-            _priced(shelf.revalued(revaluation) if kind.pays_for_clicks else shelf.by_bid, rate)
-            for of_target in self._of_targets(traffic)
-            for (size, kind), shelf in of_target.items()
-            if (size in allowed if allowed is not None else traffic.allows_size(*size))
-            and (rate := rates.between(kind.currency, currency)) is not None
+            (run, rate)
+            for kind, run in self._runs.items()
+            if (rate := rates.between(kind.currency, currency)) is not None
         ]
-        found: Iterable[Match] = runs[0] if len(runs) == 1 else merge(*runs)
-        return (each for each in found if _is_for(each.campaign, traffic))
-
-    def _of_targets(self, traffic: Traffic) -> Iterator[_OfTarget]:
-        shelves = self._shelves
-        for target in product(
-            ("", traffic.placement_id) if traffic.placement_id else ("",),
-            ("", *traffic.sites),
-            ("", traffic.country) if traffic.country else ("",),
-            (0, traffic.device_type) if traffic.device_type else (0,),
-        ):
-            if (of_target := shelves.get(target)) is not None:
-                yield of_target
+        if due := [run for run, _ in runs if run.is_due(revaluation.at)]:
+            _look_after(due, revaluation)
+        return Matches(runs, traffic)
 
     def _changed(self, changes: Mapping[str, LiveCampaign | None]) -> DirectIndex:
         if not changes:
             return self
-        shelves = _refilled_shelves(self._shelves, _moves(self._campaigns, changes))
-        return DirectIndex(self._campaigns.with_changes(changes), shelves)
+        places: dict[str, _Place | None] = {}
+        leaving: dict[_Kind, dict[int, list[str]]] = {}
+        coming: dict[_Kind, list[Standing]] = {}
+        for campaign_id, new in changes.items():
+            old = self._places.get(campaign_id)
+            if old is not None and (kind := _kind_of(old.campaign)) is not None:
+                leaving.setdefault(kind, {}).setdefault(old.number, []).append(campaign_id)
+            if new is not None and (kind := _kind_of(new)) is not None:
+                coming.setdefault(kind, []).append(Standing(-self._price_of(new, old), campaign_id, new))
+            places[campaign_id] = None if new is None else _Place(new, _NOWHERE)
+        runs = dict(self._runs)
+        for kind in leaving.keys() | coming.keys():
+            run = runs.pop(kind, None) or Run(pays_for_clicks=kind.pays_for_clicks)
+            run, numbers = run.with_changes(leaving.get(kind, {}), coming.get(kind, ()))
+            if len(run):
+                runs[kind] = run
+            for campaign_id, number in numbers.items():
+                if (place := places.get(campaign_id) or self._places.get(campaign_id)) is not None:
+                    places[campaign_id] = place._replace(number=number)
+        return DirectIndex(self._places.with_changes(places), runs)
+
+    def _price_of(self, new: LiveCampaign, old: _Place | None) -> int:
+        """What it bids, CPM micros of its currency; for a click as much as it was last worth, until it is valued."""
+        kind, click_bid = _kind_of(new), new.terms.click_bid_nanos
+        if old is None or not click_bid or kind != _kind_of(old.campaign) or kind is None:
+            return worth_micros(new.terms, NOTHING_SPENT)
+        worth = self._runs[kind].price_of(old.number, new.id)
+        return worth * click_bid // old.campaign.terms.click_bid_nanos
 
 
-NO_CAMPAIGNS = DirectIndex(Shards(), Shards())
+_NOWHERE: Final = -1
+NO_CAMPAIGNS = DirectIndex(Shards(), {})
 
 
-# -- looking up ------------------------------------------------------------------------------------
+def _look_after(runs: Iterable[Run], revaluation: Revaluation) -> None:
+    """One block of each, those first that have waited longest, until they are half a block's campaigns."""
+    campaigns = 0
+    for run in sorted(runs, key=_looked_after_at):
+        campaigns += run.look_after(revaluation)
+        if campaigns >= CAMPAIGNS_MAX // 2:
+            break
 
 
-def _priced(in_order: list[Match], rate: Decimal) -> Iterable[Match]:
-    if rate is SAME:
-        return in_order
-    return (Match(-bid_converted(-each[0], rate), *each[1:]) for each in in_order)
+def _looked_after_at(run: Run) -> float:
+    return run.looked_after_at
 
 
-def _is_for(campaign: LiveCampaign, traffic: Traffic) -> bool:
-    """Whether the imp meets all of the campaign's targets, also where it does not stand under each of them."""
-    return (
-        (not campaign.countries or traffic.country in campaign.countries)
-        and (not campaign.device_types or traffic.device_type in campaign.device_types)
-        and (not campaign.placement_ids or traffic.placement_id in campaign.placement_ids)
-        and (not campaign.sites or any(site in campaign.sites for site in traffic.sites))
-    )
-
-
-# -- filling ---------------------------------------------------------------------------------------
-
-
-_Place = tuple[Target, tuple[Size, _Kind]]
-"""A shelf."""
-
-
-class _Moves(NamedTuple):
-    """What leaves a shelf, and what comes to it."""
-
-    leaving: list[Match]
-    coming: list[Match]
-
-
-def _moves(before: Shards[str, LiveCampaign], changes: Mapping[str, LiveCampaign | None]) -> dict[_Place, _Moves]:
-    moves: dict[_Place, _Moves] = {}
-    for campaign_id, new in changes.items():
-        if (old := before.get(campaign_id)) is not None:
-            for place, match in _places_of(old):
-                moves.setdefault(place, _Moves([], [])).leaving.append(match)
-        if new is not None:
-            for place, match in _places_of(new):
-                moves.setdefault(place, _Moves([], [])).coming.append(match)
-    return moves
-
-
-def _places_of(campaign: LiveCampaign) -> Iterator[tuple[_Place, Match]]:
-    """One that targets segments stands nowhere: nobody is known to be in a segment."""
+def _kind_of(campaign: LiveCampaign) -> _Kind | None:
+    """None for one that targets segments: nobody is known to be in one, so that it stands nowhere."""
     terms = campaign.terms
-    if terms.targeting.segments:
-        return
-    kind = _Kind(terms.currency, campaign.pays_for_clicks)
-    bid = terms.click_bid_nanos or terms.bid_micros
-    by_size = [(size, tuple(ads)) for size, ads in groupby(sorted(campaign.ads, key=_size_of), key=_size_of)]
-    for target in _targets_of(campaign):
-        for size, ads in by_size:
-            yield (target, (size, kind)), Match(-bid, campaign.id, ads[0].id, campaign, ads)
-
-
-def _size_of(ad: LiveAd) -> Size:
-    return ad.terms.width, ad.terms.height
-
-
-def _targets_of(campaign: LiveCampaign) -> Iterable[Target]:
-    """The combinations of its targets, the most selective kinds first, as far as there are not too many."""
-    kept: list[Collection[Any]] = []
-    for targets, none in (
-        (campaign.placement_ids, ""),
-        (campaign.sites, ""),
-        (campaign.countries, ""),
-        (campaign.device_types, 0),
-    ):
-        combinations = prod(map(len, kept))
-        is_first = combinations == 1
-        kept.append(targets if targets and (is_first or combinations * len(targets) <= COMBINATIONS_MAX) else (none,))
-    return product(*kept)
-
-
-def _refilled_shelves(shelves: Shards[Target, _OfTarget], moves: Mapping[_Place, _Moves]) -> Shards[Target, _OfTarget]:
-    """Every shelf anew that a move is about; what holds nothing any more is gone."""
-    changes: dict[Target, _OfTarget | None] = {}
-    for (target, place), moving in moves.items():
-        of_target = changes.get(target)
-        if of_target is None:
-            of_target = changes[target] = dict(shelves.get(target) or {})
-        shelf = of_target.pop(place, None)
-        by_bid = _refilled([] if shelf is None else shelf.by_bid, moving)
-        if by_bid:
-            of_target[place] = _Shelf(by_bid)
-    return shelves.with_changes({target: of_target or None for target, of_target in changes.items()})
-
-
-def _refilled(by_bid: list[Match], moving: _Moves) -> list[Match]:
-    by_bid = by_bid.copy()
-    for each in moving.leaving:
-        del by_bid[bisect_left(by_bid, each[:3], key=_standing)]
-    if len(moving.coming) == 1:
-        insort(by_bid, moving.coming[0], key=_standing)
-    elif moving.coming:
-        by_bid += moving.coming
-        by_bid.sort(key=_standing)
-    return by_bid
-
-
-def _standing(match: Match) -> tuple[int, str, str]:
-    return match[:3]
+    return None if terms.targeting.segments else _Kind(terms.currency, campaign.pays_for_clicks)

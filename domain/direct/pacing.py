@@ -1,5 +1,8 @@
 """Even pacing: a campaign spends its day's part of the budget along a straight line, and waits when it is ahead of it.
 
+The line begins with the day, the flight, or the campaign's own activity, whichever is latest, so that one that comes in
+the evening does not spend a day's budget at once. While a campaign is paused the line stands still.
+
 The day's part is the daily budget, or what is left of the whole budget divided by the time that is left of the flight,
 whichever is less. A campaign with neither a daily budget nor an end of its flight has no line to keep to. What is
 reserved counts as spent; what was not spent yesterday is spread over all days that are left.

@@ -7,6 +7,7 @@ when an award is reserved.
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Literal
 
 from domain.bid_rules.refusal import Refusal, clip
 from domain.budget_account import day_of
@@ -25,13 +26,9 @@ def restraint(
     `refused_lately` is the sentence with which an award to the campaign could not be reserved some seconds ago.
     """
     terms = campaign.terms
-    if state.committed_nanos >= terms.budget_nanos:
-        budget = f"{amount_text(terms.budget_nanos)} {terms.currency}"
-        return _refusal(LossReason.NO_BUDGET, campaign, f"its budget of {budget} is spent or reserved")
-    daily = terms.daily_budget_nanos
-    if daily is not None and state.committed_nanos_on(day_of(now)) >= daily:
-        budget = f"{amount_text(daily)} {terms.currency}"
-        return _refusal(LossReason.NO_BUDGET, campaign, f"its budget of {budget} for the day is spent or reserved")
+    full = _full_budget(campaign, state, now)
+    if full is not None:
+        return _no_room(campaign, full)
     if terms.frequency_cap is not None and not person:
         why = "it has a frequency cap, and nothing may be known of the viewer"
         return _refusal(LossReason.NO_BUDGET, campaign, why)
@@ -42,9 +39,42 @@ def restraint(
     return None
 
 
+def rests(campaign: LiveCampaign, state: BudgetState, now: datetime) -> bool:
+    """Whether it bids for nothing and nobody at the moment: because of its flight, its budget or its pacing."""
+    return (
+        not campaign.runs_at(now.timestamp())
+        or _full_budget(campaign, state, now) is not None
+        or is_ahead(campaign, state, now)
+    )
+
+
 def not_reserved(campaign: LiveCampaign, why: str) -> Refusal:
     """The award could not be reserved; `why` is a sentence."""
     return _refusal(LossReason.NO_BUDGET, campaign, why[:1].lower() + why[1:].rstrip("."))
+
+
+def _full_budget(campaign: LiveCampaign, state: BudgetState, now: datetime) -> Literal["whole", "daily"] | None:
+    """The one that has no room."""
+    terms = campaign.terms
+    # Nothing is reserved for a click beforehand: without room for one, its impressions would be free for ever.
+    needed = terms.click_bid_nanos or 1
+    if state.committed_nanos + needed > terms.budget_nanos:
+        return "whole"
+    daily = terms.daily_budget_nanos
+    return "daily" if daily is not None and state.committed_nanos_on(day_of(now)) + needed > daily else None
+
+
+def _no_room(campaign: LiveCampaign, full: Literal["whole", "daily"]) -> Refusal:
+    terms = campaign.terms
+    daily = terms.daily_budget_nanos if full == "daily" else None
+    budget = _money(campaign, terms.budget_nanos) if daily is None else f"{_money(campaign, daily)} for the day"
+    click = terms.click_bid_nanos
+    lack = f"has no room for one more click at up to {_money(campaign, click)}" if click else "is spent or reserved"
+    return _refusal(LossReason.NO_BUDGET, campaign, f"its budget of {budget} {lack}")
+
+
+def _money(campaign: LiveCampaign, nanos: int) -> str:
+    return f"{amount_text(nanos)} {campaign.terms.currency}"
 
 
 def _refusal(code: int, campaign: LiveCampaign, why: str) -> Refusal:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -10,6 +11,7 @@ from typing import Annotated, Any, Final
 import msgspec
 
 from domain import catalogue
+from domain.endpoint import is_public_name
 from domain.errors import Fault
 from domain.limits import (
     BUDGET_MAX_NANOS,
@@ -25,7 +27,6 @@ from domain.terms.fields import (
     Cpm,
     Currency,
     DeviceType,
-    Domain,
     EntityId,
     Many,
     Rule,
@@ -36,13 +37,27 @@ from domain.terms.form import Form, Reference
 
 YEARS: Final = range(2000, 2100)
 """Of a flight: others are slips of the pen."""
+_APP_STORE_ID: Final = re.compile("[0-9]{6,12}")
+_FIRST_INSTANT: Final = datetime(YEARS.start, 1, 1, tzinfo=UTC)
+_INSTANTS_END: Final = datetime(YEARS.stop, 1, 1, tzinfo=UTC)
 
 
 def _instant_fault(value: datetime) -> str | None:
-    return None if value.year in YEARS else f"is not in the years {YEARS[0]} to {YEARS[-1]}"
+    return None if _FIRST_INSTANT <= value < _INSTANTS_END else f"is not in the years {YEARS[0]} to {YEARS[-1]}, UTC"
+
+
+def _site_fault(value: str) -> str | None:
+    if is_public_name(value) or _APP_STORE_ID.fullmatch(value):
+        return None
+    return "is neither the name of a website nor that of an app: its bundle or its number in Apple's store"
 
 
 Bid = Annotated[Cpm, Rule(lambda value: None if value else "is not above 0")]
+Site = Annotated[
+    str,
+    Rule(_site_fault),
+    msgspec.Meta(description="A website's domain, with all below it, or an app's bundle."),
+]
 Instant = Annotated[datetime, msgspec.Meta(tz=True, description="RFC 3339."), Rule(_instant_fault)]
 
 
@@ -66,7 +81,7 @@ class Targeting(msgspec.Struct, frozen=True, kw_only=True):
     countries: Annotated[tuple[Country, ...], Many] = ()
     placement_ids: Annotated[tuple[EntityId, ...], Many] = ()
     device_types: Annotated[tuple[DeviceType, ...], Many] = ()
-    sites: Annotated[tuple[Domain, ...], Many] = ()
+    sites: Annotated[tuple[Site, ...], Many] = ()
     segments: Annotated[tuple[SegmentTarget, ...], Many] = ()
 
 
@@ -147,6 +162,9 @@ def _rules(given: Mapping[str, Any]) -> Iterator[Fault]:
         budget, daily = (Decimal(str(given[name])) for name in ("budget", "daily_budget"))
         if daily > budget:
             yield Fault("daily_budget", f"is above the whole budget of {budget}")
+    for name in ("budget", "daily_budget"):
+        if {"bid_cpc", name} <= given.keys() and Decimal(str(given["bid_cpc"])) > Decimal(str(given[name])):
+            yield Fault("bid_cpc", f"is above the {name} of {given[name]}, which would have no room for one click")
     if {"starts_at", "ends_at"} <= given.keys():
         starts_at, ends_at = (msgspec.convert(given[name], datetime) for name in ("starts_at", "ends_at"))
         if ends_at <= starts_at:

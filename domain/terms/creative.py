@@ -8,12 +8,22 @@ import msgspec
 
 from domain.ad_html import html_fault
 from domain.endpoint import web_page_fault
+from domain.markup import is_native, is_vast
 from domain.terms.fields import Pixels, Rule
 
 WebPage = Annotated[str, Rule(web_page_fault), msgspec.Meta(description="http(s), on a website's public name.")]
 LOOKS = ("html", "image_url")
 """A creative has one of them."""
-Html = Annotated[str, msgspec.Meta(min_length=1), Rule(html_fault)]
+
+
+def _html_fault(html: str) -> str | None:
+    for looks, what in ((is_native, "a native ad's JSON"), (is_vast, "a VAST document")):
+        if looks(html):
+            return f"looks like {what}, but that of a banner ad must be HTML"
+    return html_fault(html)
+
+
+Html = Annotated[str, msgspec.Meta(min_length=1), Rule(_html_fault)]
 
 
 class Creative(msgspec.Struct, frozen=True, kw_only=True):

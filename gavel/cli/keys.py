@@ -16,6 +16,7 @@ from gavel.key_desk import Issued, ListedKey, key_desk
 from gavel.settings import Settings, load
 from gavel.telemetry import configure_logging
 
+ID_CHARS = len("00000000-0000-0000-0000-000000000000")
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
@@ -53,9 +54,12 @@ def list_keys(*, as_json: bool, data: Path | None) -> None:
     if as_json:
         click.echo(msgspec.json.encode(listed))
         return
-    table = Table("id", "name", "role", "of", "status")
+    table = Table("name", "role", "status")
+    # `gavel keys revoke` needs an id as a whole.
+    table.add_column("id", no_wrap=True, min_width=ID_CHARS)
+    table.add_column("of", overflow="fold")
     for each in listed:
-        table.add_row(each.id, each.name, each.role, each.subject_id or "", each.status)
+        table.add_row(each.name, each.role, each.status, each.id, each.subject_id or "")
     Console().print(table)
 
 

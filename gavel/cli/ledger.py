@@ -89,7 +89,7 @@ def statement(
     """Shows what was booked for publisher:ID, bidder:ID, advertiser:ID or exchange; without ACCOUNT, for all."""
     to_day = end.date() if end else datetime.now(UTC).date() + timedelta(days=1)
     from_day = start.date() if start else (to_day - timedelta(days=1)).replace(day=1)
-    dimensions = [name for name in by.split(",") if name]
+    dimensions = [name for name in (part.strip() for part in by.split(",")) if name]
     report = asyncio.run(_statement(read_side(load(data=data)), from_day, to_day, account, dimensions))
     if as_json:
         _print_json(report)

@@ -39,6 +39,8 @@ _TYPES: Mapping[str, Any] = {
 }
 """Of filters; all others are text."""
 
+MARKS_PER_PART = 1_000
+
 KEY = ("quarter", "auction_quarter", "line")
 SUMS = (*DELIVERY_COUNTS, *DELIVERY_MONEY)
 
@@ -113,9 +115,14 @@ def check(question: Question) -> None:
 
 
 async def asked(connection: AsyncConnection, question: Question, *, most: int) -> Answer:
-    """The groups, at most one more than `most`. The connection reads one state of the tables throughout."""
+    """The groups, at most one more than `most`, and then nothing else.
+
+    The connection reads one state of the tables throughout.
+    """
     matching = _matching(question)
     groups = (await connection.execute(_groups(matching, question).limit(most + 1))).all()
+    if len(groups) > most:
+        return Answer(groups, (), {}, 0)
     totals = await connection.execute(_summed(matching, ["currency"]).order_by(matching.c.currency))
     only = groups if question.top else None
     reach = await _reach(connection, matching, question.dimensions, only)
@@ -213,6 +220,9 @@ async def _reach(
     names = [highest.c[name] for name in by]
     counted = select(*names, highest.c.rank, cast(func.count(), Integer)).group_by(*names, highest.c.rank)
     ranks: dict[Group, dict[int, int]] = {}
-    for *group, rank, registers in await connection.execute(counted):
-        ranks.setdefault(tuple(group), {})[rank] = registers
+    # In parts, between which the process does other things: there may be dozens of ranks for each group.
+    async with connection.stream(counted) as found:
+        async for part in found.partitions(MARKS_PER_PART):
+            for *group, rank, registers in part:
+                ranks.setdefault(tuple(group), {})[rank] = registers
     return {group: estimate(of_group) for group, of_group in ranks.items()}

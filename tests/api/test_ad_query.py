@@ -85,6 +85,22 @@ def test_what_the_page_says_of_itself_counts_more() -> None:
     assert asked("placement=p&url=https://daily.example/news", headers).page == "https://daily.example/news"
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "about:srcdoc", "blob:https://daily.example/0193", "file:///sdcard/app/index.html", "capacitor://localhost",
+        "javascript:alert(1)", "https://me:you@daily.example/", "https://daily.example/?q=a\\b",
+        "https://daily.example/\0", "https://daily.example/" + "a" * 3_000, "https://", "x",
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("form", ["html", "json"])
+def test_a_page_that_stands_nowhere_still_gets_its_ad(url: str, form: str) -> None:
+    """What it says of itself is passed over, like a header: where the browser knows better that counts."""
+    query = urlencode({"placement": "p", "format": form, "url": url})
+    assert asked(query).page == ""
+    assert asked(query, {b"referer": b"https://daily.example/"}).page == "https://daily.example/"
+
+
 def test_a_page_with_a_long_query_loses_it() -> None:
     """No ad is lost to somebody's campaign parameters."""
     assert asked("placement=p&url=" + quote("https://daily.example/news?" + "x" * 5_000)).page == (
@@ -107,10 +123,6 @@ def test_a_page_with_a_long_query_loses_it() -> None:
         (b"placement=p&w=%D9%A3&h=250", "w", "is not a whole number"),
         (b"placement=p&w=1e9&h=250", "w", "is not a whole number"),
         (b"placement=p&w=300&h=100001", "h", "is not 1 to 100000 pixels"),
-        (b"placement=p&url=javascript:alert(1)", "url", "must start with http:// or https://"),
-        (b"placement=p&url=https://me:you@daily.example/", "url", "must not carry credentials"),
-        (b"placement=p&url=https://daily.example/%0a", "url", "holds a blank, a backslash or a control character"),
-        (b"placement=p&url=https://" + b"d" * 3_000, "url", "is longer than 2048 characters"),
         (b"placement=p&gdpr=yes", "gdpr", "is neither 0 nor 1"),
         (b"placement=p&coppa=2", "coppa", "is neither 0 nor 1"),
         (b"placement=p&test=true", "test", "is neither 0 nor 1"),

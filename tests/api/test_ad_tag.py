@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from html import escape
 from typing import NamedTuple
 
 import pytest
@@ -15,7 +16,8 @@ from tests.api.test_catalogue import ask, registered
 
 LANDING_URL = "https://shop.example/offer"
 CPM = 60.0
-CLOSES_EVERYTHING = """"'></iframe></body></html><script>
+CLOSES_EVERYTHING = """<meta http-equiv="Content-Security-Policy" content="img-src 'none'">
+"'></iframe></body></html><script>
 for (const attempt of [
   () => { top.document.title = "taken over"; },
   () => { parent.document.body.remove(); },
@@ -140,7 +142,7 @@ async def ad_frame(page: Page, is_it: Callable[[Frame], bool] = lambda frame: fr
 
 
 async def test_an_ad_cannot_leave_its_frame(browser: Browser, site: Site) -> None:
-    """Markup that closes every tag and reaches for the page around it changes nothing there, and still counts."""
+    """Markup that closes every tag, forbids all images and reaches out changes nothing there, and still counts."""
     async with opened(browser, tag(site, site.hostile)) as tab:
         page = tab.page
         frame = await ad_frame(page)
@@ -200,6 +202,14 @@ async def test_the_tag_says_what_the_page_knows(browser: Browser, site: Site) ->
     expected = ("gdpr=1", "consent=CQbOE4A", "us_privacy=1YNN", "gpp_sid=2", "country=DEU", "format=html")
     assert all(each in url for each in expected), url
     assert "news%3Fid%3D1&" in url
+
+
+async def test_a_tag_in_a_frame_without_an_address_says_none(browser: Browser, site: Site) -> None:
+    """The ad is shown all the same."""
+    async with opened(browser, f'<iframe srcdoc="{escape(tag(site, site.house))}"></iframe>') as tab:
+        answer = await tab.answered("/ad?")
+    assert answer.status == 200
+    assert "url=" not in answer.url
 
 
 async def test_the_tag_waits_for_the_persons_choice(browser: Browser, site: Site) -> None:

@@ -19,6 +19,7 @@ async def test_a_budget_is_reserved_then_spent(api: RunningApi) -> None:
     owner, stranger = await buyer(api, "Owl"), await buyer(api, "Elk")
     # Room for two impressions at the price of the first one, and not for a third.
     terms = {"bid_cpm": "9.00", "budget": "0.006", "daily_budget": "0.006", "targeting": {"sites": [SITE]}}
+    terms["pacing"] = "asap"
     campaign_id = await registered_campaign(api, owner.advertiser["id"], "owl.example", terms)
     before = await budget_of(api, campaign_id)
     assert (before["budget"], before["spent"], before["reserved"], before["left"]) == ("0.006", "0.00", "0.00", "0.006")
@@ -28,6 +29,7 @@ async def test_a_budget_is_reserved_then_spent(api: RunningApi) -> None:
         return bool((await budget_of(api, campaign_id))["reserved"] != "0.00")
 
     await until(is_reserved, seconds=20)
+    await until(lambda: budgets_are_known(api), seconds=5)
     bid = await sold(api)
     assert bid is not None
     assert bid["price"] == 2.51
@@ -57,10 +59,16 @@ async def test_a_budget_is_reserved_then_spent(api: RunningApi) -> None:
     await ask(api, "POST", f"{path}/archive")
 
 
+async def budgets_are_known(api: RunningApi) -> bool:
+    """What the operator's alarm reads."""
+    async with api.http.get("/metrics") as metrics:
+        return "gavel_budgets_known 1.0" in (await metrics.text()).splitlines()
+
+
 async def test_clicks_are_charged_until_the_budget_is_used_up(api: RunningApi) -> None:
-    """A click that there is no budget for leads to the page all the same, counts, and costs nothing."""
+    """A click without budget leads to the page all the same, counts, and costs nothing; no more ads are shown then."""
     advertiser = await registered(api, "advertisers", {"name": "Fox", "domain": "fox.example"})
-    terms = {"bid_cpc": "5.00", "budget": "4.00", "targeting": {"sites": [CLICKS_SITE]}}
+    terms = {"bid_cpc": "4.00", "budget": "4.00", "targeting": {"sites": [CLICKS_SITE]}}
     campaign_id = await registered_campaign(api, advertiser["id"], "fox.example", terms)
 
     async def wins() -> bool:
@@ -78,9 +86,14 @@ async def test_clicks_are_charged_until_the_budget_is_used_up(api: RunningApi) -
         return bool((await budget_of(api, campaign_id))["clicks"] == 2)
 
     await until(both_count, seconds=20)
-    # Worth 5.00 a thousand impressions at the click-through of a new campaign, sold for 2.51 of it.
+    # Worth 4.00 a thousand impressions at the click-through of a new campaign, sold for 2.51 of it.
     told = await budget_of(api, campaign_id)
     assert (told["spent"], told["reserved"], told["left"], told["impressions"]) == ("2.51", "0.00", "1.49", 0)
+
+    async def bids_no_more() -> bool:
+        return await sold(api, CLICKS_SITE) is None
+
+    await until(bids_no_more, seconds=20)
     await ask(api, "POST", f"/v1/campaigns/{campaign_id}/archive")
 
 

@@ -67,6 +67,8 @@ async def logged(api: RunningApi) -> Any:
         ({"bid_cpm": None}, "bid_cpm"),
         ({"bid_cpc": "0.10"}, "bid_cpc"),
         ({"bid_cpm": None, "bid_cpc": "1000.01"}, "bid_cpc"),
+        ({"bid_cpm": None, "bid_cpc": "20.01"}, "bid_cpc"),
+        ({"bid_cpm": None, "bid_cpc": "5.01", "daily_budget": "5.00"}, "bid_cpc"),
         ({"starts_at": "2020-01-01T00:00:00Z"}, "starts_at"),
         ({"starts_at": None, "ends_at": "2020-01-01T00:00:00Z"}, "ends_at"),
         ({"starts_at": "2099-01-02T00:00:00Z", "ends_at": "2099-01-02T00:00:00+00:00"}, "ends_at"),
@@ -173,6 +175,10 @@ async def test_house_ads_keep_to_the_same_rules(empty_api: RunningApi) -> None:
 async def test_a_campaign_changes_from_impressions_to_clicks(empty_api: RunningApi, shop: Shop) -> None:
     """One price takes the place of the other in a single patch; a part of the targeting may change alone."""
     path = f"/v1/campaigns/{shop.campaign}"
+    one_click = await ask(empty_api, "PATCH", path, {"bid_cpm": None, "bid_cpc": "20.00"})
+    assert (one_click.status, one_click.body["bid_cpc"]) == (200, "20.00")
+    unpaid = await ask(empty_api, "PATCH", path, {"budget": "19.99"})
+    assert "above the budget of 19.99" in unpaid.faults["bid_cpc"]
     clicks = await ask(empty_api, "PATCH", path, {"bid_cpm": None, "bid_cpc": "0.40"})
     assert (clicks.status, clicks.body["bid_cpm"], clicks.body["bid_cpc"]) == (200, None, "0.40")
     aimed = await ask(empty_api, "PATCH", path, {"targeting": {"countries": ["DEU"]}})

@@ -353,6 +353,8 @@ async def test_a_key_makes_a_retry_safe(empty_api: RunningApi, market: Market) -
     terms = terms_of("deals", market)
     first = await ask(empty_api, "POST", "/v1/deals", terms, Idempotency_Key=key)
     await ask(empty_api, "POST", f"/v1/deals/{first.body['id']}/pause")
+    changed = await ask(empty_api, "PATCH", f"/v1/deals/{first.body['id']}", {"floor_cpm": "7.00"})
+    assert changed.body["version"] == 3
     again = await ask(empty_api, "POST", "/v1/deals", terms, Idempotency_Key=key)
     assert (again.status, again.body) == (201, first.body)
     for header in ("Location", "ETag", "Gavel-Token"):
@@ -361,6 +363,20 @@ async def test_a_key_makes_a_retry_safe(empty_api: RunningApi, market: Market) -
     assert (other.status, other.body["type"]) == (422, "/problems/key-reused")
     elsewhere = await ask(empty_api, "POST", f"/v1/deals/{first.body['id']}/resume", Idempotency_Key=key)
     assert elsewhere.status == 422
+
+
+async def test_a_retry_does_not_cost_the_memory_of_what_it_is_answered_with(
+    empty_api: RunningApi, market: Market
+) -> None:
+    """Redis keeps as little of a command about long terms as of one about short ones."""
+    redis, names = empty_api.services.redis, empty_api.services.names
+    before = {*await redis.keys(f"{names.namespace}:idempotency:*")}
+    terms = terms_of("placements", market) | {"badv": [f"{n}.{'x' * 60}.example" for n in range(200)]}
+    key = uuid.uuid4().hex
+    first = await ask(empty_api, "POST", "/v1/placements", terms, Idempotency_Key=key)
+    assert (await ask(empty_api, "POST", "/v1/placements", terms, Idempotency_Key=key)).body == first.body
+    [added] = {*await redis.keys(f"{names.namespace}:idempotency:*")} - before
+    assert sum(len(value) for value in (await redis.hgetall(added)).values()) < 1_000 < len(str(first.body))
 
 
 async def test_a_key_of_a_refused_command_is_free(empty_api: RunningApi, market: Market) -> None:

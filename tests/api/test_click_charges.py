@@ -18,7 +18,7 @@ async def test_clicks_beyond_the_budget_are_free(api: RunningApi) -> None:
     """Of two clicks at 2.51 a budget of 4 has room for one; both count, and both lead to the page."""
     heron = await buyer(api, "Heron")
     path = f"/v1/campaigns/{heron.campaign['id']}"
-    terms = {"bid_cpm": None, "bid_cpc": "9.00", "budget": "4.00", "targeting": {"sites": [SITE]}, "pacing": "asap"}
+    terms = {"bid_cpm": None, "bid_cpc": "4.00", "budget": "4.00", "targeting": {"sites": [SITE]}, "pacing": "asap"}
     changed = await ask(api, "PATCH", path, terms, If_Match='"2"')
     assert changed.status == 200, changed.body
     assert (await ask(api, "POST", f"{path}/resume")).status == 200
@@ -29,6 +29,7 @@ async def test_clicks_beyond_the_budget_are_free(api: RunningApi) -> None:
         return len(bids) >= 2
 
     await until(is_sold_twice, seconds=20)
+    free = await without_budget(api)
     # Both were sold before the first click, at the same price.
     for bid in bids[:2]:
         address = urlsplit(bid["ext"]["gavel"]["click_url"])
@@ -46,9 +47,19 @@ async def test_clicks_beyond_the_budget_are_free(api: RunningApi) -> None:
 
     await until(all_are_counted, seconds=20)
     assert (report["clicks"], report["spend"]) == (2, "2.51")
+    assert await without_budget(api) == free + 1
     budget = (await ask(api, "GET", f"{path}/budget")).body
     assert (budget["spent"], budget["reserved"], budget["left"]) == ("2.51", "0.00", "1.49")
     await ask(api, "POST", f"{path}/archive")
+
+
+async def without_budget(api: RunningApi) -> float:
+    """How many clicks were free so far because there was no room for them."""
+    start = 'gavel_clicks_not_charged_total{reason="no_budget"} '
+    async with api.http.get("/metrics") as response:
+        lines = (await response.text()).splitlines()
+    [count] = [line.removeprefix(start) for line in lines if line.startswith(start)]
+    return float(count)
 
 
 async def sold(api: RunningApi) -> list[dict[str, Any]]:

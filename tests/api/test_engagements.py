@@ -76,6 +76,30 @@ async def test_a_click_leads_to_the_landing_page(api: RunningApi, auction: Aucti
     assert await logged_engagements(api) == before + 1
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"Sec-Purpose": "prefetch"},
+        {"Sec-Purpose": "prefetch;prerender"},
+        {"Purpose": "prefetch"},
+        {"X-Purpose": "preview"},
+        {"X-Moz": "prefetch"},
+    ],
+)
+async def test_what_is_only_fetched_ahead_of_time(api: RunningApi, auction: Auction, said: dict[str, str]) -> None:
+    """Pixel and redirect are what they always are, but nobody has seen the ad or clicked on it yet."""
+    bots, counted = verdicts(api)["bot"], verdicts(api)["valid"]
+    for _ in range(2):
+        async with api.http.get(auction.impression_url, headers=BROWSER | said) as response:
+            assert_is_pixel(response, await response.read())
+        async with api.http.get(auction.click_url, headers=BROWSER | said, allow_redirects=False) as response:
+            assert (response.status, response.headers["Location"]) == (302, LANDING_URL)
+    assert verdicts(api)["bot"] == bots + 2
+    async with api.http.get(auction.impression_url, headers=BROWSER | {"Sec-Purpose": "speculative"}):
+        pass
+    assert verdicts(api)["valid"] == counted + 1
+
+
 @pytest.mark.parametrize("change", ["forged", "cut", "missing", "a pixel's", "another installation's"])
 async def test_a_click_that_was_tampered_with_leads_nowhere(api: RunningApi, auction: Auction, change: str) -> None:
     """An open redirect would lend the exchange's name to anybody."""

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import msgspec
 import pytest
 
-from domain.limits import EVENTS_PER_REQUEST_MAX
-from tests.api.conftest import LANDING_URL, Auction, hold
-from tests.api.running_api import RunningApi
+from domain.limits import ENGAGEMENTS_PER_IP_MINUTE_MAX, EVENTS_PER_REQUEST_MAX
+from domain.privacy import pseudonym
+from tests.api.conftest import LANDING_URL, PSEUDONYM_KEY, Auction, hold
+from tests.api.running_api import ADMIN_KEY, RunningApi
+from tests.api.tenants import Key, seller
 from tests.api.test_engagements import logged_engagements, verdicts
 
 VIEWER = {
@@ -20,11 +23,21 @@ VIEWER = {
 }
 
 
+SERVER = "203.0.113.80"
 JSON = {"Content-Type": "application/json"}
 
 
 def event(url: str, **changes: Any) -> dict[str, Any]:
     return {"token": parse_qs(urlsplit(url).query)["t"][0], **VIEWER, **changes}
+
+
+async def use_up_the_share_of(api: RunningApi, ip: str) -> None:
+    """Of this minute and the next."""
+    hidden = pseudonym(bytes.fromhex(PSEUDONYM_KEY), ip)
+    minute = int(time.time()) // 60
+    for near in (minute, minute + 1):
+        key = api.services.names.rate_key("engagements", hidden, near)
+        await api.services.redis.set(key, ENGAGEMENTS_PER_IP_MINUTE_MAX, ex=180)
 
 
 async def report(api: RunningApi, body: Any, status: int = 200) -> Any:
@@ -82,6 +95,30 @@ async def test_a_viewer_of_whom_nothing_is_said(api: RunningApi, auction: Auctio
     assert told["verdict"] == "bot"
 
 
+async def test_an_access_key_says_who_reports(api: RunningApi) -> None:
+    """A publisher speaks for the viewers of its own placements, the operator for all; a wrong key is refused."""
+    herald, tribune = await seller(api, "Herald"), await seller(api, "Tribune")
+    keys = {"nobody": None, "a rival": tribune.key, "the publisher": herald.key, "the operator": Key("", ADMIN_KEY)}
+    await use_up_the_share_of(api, SERVER)
+    told = {}
+    for name, key in keys.items():
+        shown = await hold(api, site={"domain": "herald.example", "publisher": {"id": herald.publisher["id"]}})
+        # As a proxy on this machine says.
+        headers = {"X-Forwarded-For": SERVER} | ({} if key is None else {"Authorization": f"Bearer {key.secret}"})
+        async with api.http.post("/openrtb2/event", json=event(shown.impression_url), headers=headers) as response:
+            told[name] = (await response.json())["verdict"]
+    assert told == {
+        "nobody": "rate_limited",
+        "a rival": "rate_limited",
+        "the publisher": "valid",
+        "the operator": "valid",
+    }
+    async with api.http.post(
+        "/openrtb2/event", json={"token": "x"}, headers={"Authorization": "Bearer wrong"}
+    ) as response:
+        assert (response.status, response.headers["WWW-Authenticate"][:6]) == (401, "Bearer")
+
+
 async def test_a_forged_token_alone(api: RunningApi, auction: Auction) -> None:
     """It is a problem as at the click address, and is not logged."""
     before = await logged_engagements(api)
@@ -97,6 +134,9 @@ async def test_a_forged_token_alone(api: RunningApi, auction: Auction) -> None:
         ({"token": 7}, "token"),
         ({"token": "x" * 20_000}, "token"),
         ({"token": "x", "ip": "daily.example"}, "ip"),
+        *[({"token": "x", "ip": ip}, "ip") for ip in ("127.0.0.1", "::1", "0.0.0.0", "192.168.7.1", "10.0.0.1")],
+        *[({"token": "x", "ip": ip}, "ip") for ip in ("172.16.1.1", "fd00::1", "fe80::1", "::", "::ffff:127.0.0.1")],
+        ([{"token": "x", "ip": "127.0.0.1"}, {"token": "x", "ip": "198.51.100.7"}], "[0].ip"),
         ({"token": "x", "ua": "x" * 5_000}, "ua"),
         ([], ""),
         ([{"token": "x"}] * (EVENTS_PER_REQUEST_MAX + 1), ""),

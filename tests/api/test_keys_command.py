@@ -48,6 +48,7 @@ async def test_the_life_of_a_key(empty_api: RunningApi, settings: Settings) -> N
         "subject_id": one.publisher["id"],
         "status": "active",
     } in msgspec.json.decode(listed.out)
+    assert key.id in (await gavel_keys(settings, "list")).out
     revoked = await gavel_keys(settings, "revoke", key.id)
     assert (revoked.code, revoked.out) == (0, f"The key {key.id} is revoked.\n")
     await until(lambda: _is_refused(empty_api, key))

@@ -124,6 +124,12 @@ async def test_a_statement_as_csv(api: RunningApi) -> None:
         [row] = csv.DictReader((await response.text()).splitlines())
     assert list(row)[:4] == ["day", "campaign", "account", "currency"]
     assert (row["campaign"], row["charges"], row["credit"], row["debit"]) == ("", "1", REVENUE, "0.00")
+    async with api.http.get(f"{path}&totals=true", headers=api.authorized | {"Accept": "text/csv"}) as response:
+        opening, same, closing = csv.DictReader((await response.text()).splitlines())
+    assert same == {"line": "row", **row}
+    assert (opening["line"], opening["balance"], opening["charges"]) == ("opening", "0.00", "")
+    assert (closing["line"], closing["balance"], closing["credit"]) == ("closing", f"-{REVENUE}", REVENUE)
+    assert {each["account"] for each in (opening, closing)} == {f"publisher:{publisher}"}
 
 
 async def test_a_refund_is_given_once(api: RunningApi) -> None:
@@ -175,6 +181,9 @@ async def test_a_day_is_closed(api: RunningApi) -> None:
         answer = await ask(api, "POST", f"/v1/ledger/days/{yesterday}/close")
         assert (answer.status, answer.body) == (200, {"day": yesterday, "partitions": 3})
     assert (await statement(api, "exchange"))["closed_through"] == yesterday
+    headers = api.authorized | {"Accept": "text/csv"}
+    async with api.http.get("/v1/reports/ledger?account=exchange", headers=headers) as response:
+        assert response.headers["Gavel-Closed-Through"] == yesterday
 
 
 @pytest.mark.parametrize("day", ["2026-13-01", "yesterday", "9999-12-31", "today"])

@@ -11,13 +11,13 @@ import msgspec
 import pytest
 
 from gavel.settings import Settings
-from gavel.token_keys import TokenKeyFile
+from gavel.token_keys import KNOWN_BEFORE_SECONDS, TokenKeyFile
 from tests.api.conftest import hold
 from tests.api.running_api import RunningApi, free_port, running_api, until
 from tests.api.test_engagements import BROWSER, verdicts
 
-IN_FORCE_AT_ONCE = timedelta(minutes=1)
-"""Rotated so long ago, every process has known the key for a while."""
+IN_FORCE_AT_ONCE = timedelta(seconds=KNOWN_BEFORE_SECONDS)
+"""Rotated so long ago, the key signs as soon as a process has it."""
 
 
 @pytest.fixture

@@ -17,12 +17,14 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from commands.budgets import RedisBudgets
+from commands.charge_click import ChargeClick
 from commands.ports import Position, Wanted
 from commands.redis_pipeline import RedisPipeline
 from domain.catalogue import FrequencyCap
 from domain.errors import LogUnavailable
 from domain.events import Event
 from domain.names import Names
+from domain.tokens import EngagementClaims
 from projections.budget_settlement import SETTLE
 from tests.commands.auction_scenario import Scenario, closed_port
 from tests.commands.exchange import Exchange
@@ -113,8 +115,31 @@ async def test_clicks_are_charged_while_there_is_budget(redis_url: str) -> None:
     """A click and the impression of the same ad are two things; a click met twice costs once."""
     async with budgets_on(redis_url) as (budgets, _, _):
         assert await reasons(budgets, [wanted(1, 0)]) == [""]
-        assert [await budgets.charge_click(wanted(n, 400)) for n in (1, 1, 2, 3)] == [True, True, True, False]
+        assert [await budgets.charge_click(wanted(n, 400)) for n in (1, 1, 2, 3)] == [None, None, None, "no_budget"]
         assert (await budgets.state_of("c-1")).reserved_nanos == 800
+
+
+async def test_a_click_of_a_campaign_that_this_process_has_not_heard_of(redis_url: str) -> None:
+    """As one that was started while Redis was away: nobody can tell whether there is room."""
+    claims = EngagementClaims(
+        kind="click",
+        auction_id="a-1",
+        imp_id="1",
+        bidder_id="direct",
+        bid_id="x",
+        price_micros=1,
+        clearing_price_micros=1,
+        revenue_micros=1,
+        currency="USD",
+        awarded_at=NOON,
+        expires_at=int(NOON.timestamp()) + 60,
+        campaign_id="c-1",
+        charged_on="click",
+        charge_nanos=400,
+    )
+    async with budgets_on(redis_url) as (budgets, _, _):
+        assert await ChargeClick(budgets, lambda _: None)(claims, NOON) == "budget_unknown"
+        assert (await budgets.state_of("c-1")).reserved_nanos == 0
 
 
 async def test_a_person_meets_a_campaign_no_more_often_than_it_wants(redis_url: str) -> None:
@@ -171,6 +196,7 @@ async def test_nothing_is_known_before_the_log_was_read(redis_url: str) -> None:
         assert not budgets.are_known
         (told,) = await reasons(budgets, [wanted(1)])
         assert "being read from the log" in told
+        assert await budgets.charge_click(wanted(1)) == "budget_unknown"
         await budgets.close()
 
 
@@ -180,7 +206,7 @@ async def test_without_redis_nothing_is_reserved(names: Names) -> None:
         budgets = RedisBudgets(RedisPipeline(away, timeout_s=0.25), names)
         (told,) = await reasons(budgets, [wanted(1)])
         assert "Redis does not answer" in told
-        assert not await budgets.charge_click(wanted(1))
+        assert await budgets.charge_click(wanted(1)) == "budget_unknown"
         await budgets.release([wanted(1)])
         assert not budgets.are_known
 

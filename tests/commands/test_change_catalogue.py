@@ -191,6 +191,40 @@ async def test_who_dies_before_it_answers_has_done_it_once(
     assert event["aggregate_id"] == registered[0]
 
 
+async def test_a_command_is_answered_again_as_it_was_and_nobody_keeps_its_terms(pair: list[Process]) -> None:
+    """Each process tells what every command made, after any number of changes, without holding all of it in memory."""
+    first, second = pair
+    long = msgspec.json.encode({"name": "Alfa", "endpoint": f"https://alfa.example/{'x' * 2_000}"})
+    bidder_id = (await first.register(long)).entity.id
+    patches: dict[str, bytes] = {fresh_id(): msgspec.json.encode({"name": f"Name {number}"}) for number in range(5)}
+    pausing = fresh_id()
+
+    async def change(process: Process, command_id: str) -> Changed:
+        patch = patches[command_id]
+        return await process.commands.change("bidder", bidder_id, patch, expected=None, command_id=command_id)
+
+    def told(changed: Changed) -> tuple[object, ...]:
+        return changed.made, changed.is_new, changed.entity.version, changed.entity.status, bytes(changed.entity.terms)
+
+    async def pause(process: Process) -> Changed:
+        return await process.commands.move("bidder", bidder_id, "paused", expected=None, command_id=pausing)
+
+    answers = {command_id: await change(first, command_id) for command_id in [*patches][:3]}
+    paused = await pause(first)
+    answers |= {command_id: await change(first, command_id) for command_id in [*patches][3:]}
+    for process in pair:
+        for command_id, answer in answers.items():
+            assert told(await change(process, command_id)) == told(answer)
+        assert told(await pause(process)) == told(paused)
+        assert paused.entity.status == "paused"
+        assert b"Name 2" in bytes(paused.entity.terms)
+        for command_id in (*patches, pausing):
+            assert len(msgspec.json.encode(process.head.made_by(command_id))) < 1_000
+    # Reading back has not moved the head.
+    renamed = await second.rename(bidder_id, "Last", 7)
+    assert (await first.rename(bidder_id, "Very last", 8)).entity.version == renamed.entity.version + 1
+
+
 class SlowHead(CatalogueHead):
     """Takes its time over every event."""
 

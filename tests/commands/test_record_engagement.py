@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from redis.asyncio import Redis
@@ -15,11 +15,13 @@ from redis.asyncio import Redis
 from commands.engagement_rates import EngagementRates
 from commands.kafka_log import KafkaLog
 from commands.ports import Clock, EventLog
-from commands.record_engagement import RecordEngagement
+from commands.record_engagement import RecordEngagement, Reporter
 from commands.redis_pipeline import RedisPipeline
 from commands.seen import CLAIM_WAIT_SECONDS, SeenInRedis
 from commands.spool import SpooledLog
 from commands.traffic_lists import TrafficLists
+from domain.access import Caller
+from domain.direct.budget import Uncharged
 from domain.errors import InvalidToken, LogUnavailable
 from domain.limits import (
     CLICK_EXPIRY_SECONDS,
@@ -43,6 +45,11 @@ ADDRESS_KEY = b"hides addresses in Redis"
 VIEWER = "203.0.113.7"
 CLOUD = "192.0.2.77"
 HOUSEHOLD = "2001:db8:1:2:"
+SERVER = "192.0.2.80"
+STRANGER = Reporter(SERVER, None)
+PUBLISHER = Reporter(SERVER, Caller(key_id="k-1", name="Herald", role="publisher", subject_id="pub-1"))
+OPERATOR = Reporter(SERVER, Caller(key_id=None, name="the operator", role="admin", subject_id=None))
+RIVAL = Reporter(SERVER, Caller(key_id="k-2", name="Tribune", role="publisher", subject_id="pub-2"))
 
 
 STARTED = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
@@ -68,7 +75,10 @@ class Recorder:
         self.redis = redis
         self.log = log
         self.lists = TrafficLists()
-        self.has_budget = True
+        self.uncharged: Uncharged | None = None
+        """Why a click is not charged, where it is not."""
+        self.free: list[Uncharged] = []
+        """What it was told of clicks that are logged as free."""
         self.charged: list[str | None] = []
         """The campaigns whose budget was asked for a click."""
         self.record = self.another()
@@ -83,14 +93,15 @@ class Recorder:
             rates=EngagementRates(pipeline, self.names, is_unlimited=OWN.__eq__, address_key=lambda: ADDRESS_KEY),
             lists=lambda: self.lists,
             charge_click=self._charge,
+            not_charged=self.free.append,
             clock=clock or SystemClock(),
             ids=fresh_id,
             keys=[KEY],
         )
 
-    async def _charge(self, claims: EngagementClaims, _at: datetime) -> bool:
+    async def _charge(self, claims: EngagementClaims, _at: datetime) -> Uncharged | None:
         self.charged.append(claims.campaign_id)
-        return self.has_budget
+        return self.uncharged
 
     async def logged(self) -> list[dict[str, Any]]:
         return [each.event for each in await read_topic(self.kafka_url, self.names.engagements)]
@@ -243,6 +254,78 @@ async def test_too_many_on_one_ad(recorder: Recorder) -> None:
     assert Counter(each.get("ivt") for each in logged) == {None: len(logged) - 1, "rate_ad": 1}
 
 
+class Clicks:
+    """Clicks on one ad of the publisher `pub-1`, all within a minute."""
+
+    def __init__(self, recorder: Recorder) -> None:
+        self._record = recorder.another(StandingClock(STARTED))
+
+    async def fetched(self, ip: str, **changes: Any) -> str:
+        user_agent = changes.pop("user_agent", BROWSER)
+        return (await self._record.click(self._token(**changes), ip=ip, user_agent=user_agent)).verdict
+
+    async def reported(self, by: Reporter, ip: str | None, **changes: Any) -> str:
+        return (await self._record.reported(self._token(**changes), ip=ip, user_agent=BROWSER, by=by)).verdict
+
+    def _token(self, **changes: Any) -> str:
+        ends = expires_at(STARTED, CLICK_EXPIRY_SECONDS)
+        told = {"ad_id": "ad-1", "publisher_id": "pub-1", "awarded_at": STARTED, "expires_at": ends}
+        return token("click", **{**told, **changes})
+
+
+FEW = [None] * CLICKS_PER_IP_AND_AD_MINUTE_MAX
+"""As many as one address may make."""
+
+
+async def test_what_does_not_count_uses_up_nobodys_share(recorder: Recorder) -> None:
+    """A robot at an address, or addresses that are replayed after their end, do not keep out the person there."""
+    clicks = Clicks(recorder)
+    for changes in ({"test": True}, {"expires_at": 1}, {"user_agent": ROBOT}, {"agent": "iphone"}):
+        assert "valid" not in [await clicks.fetched(VIEWER, **changes) for _ in FEW]
+    assert [await clicks.fetched(VIEWER) for _ in FEW] == ["valid" for _ in FEW]
+    assert await clicks.fetched(VIEWER) == "rate_limited"
+
+
+@pytest.mark.parametrize("stranger", [STRANGER, RIVAL])
+@pytest.mark.parametrize("stated", [VIEWER, OWN, None])
+async def test_who_reports_without_being_believed_uses_up_its_own_share(
+    recorder: Recorder, stranger: Reporter, stated: str | None
+) -> None:
+    """Whatever address it states: hits from there go on counting, its own do not, and none is exempt."""
+    clicks = Clicks(recorder)
+    assert [await clicks.reported(stranger, stated) for _ in FEW] == ["valid" for _ in FEW]
+    assert await clicks.reported(stranger, stated) == "rate_limited"
+    assert await clicks.reported(stranger, "203.0.113.99") == "rate_limited"
+    assert await clicks.fetched(SERVER) == "rate_limited"
+    assert await clicks.fetched(VIEWER) == "valid"
+
+
+@pytest.mark.parametrize("believed", [PUBLISHER, OPERATOR])
+async def test_who_is_believed_reports_for_many_viewers(recorder: Recorder, believed: Reporter) -> None:
+    """Each stated address has a share of its own, which what its browser fetches knows nothing of."""
+    clicks = Clicks(recorder)
+    for viewer in (VIEWER, "203.0.113.8", OWN):
+        assert [await clicks.reported(believed, viewer) for _ in FEW] == ["valid" for _ in FEW]
+        assert await clicks.reported(believed, viewer) == "rate_limited"
+        assert await clicks.fetched(viewer) == "valid"
+    assert {await clicks.reported(believed, None) for _ in (*FEW, None)} == {"valid"}
+    assert await clicks.fetched(SERVER) == "valid"
+
+
+async def test_what_a_browser_only_fetches_ahead_of_time(recorder: Recorder) -> None:
+    """Nobody has met the ad: it costs nothing, leads to its page, and the person's own hit counts afterwards."""
+    paid: dict[str, Any] = {"auction_id": fresh_id(), "campaign_id": "camp-1", "charged_on": "click"}
+    pixel, clicked = token(**paid), token("click", **paid)
+    assert await recorder.record.impression(pixel, ip=OWN, user_agent=BROWSER, is_ahead=True) == "bot"
+    ahead = await recorder.record.click(clicked, ip=OWN, user_agent=BROWSER, is_ahead=True)
+    assert (ahead.verdict, ahead.landing_url) == ("bot", "https://shop.example/")
+    assert recorder.charged == []
+    assert await recorder.record.impression(pixel, ip=OWN, user_agent=BROWSER) == "valid"
+    assert (await recorder.record.click(clicked, ip=OWN, user_agent=BROWSER)).verdict == "valid"
+    told = [(each["ivt"], each["reason"]) for each in await recorder.logged() if "ivt" in each]
+    assert told == [("not_a_browser", "The browser only fetched it ahead of time.")] * 2
+
+
 async def test_what_the_campaigns_are_told_of(recorder: Recorder) -> None:
     """The event says whose ad was met by whom, in what size, and what it takes from the budget."""
     told: dict[str, Any] = {
@@ -270,11 +353,16 @@ async def test_a_click_takes_from_the_budget_before_it_is_logged(recorder: Recor
     await recorder.record.click(token("click", **paid, test=True), ip=OWN, user_agent=BROWSER)
     await recorder.record.click(token("click", campaign_id="camp-2"), ip=OWN, user_agent=BROWSER)
     assert recorder.charged == ["camp-1"]
-    recorder.has_budget = False
-    free = await recorder.record.click(token("click", **paid), ip=OWN, user_agent=BROWSER)
-    assert (free.verdict, free.landing_url) == ("valid", "https://shop.example/")
+    for why in get_args(Uncharged):
+        recorder.uncharged = why
+        free = await recorder.record.click(token("click", **paid), ip=OWN, user_agent=BROWSER)
+        assert (free.verdict, free.landing_url) == ("valid", "https://shop.example/")
+    assert recorder.free == ["no_budget", "budget_unknown"]
     logged = await recorder.logged()
-    assert [each.get("charged", True) for each in logged].count(False) == 1
+    assert sorted(each["reason"] for each in logged if not each.get("charged", True)) == [
+        "Not charged: the campaign's budget had no room for it.",
+        "Not charged: what the campaign has spent was not known.",
+    ]
     assert {each["charge_nanos"] for each in logged if each.get("charged_on") == "click"} == {250_000_000}
 
 
@@ -356,7 +444,7 @@ async def test_a_landing_page_is_told_the_id_of_its_click(recorder: Recorder) ->
     auction_id = fresh_id()
     click = token("click", auction_id=auction_id, landing_url=page)
     told = [(await recorder.record.click(click, ip=OWN, user_agent=BROWSER)).landing_url for _ in range(2)]
-    told += [str((await recorder.record.reported(click, ip=OWN, user_agent=BROWSER)).landing_url)]
+    told += [str((await recorder.record.reported(click, ip=VIEWER, user_agent=BROWSER, by=STRANGER)).landing_url)]
     logged = [event["id"] for event in await recorder.logged()]
     assert told == [f"https://shop.example/?click={each}&auction={auction_id}" for each in logged]
 

@@ -24,6 +24,8 @@ WELL_BEHAVED = (
     "<svg><foreignObject><div>Words</div></foreignObject></svg>",
     "<noscript><img src='https://shop.example/pixel'></noscript>",
     "<!-- a comment --><b title='>'>x</b>",
+    '<meta charset="utf-8"><meta name="ad.size" content="http-equiv"><meta data-http-equiv="x" property=http-equiv>',
+    "<base-line></base-line><b data-base>x</b>",
 )
 
 
@@ -67,6 +69,12 @@ def test_what_an_ad_may_be(html: str) -> None:
         ("<!-- </html> -->", "has </html inside"),
         ("<!-- </noscript> -->", "has </noscript inside"),
         ("<svg><style><div></style></svg>", "has tags inside <style> inside <svg>"),
+        ('<meta http-equiv="Content-Security-Policy" content="img-src none">', "<meta http-equiv>, which would govern"),
+        ("<META/content=x\tHTTP-Equiv = refresh>", "<meta http-equiv>"),
+        ("<p><meta name='a>b' http-equiv></p>", "<meta http-equiv>"),
+        ("<svg><meta http-equiv=refresh></svg>", "<meta http-equiv>"),
+        ("<base href='https://evil.example/'>", "<base>"),
+        ("<BASE>", "<base>"),
         ("a\0b", "NUL"),
     ],
 )

@@ -31,7 +31,12 @@ def shop(status: Status = "active") -> Entity:
 
 
 def happens(
-    kind: type[CatalogueEvent], entity_id: str, *standing: Entity, spent: int | None = 0, **content: Any
+    kind: type[CatalogueEvent],
+    entity_id: str,
+    *standing: Entity,
+    spent: int | None = 0,
+    by: str | None = None,
+    **content: Any,
 ) -> None:
     """Raises what speaks against it."""
     holdings = Holdings()
@@ -39,7 +44,7 @@ def happens(
         holdings.put(each)
     about: dict[str, Any] = {"id": "e", "at": NOW, "correlation_id": entity_id, "causation_id": "c", "version": 2}
     event = kind(**about, aggregate_id=entity_id, **content)
-    legality.check(event, legality.World({each.id: each for each in standing}, holdings, spent))
+    legality.check(event, legality.World({each.id: each for each in standing}, holdings, spent, by))
 
 
 def refused(error: type[InvalidInput], *arguments: Any, **content: Any) -> Mapping[str, str]:
@@ -136,6 +141,31 @@ def test_an_ad_for_a_flight_that_is_over() -> None:
     happens(events.AdRegistered, "ad", shop(), entity("campaign", "camp", CAMPAIGN), terms=AD)
 
 
+@pytest.mark.parametrize(
+    ("kind", "changed", "terms", "path"),
+    [
+        (events.AdRegistered, "new", AD, "campaign_id"),
+        (events.AdChanged, "ad", AD, "campaign_id"),
+        (events.CampaignChanged, "camp", CAMPAIGN, "advertiser_id"),
+    ],
+)
+def test_nothing_is_prepared_for_an_archived_advertiser(
+    kind: type[CatalogueEvent], changed: str, terms: Terms, path: str
+) -> None:
+    """No ad and no change of one, and no change of a campaign, whose key ever asks; a paused one may come back."""
+    below = (entity("campaign", "camp", CAMPAIGN, "paused"), entity("ad", "ad", AD))
+    told = refused(IllegalMove, kind, changed, shop("archived"), *below, terms=terms)
+    assert told == {path: "the advertiser 'adv' is archived: nothing of it can run any more"}
+    happens(kind, changed, shop("paused"), *below, terms=terms)
+
+
+def test_an_ad_of_an_archived_campaign_does_not_change() -> None:
+    """It will never be shown again."""
+    gone = entity("campaign", "camp", CAMPAIGN, "archived")
+    told = refused(IllegalMove, events.AdChanged, "ad", shop(), gone, entity("ad", "ad", AD), terms=AD)
+    assert told == {"campaign_id": "the campaign 'camp' is archived: nothing of it can run any more"}
+
+
 def test_an_advertiser_does_not_leave_its_live_campaigns() -> None:
     """It is told which they are and what to do; those that are paused, over, archived or others' do not keep it."""
     rest = (
@@ -174,8 +204,43 @@ def test_there_is_an_end_to_what_may_be_registered(monkeypatch: pytest.MonkeyPat
         )
     happens(events.CampaignChanged, "camp", shop(), first, second, terms=CAMPAIGN)
     monkeypatch.setattr(legality, "CATALOGUE_TERMS_MAX_BYTES", 10)
+    happens(events.CampaignChanged, "camp", shop(), first, second, terms=CAMPAIGN)
+    with pytest.raises(LimitReached, match="no terms can become longer"):
+        changed(msgspec.structs.replace(CAMPAIGN, name="Winter coats"))
     with pytest.raises(LimitReached, match="bytes of terms of 10"):
         happens(events.AdvertiserRegistered, "new", shop(), terms=Advertiser(name="x", domain="x.example"))
+
+
+def test_a_tenant_fills_its_own_share(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it archives counts as well; for it the operator may go on, and so may everybody else."""
+    camp, ad = entity("campaign", "camp", CAMPAIGN), entity("ad", "ad", AD, "archived")
+    # The log's partitions bring an ad before its campaign, or behind it.
+    for standing in ((shop(), camp, ad), (shop(), msgspec.structs.replace(ad, status="active"), camp)):
+        monkeypatch.setattr(legality, "TENANT_ENTITIES_MAX", 2)
+        with pytest.raises(LimitReached, match="'adv' has registered 2 entities of 2, archived ones included"):
+            happens(events.CampaignRegistered, "new", *standing, terms=CAMPAIGN, by="adv")
+        happens(events.CampaignChanged, "camp", *standing, terms=CAMPAIGN, by="adv")
+        happens(events.CampaignRegistered, "new", *standing, terms=CAMPAIGN)
+        happens(
+            events.CampaignRegistered, "new", entity("advertiser", "other", Advertiser(name="x", domain="x.example")),
+            *standing, terms=msgspec.structs.replace(CAMPAIGN, advertiser_id="other"), by="other",
+        )  # fmt: skip
+        monkeypatch.setattr(legality, "TENANT_ENTITIES_MAX", 3)
+        happens(events.CampaignRegistered, "new", *standing, terms=CAMPAIGN, by="adv")
+        monkeypatch.setattr(legality, "TENANT_TERMS_MAX_BYTES", len(camp.terms) + len(ad.terms))
+        longer = msgspec.structs.replace(CAMPAIGN, name="Winter coats")
+        with pytest.raises(LimitReached, match="only the operator"):
+            happens(events.CampaignChanged, "camp", *standing, terms=longer, by="adv")
+        happens(events.CampaignChanged, "camp", *standing, terms=longer)
+        monkeypatch.undo()
+
+
+def test_the_last_part_of_the_catalogue_is_the_operators(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Many tenants together cannot keep the operator from registering a publisher or a key."""
+    monkeypatch.setattr(legality, "CATALOGUE_ENTITIES_MAX", 2)
+    with pytest.raises(LimitReached, match=r"holds 1 entities of 1.*but by the operator"):
+        happens(events.CampaignRegistered, "new", shop(), terms=CAMPAIGN, by="adv")
+    happens(events.CampaignRegistered, "new", shop(), terms=CAMPAIGN)
 
 
 def test_holdings_follow_every_change() -> None:

@@ -71,13 +71,13 @@ def test_a_campaign_bids_with_its_advertiser_and_ads() -> None:
     for order in ((0, 1, 2), (2, 1, 0), (1, 2, 0)):
         live = made_of(*(SHOP[place] for place in order)).market.direct.campaign("camp")
         assert live is not None
-        assert (live.advertiser_domain, [each.id for each in live.ads]) == ("shop.example", ["ad"])
+        assert (live.ads[0].advertisers[0], [each.id for each in live.ads]) == ("shop.example", ["ad"])
     marketplace = made_of(*SHOP)
     marketplace.take([entity("advertiser", "adv", advertiser("new.example"), 2), entity("ad", "more", ad("camp"))])
     marketplace.publish()
     live = marketplace.market.direct.campaign("camp")
     assert live is not None
-    assert (live.advertiser_domain, [each.id for each in live.ads]) == ("new.example", ["ad", "more"])
+    assert (live.ads[0].advertisers[0], [each.id for each in live.ads]) == ("new.example", ["ad", "more"])
 
 
 def test_a_campaign_rests_with_any_of_the_three() -> None:
@@ -187,7 +187,7 @@ def campaigns_told(index: DirectIndex) -> dict[str, Any]:
     found = {each: index.campaign(each) for each in ("campaign-0", "campaign-1")}
     assert sum(live is not None for live in found.values()) == len(index)
     return {
-        campaign_id: (live.terms.name, live.advertiser_domain, [(each.id, each.terms.name) for each in live.ads])
+        campaign_id: (live.terms.name, live.ads[0].advertisers[0], [(each.id, each.terms.name) for each in live.ads])
         for campaign_id, live in found.items()
         if live is not None
     }

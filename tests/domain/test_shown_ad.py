@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from domain.ad_markup import ad_markup
 from domain.ad_page import ad_page
 from domain.catalogue import Ad, HouseAd
+from domain.markup import dress
 from domain.shown_ad import ShownAd, house_ad, sold_ad
 
 AUCTION = "01936f2a-5c1e-7cc3-98c4-dc0c0c07398f"
@@ -150,7 +151,7 @@ def test_a_landing_page_cannot_end_what_it_stands_in(landing: str) -> None:
 def test_no_markup_ends_the_frame(markup: str) -> None:
     """Whatever it holds stays in one attribute of one sandboxed frame."""
     tags, frames = frames_of(ad_page(shown_ad(markup)))
-    assert tags == ["html", "head", "meta", "title", "style", "body", "iframe", "script"]
+    assert tags == ["html", "head", "meta", "title", "style", "body", "img", "iframe", "script"]
     [frame] = frames
     assert (frame["srcdoc"] or "").endswith(markup)
     assert (frame["sandbox"] or "").split() == [
@@ -159,6 +160,20 @@ def test_no_markup_ends_the_frame(markup: str) -> None:
         "allow-popups",
         "allow-popups-to-escape-sandbox",
     ]
+
+
+def test_the_page_loads_the_pixel_itself() -> None:
+    """Once, outside of what an ad may govern; a house ad has none."""
+    markup = dress("<b>Ad</b>", impression_url=PIXEL, click_url=CLICK)
+    assert PIXEL in markup
+    page = ad_page(shown_ad(markup))
+    assert page.count(PIXEL) == 1
+    assert f'<img src="{PIXEL}"' in page
+    _, [frame] = frames_of(page)
+    assert (frame["srcdoc"] or "").endswith("<b>Ad</b>")
+    own = house_ad([house(300, 250)], AUCTION, "pl-1", SIZES)
+    assert own is not None
+    assert "img" not in frames_of(ad_page(own))[0]
 
 
 @given(st.text(st.characters(exclude_characters="\0\r", exclude_categories=("Cs",))))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import pytest
 
 from domain.errors import InvalidInput
@@ -34,6 +36,19 @@ C#Client
 def test_patterns(user_agent: str, *, is_found: bool) -> None:
     """One expression a line, anywhere in the first characters, in capitals or not; comments are passed over."""
     assert bool(user_agent_patterns(PATTERNS, "robots.txt").match(user_agent)) is is_found
+
+
+def test_what_strangers_send_is_not_kept() -> None:
+    """A thousand user agents of 15 kB take no more room than their first characters."""
+    known = user_agent_patterns(PATTERNS, "robots.txt")
+    tracemalloc.start()
+    try:
+        for number in range(1_000):
+            assert not known.match(f"{number} ".ljust(15_000, "x"))
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert kept < 1_000 * (USER_AGENT_KEPT_MAX_CHARS + 500)
 
 
 def test_networks() -> None:

@@ -153,7 +153,7 @@ async def test_a_statement_for_machines(bookkeeping: Bookkeeping, shell: Shell) 
     )
     await bookkeeping.log([paid])
     await bookkeeping.books()
-    told = await shell("statement", "advertiser:adv-1", *MONTH, "--by", "campaign", "--csv")
+    told = await shell("statement", "advertiser:adv-1", *MONTH, "--by", " campaign ,", "--csv")
     [row] = csv.DictReader(told.out.splitlines())
     assert row == {
         "campaign": "c-1",

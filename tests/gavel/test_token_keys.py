@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from msgspec.structs import replace
 
 from domain.errors import InvalidToken
 from domain.tokens import EngagementClaims, TokenKey, expires_at, sign, verify
@@ -111,10 +112,36 @@ async def test_a_key_is_believed_for_a_month_after_its_end(file: TokenKeyFile) -
     old = Process(file).sign()
     file.rotate(NOON, destroy_old=False)
     file.rotate(NOON + timedelta(days=30), destroy_old=False)
-    assert Process(file).believes(old)
+    later = Process(file)
+    later.clock.time = NOON + timedelta(days=30)
+    assert later.believes(old)
+    later.clock.time += timedelta(seconds=10)
+    assert not later.believes(old), "whether anybody rotates again or not"
     file.rotate(NOON + timedelta(days=31), destroy_old=False)
     assert not Process(file).believes(old)
     assert len(file.read()) == 3
+
+
+async def test_an_old_file_signs_nothing_new(file: TokenKeyFile) -> None:
+    """What an older key has signed after its end is forged, whatever the token says of when it was."""
+    old = TokenKey.of(file.read()[0].secret)
+    file.rotate(NOON, destroy_old=False)
+    process = Process(file)
+    end = NOON + timedelta(seconds=10)
+    process.clock.time = end + timedelta(days=2)
+
+    def believed(awarded_at: datetime, seconds: int = 86_400) -> bool:
+        token = sign(replace(CLAIMS, awarded_at=awarded_at, expires_at=expires_at(awarded_at, seconds)), old)
+        try:
+            return verify(token, process.keys).awarded_at == awarded_at
+        except InvalidToken:
+            return False
+
+    assert believed(end)
+    assert believed(end + timedelta(seconds=10)), "another process has heard of its successor a little late"
+    assert not believed(end + timedelta(seconds=11))
+    assert not believed(process.clock.time)
+    assert not believed(end - timedelta(seconds=1), 3 * 86_400), "no token lives that long"
 
 
 async def test_a_key_that_somebody_else_knows_is_destroyed(file: TokenKeyFile, process: Process) -> None:

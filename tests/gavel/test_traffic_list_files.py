@@ -14,7 +14,7 @@ from structlog.testing import capture_logs
 from domain.errors import InvalidInput
 from gavel.checkup import check_all
 from gavel.settings import Settings, load
-from gavel.traffic_list_files import TrafficListFiles
+from gavel.traffic_list_files import FOLLOW_SECONDS, TrafficListFiles
 from tests.commands.eventually import eventually
 
 BROWSER = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
@@ -80,10 +80,37 @@ async def test_a_bad_file_changes_nothing(tmp_path: Path) -> None:
             clouds.unlink()
             await eventually(lambda: len(logs) == 2)
             assert files().objection(CLOUD, BROWSER) is not None
+            clouds.write_text("# none yet\n")
+            await eventually(lambda: len(logs) == 3)
+            assert files().objection(CLOUD, BROWSER) is not None
             clouds.write_text(f"{ELSEWHERE}/32\n")
             await eventually(lambda: files().objection(ELSEWHERE, BROWSER) is not None)
     assert f"{clouds}:2" in logs[0]["reason"]
     assert f"cannot read {clouds}" in logs[1]["reason"]
+    assert f"{clouds} holds no entry" in logs[2]["reason"]
+
+
+async def test_a_file_that_is_being_written_is_waited_for(tmp_path: Path) -> None:
+    """A list that grows line by line is taken up as a whole: half of it would make robots of people."""
+    browsers = in_file(tmp_path / "browsers.txt", "^Mozilla/")
+    files = TrafficListFiles(Settings(browser_patterns=browsers))
+    met: set[tuple[bool, bool]] = set()
+
+    def knows_both() -> bool:
+        lists = files()
+        met.add((lists.objection("", BROWSER) is None, lists.objection("", "Kiosk/9") is None))
+        return (True, True) in met
+
+    async with following(files):
+        with browsers.open("w") as writer:
+            for number in range(10):
+                writer.write(f"^Kiosk/{number}\n")
+                writer.flush()
+                assert not knows_both()
+                await asyncio.sleep(FOLLOW_SECONDS / 4)
+            writer.write("^Mozilla/\n")
+        await eventually(knows_both)
+    assert met == {(True, False), (True, True)}
 
 
 @pytest.mark.parametrize(
@@ -94,6 +121,9 @@ async def test_a_bad_file_changes_nothing(tmp_path: Path) -> None:
         ("browser_patterns", ".*", "{path}:1"),
         ("robot_patterns", "Caf\u00e9".encode("latin-1"), "GAVEL_ROBOT_PATTERNS: {path} is not UTF-8"),
         ("data_centres", None, "GAVEL_DATA_CENTRES: cannot read {path}"),
+        ("browser_patterns", "# none", "GAVEL_BROWSER_PATTERNS: {path} holds no entry"),
+        ("robot_patterns", "", "GAVEL_ROBOT_PATTERNS: {path} holds no entry"),
+        ("data_centres", "\n\n", "GAVEL_DATA_CENTRES: {path} holds no entry"),
     ],
 )
 async def test_a_bad_file_at_the_start(tmp_path: Path, name: str, content: str | bytes | None, told: str) -> None:
@@ -111,7 +141,7 @@ async def test_a_bad_file_at_the_start(tmp_path: Path, name: str, content: str |
 
 
 async def test_the_doctor_tells_what_is_in_force(tmp_path: Path) -> None:
-    """How many entries there are, so that an empty file is seen."""
+    """How many entries there are, so that a file which is too short is seen."""
     settings = Settings(data=tmp_path, data_centres=in_file(tmp_path / "clouds.txt", f"{CLOUD}/32\n2001:db8::/32\n"))
     [check] = [each for each in await check_all(settings) if each.name == "traffic lists"]
     assert check.ok

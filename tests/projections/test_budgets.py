@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 import pytest
 from redis.asyncio import Redis
+from structlog.testing import capture_logs
 
 from commands.budgets import RedisBudgets
 from commands.ports import Wanted
@@ -196,6 +197,31 @@ async def test_no_clock_releases_what_the_log_may_still_spend(read_side: ReadSid
         await read_side.log.append([ended[1]])
         await read_side.caught_up("budgets")
         assert (await budgets.state_of("c-1")).reserved_nanos == 0
+
+
+class RedisOfTomorrow(Redis):
+    """Its clock is a day ahead."""
+
+    async def time(self, **options: Any) -> tuple[int, int]:
+        seconds, micros = await super().time(**options)
+        return seconds + 86_400, micros
+
+
+async def test_a_wrong_clock_releases_nothing(read_side: ReadSide) -> None:
+    """What an award of now has reserved stays so, though by Redis's clock it ended yesterday; the operator is told."""
+    await read_side.log.append([award(10), award(5, shown_s=-60.0)])
+    async with settled(read_side) as budgets:
+        await until(budgets, lambda state: state.reserved_nanos == 10)
+        await read_side.log.append([award(200)])
+        await read_side.caught_up("budgets")
+        async with Servers(read_side.addresses, client_id="tomorrow") as servers:
+            await servers.redis.aclose()
+            servers.redis = RedisOfTomorrow.from_url(read_side.addresses.redis_url)
+            tomorrow = BudgetSettlement(servers, grace_s=0.0)
+            with capture_logs() as logs:
+                assert [await tomorrow.settle() for _ in range(2)] == [0, 0]
+        assert [each["event"] for each in logs].count("clocks disagree: no budget is released") == 1
+        assert (await budgets.state_of("c-1")).reserved_nanos == 210
 
 
 async def test_a_frequency_cap_survives_a_loss_of_memory(read_side: ReadSide) -> None:

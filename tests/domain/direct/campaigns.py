@@ -14,7 +14,12 @@ UNIT = 1_000_000_000
 
 
 def campaign(
-    campaign_id: str = "c", *, sizes: tuple[Size, ...] = (BOX,), targeting: dict[str, Any] | None = None, **terms: Any
+    campaign_id: str = "c",
+    *,
+    sizes: tuple[Size, ...] = (BOX,),
+    targeting: dict[str, Any] | None = None,
+    domain: str = "shop.example",
+    **terms: Any,
 ) -> LiveCampaign:
     """One that bids a CPM of 1.00 USD, as soon as possible, and has an ad of each of the sizes."""
     default = {"advertiser_id": "shop", "name": campaign_id, "budget_nanos": 100 * UNIT, "pacing": "asap"}
@@ -35,4 +40,4 @@ def campaign(
         )
         for number, (width, height) in enumerate(sizes)
     ]
-    return live_campaign(campaign_id, stated, Advertiser(name="Shop", domain="shop.example"), ads)
+    return live_campaign(campaign_id, stated, Advertiser(name="Shop", domain=domain), ads)
