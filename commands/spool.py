@@ -261,7 +261,9 @@ class SpooledLog:
 
     async def _take_over(self) -> None:
         """Adds the files of processes that are gone."""
-        self.pending_bytes += await self._off_loop(self._adopt)
+        adopted_bytes = await self._off_loop(self._adopt)
+        # Not in one statement: that would forget what was added while the disk was asked.
+        self.pending_bytes += adopted_bytes
 
     # -- on the spool's thread ---------------------------------------------------------------------
 

@@ -6,6 +6,7 @@ import asyncio
 import os
 import shutil
 import sys
+import threading
 from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -376,3 +377,19 @@ def test_a_file_that_was_drained_meanwhile_is_not_taken_over(tmp_path: Path) -> 
     file.delete()
     assert not _lock(descriptor)
     os.close(descriptor)
+
+
+async def test_what_comes_while_the_folder_is_searched_is_counted(tmp_path: Path) -> None:
+    """A search for files of the dead takes its time; what is spooled meanwhile waits as well, and is told."""
+    topic, key = "t.engagements", fresh_id()
+    events = auction_events(key, 1)
+    spool = SpooledLog(KafkaLog("127.0.0.1:1", [topic]), tmp_path)
+    await spool.start()
+    searched = threading.Event()
+    spool._thread.submit(searched.wait)
+    appending = asyncio.create_task(spool.append(topic, key, events))
+    await eventually(lambda: spool.pending_bytes > 0)
+    searched.set()
+    await appending
+    assert spool.pending_bytes == len(encode_record(topic, key, [encode(event) for event in events]))
+    await spool.close()
