@@ -212,7 +212,7 @@ async def test_a_broker_that_goes_and_comes(own_broker: OwnBroker, own_names: Na
 async def test_a_command_whose_fate_was_unknown(own_broker: OwnBroker, own_names: Names, redis_url: str) -> None:
     """A suspended broker leaves it open; after that the retry with its key has one effect and one answer."""
     async with processes(1, own_broker.url, own_names, redis_url) as [process]:
-        await process.register()
+        first = (await process.register()).entity
         read = process.head.read
 
         async def read_and_suspend() -> None:
@@ -234,6 +234,6 @@ async def test_a_command_whose_fate_was_unknown(own_broker: OwnBroker, own_names
                     await asyncio.sleep(0.1)
                 else:
                     break
-        events = await logged(own_broker.url, own_names)
-        assert [event["aggregate_id"] for event in events[-1:]] == [answer.decode()]
-        assert len(events) == 2
+        # In any order: they may stand in two partitions.
+        ids = sorted(event["aggregate_id"] for event in await logged(own_broker.url, own_names))
+        assert ids == sorted([first.id, answer.decode()])
