@@ -8,7 +8,7 @@ FROM_LOCK := install --require-hashes --only-binary :all:
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types bench replay lock clean
+.PHONY: help demo test lint types bench replay audit lock clean
 
 help: ## List what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -17,7 +17,7 @@ demo: .venv/run.stamp ## Run an exchange with simulated traffic; Ctrl-C stops it
 	@exec $(BIN)/gavel demo $(ARGS)
 
 test: .venv/dev.stamp ## Run all tests against real servers; ARGS='-k name' for some
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 lint: .venv/dev.stamp ## Check style, format and layers
 	@$(BIN)/ruff check
@@ -32,6 +32,9 @@ bench: .venv/dev.stamp ## Measure against peers and limits
 
 replay: .venv/dev.stamp ## Decide a million logged auctions again, twice; ARGS='--auctions 10000' for fewer
 	@$(BIN)/python -m bench.replay_twice $(ARGS)
+
+audit: .venv/dev.stamp ## Half a million auctions among kills, recounted from the topics; ARGS=--smoke for fewer
+	@$(BIN)/python -m bench audit $(ARGS)
 
 COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 	--no-emit-index-url --no-emit-find-links

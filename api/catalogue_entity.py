@@ -17,6 +17,8 @@ class Collection(NamedTuple):
     singular: str
     has_status: bool = True
     """They can be changed, paused, resumed and archived; a rate is only stated anew."""
+    is_issued: bool = False
+    """Gavel makes what matters of it: `POST` is a route of its own, and its terms never change."""
 
 
 COLLECTIONS = (
@@ -24,7 +26,11 @@ COLLECTIONS = (
     Collection("placements", "placement", "placement"),
     Collection("bidders", "bidder", "bidder"),
     Collection("deals", "deal", "deal"),
+    Collection("advertisers", "advertiser", "advertiser"),
+    Collection("campaigns", "campaign", "campaign"),
+    Collection("ads", "ad", "ad"),
     Collection("currency-rates", "currency_rate", "currency rate", has_status=False),
+    Collection("access-keys", "access_key", "access key", is_issued=True),
 )
 
 

@@ -69,9 +69,9 @@ async def metrics(services: Services) -> Response[bytes]:
 
 
 @asynccontextmanager
-async def reporting_log_health(app: Litestar) -> AsyncIterator[None]:
-    """While the application runs, the log's health goes to the metrics once a second."""
-    task = asyncio.create_task(_report_log_health(app.state["services"]), name="log health to metrics")
+async def reporting_health(app: Litestar) -> AsyncIterator[None]:
+    """While the application runs, what it can do goes to the metrics once a second."""
+    task = asyncio.create_task(_report_health(app.state["services"]), name="health to metrics")
     try:
         yield
     finally:
@@ -80,9 +80,13 @@ async def reporting_log_health(app: Litestar) -> AsyncIterator[None]:
             await task
 
 
-async def _report_log_health(services: ApiServices) -> None:
+async def _report_health(services: ApiServices) -> None:
     while True:
-        services.metrics.log_health(healthy=services.log.healthy, spool_pending_bytes=services.spool.pending_bytes)
+        services.metrics.health(
+            log_healthy=services.log.healthy,
+            spool_pending_bytes=services.spool.pending_bytes,
+            budgets_known=services.budgets.are_known,
+        )
         await asyncio.sleep(REPORT_EVERY_S)
 
 

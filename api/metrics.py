@@ -10,9 +10,12 @@ import os
 from collections import Counter as Counted
 from collections.abc import Iterable
 from pathlib import Path
+from typing import get_args
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
+
+from domain.direct.budget import Uncharged
 
 AUCTION_SECONDS = (0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0, 2.5, 5.0)
 AUCTION_RESULTS = ("awarded", "no_bid", "invalid", "unavailable", "overloaded", "failed")
@@ -33,6 +36,13 @@ class Metrics:
         engagements = Counter(
             "gavel_engagements", "Pixels and clicks that were fetched.", ["kind", "verdict"], registry=self._registry
         )
+        not_charged = Counter(
+            "gavel_clicks_not_charged",
+            "Clicks that count and that their campaigns were not charged for.",
+            ["reason"],
+            registry=self._registry,
+        )
+        self._not_charged = {reason: not_charged.labels(reason) for reason in get_args(Uncharged)}
         self._late_answers = Counter(
             "gavel_late_answers", "Answers of bidders that came after the auction's decision.", registry=self._registry
         )
@@ -58,6 +68,12 @@ class Metrics:
             registry=self._registry,
             multiprocess_mode="livesum",
         )
+        self._budgets_known = Gauge(
+            "gavel_budgets_known",
+            "1 while it is known what campaigns have spent; until then none of them bids.",
+            registry=self._registry,
+            multiprocess_mode="livemin",
+        )
 
     def __repr__(self) -> str:
         return f"Metrics(multiprocess_dir={self._multiprocess_dir!r})"
@@ -80,9 +96,15 @@ class Metrics:
         """A pixel or click address was fetched; `verdict` is one of VERDICTS."""
         self._engagements[kind, verdict].inc()
 
-    def log_health(self, *, healthy: bool, spool_pending_bytes: int) -> None:
-        self._log_healthy.set(healthy)
+    def click_not_charged(self, reason: Uncharged) -> None:
+        """A click of a campaign that pays for clicks is logged as free."""
+        self._not_charged[reason].inc()
+
+    def health(self, *, log_healthy: bool, spool_pending_bytes: int, budgets_known: bool) -> None:
+        """What the process can do at present."""
+        self._log_healthy.set(log_healthy)
         self._spool_pending.set(spool_pending_bytes)
+        self._budgets_known.set(budgets_known)
 
     def exposition(self) -> bytes:
         """All processes' figures in Prometheus' text format 0.0.4."""

@@ -17,8 +17,10 @@ from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin, OpenAPIRenderPlugin, YamlRenderPlugin
 from litestar.openapi.spec import Components, SecurityScheme, Server, Tag
 
+from api.access_rules import Roles, roles_of
 from api.catalogue_entity import COLLECTIONS
 from api.dashboard.page import SECURITY_HEADERS
+from api.openapi_ads import AD_PATHS
 from api.openapi_catalogue import catalogue_paths, catalogue_schemas
 from api.openapi_raw_routes import RAW_PATHS
 from api.problems import KINDS, PROBLEM_JSON
@@ -31,6 +33,8 @@ TAGS = {
     "Catalogue": "Who takes part. Commands are logged, then projected; `Gavel-Token` connects the two.",
     "Auctions": "The story of every auction: who was asked, what each answered, and why one won.",
     "Reports": "Counts and money.",
+    "Ledger": "The books: refunds, and days that are closed.",
+    "Access": "Keys for publishers and advertisers. A key is told once; what is kept of it is a digest.",
     "Operations": "How the exchange itself does.",
 }
 DESCRIPTION = (
@@ -56,7 +60,16 @@ def openapi_config(base_url: str) -> OpenAPIConfig:
         servers=[Server(url=base_url)],
         tags=[Tag(name=name, description=description) for name, description in TAGS.items()],
         components=Components(
-            security_schemes={"adminKey": SecurityScheme(type="http", scheme="bearer", description="GAVEL_ADMIN_KEY")}
+            security_schemes={
+                "accessKey": SecurityScheme(
+                    type="http",
+                    scheme="bearer",
+                    description=(
+                        "GAVEL_ADMIN_KEY, or a key of `POST /v1/access-keys`. Each operation names the roles that it "
+                        "is for; a publisher or advertiser meets only what is its own, and nothing else exists for it."
+                    ),
+                )
+            }
         ),
         use_handler_docstrings=True,
         render_plugins=[
@@ -76,10 +89,12 @@ def openapi_config(base_url: str) -> OpenAPIConfig:
 
 def complete(derived: dict[str, Any]) -> dict[str, Any]:
     """The derived document with the raw routes, the problems and the headers of read models, as plain JSON values."""
-    paths = _plain(derived["paths"] | RAW_PATHS | catalogue_paths())
+    paths = _plain(derived["paths"] | RAW_PATHS | AD_PATHS | catalogue_paths())
     for path, item in paths.items():
         for method in METHODS & item.keys():
             item[method] = _with_problem(item[method])
+            if path.startswith("/v1/"):
+                item[method] = _with_roles(item[method], roles_of(method.upper(), path))
         if path.startswith(READ_MODEL_PATHS) and "get" in item:
             item["get"] = _with_freshness(item["get"])
     components = _plain(derived["components"])
@@ -96,6 +111,13 @@ def _with_problem(operation: dict[str, Any]) -> dict[str, Any]:
     # What the framework says about 400 is its own form of an error, which is never sent.
     responses = {status: each for status, each in operation["responses"].items() if status != "400"}
     return {**operation, "responses": {**responses, "default": _PROBLEM_RESPONSE}}
+
+
+def _with_roles(operation: dict[str, Any], roles: Roles) -> dict[str, Any]:
+    """Any one of the roles will do (OpenAPI 3.1: names of roles stand where other schemes have scopes)."""
+    named = sorted(roles)
+    description = f"{operation['description']}\n\nFor keys of: {', '.join(named).replace('_', ' ')}."
+    return {**operation, "description": description, "security": [{"accessKey": [role]} for role in named]}
 
 
 def _with_freshness(operation: dict[str, Any]) -> dict[str, Any]:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import msgspec
 
 from api.catalogue_entity import COLLECTIONS, Collection
 from api.json_body import JSON, MERGE_PATCH
-from api.openapi_catalogue_examples import CHANGES, EXAMPLE_ID, TERMS
+from api.openapi_catalogue_examples import CHANGES, EXAMPLE_ID, EXAMPLE_KEY, TERMS
 from api.read.paging import LIMIT_DEFAULT, LIMIT_MAX
 from api.write.catalogue import MOVES
 from domain.entity import EntityKind
+from domain.holdings import BELONGS_TO
 from domain.limits import IDEMPOTENCY_KEY_MAX_CHARS
 from domain.terms.form import Form
 from domain.terms.kinds import all_forms
@@ -20,7 +21,7 @@ from domain.terms.kinds import all_forms
 Node = dict[str, Any]
 
 _FORMS = all_forms(allow_private=False)
-_SUMMARIES = {"pause": "Pause a {}", "resume": "Resume a {}", "archive": "Archive a {} for good"}
+_SUMMARIES = {"pause": "Pause {}", "resume": "Resume {}", "archive": "Archive {} for good"}
 _MOVE_MEANINGS = {
     "pause": "It takes no part in auctions until it is resumed.",
     "resume": "It takes part in auctions again. Nothing comes back from the archive (409).",
@@ -65,10 +66,12 @@ def catalogue_paths() -> dict[str, Node]:
     paths: dict[str, Node] = {}
     for collection in COLLECTIONS:
         path = f"/v1/{collection.path}"
-        paths[path] = {"get": _list(collection), "post": _register(collection)}
+        register = _issue if collection.is_issued else _register
+        paths[path] = {"get": _list(collection), "post": register(collection)}
         paths[f"{path}/{{id}}"] = {"get": _one(collection)}
-        if collection.has_status:
+        if collection.has_status and not collection.is_issued:
             paths[f"{path}/{{id}}"]["patch"] = _change(collection)
+        if collection.has_status:
             paths |= {f"{path}/{{id}}/{move}": {"post": _move(collection, move)} for move in MOVES}
     return paths
 
@@ -119,9 +122,15 @@ def _list(collection: Collection) -> Node:
         "List",
         f"All {collection.path.replace('-', ' ')}",
         "In the order of their ids; archived ones included unless `status` says otherwise.",
-        parameters=_LIST_PARAMETERS,
+        parameters=[*_LIST_PARAMETERS, *_owner_parameters(collection)],
         responses={"200": _content(page, example) | {"description": "A page."}},
     )
+
+
+def _owner_parameters(collection: Collection) -> Iterator[Node]:
+    for kind in BELONGS_TO.get(collection.kind, ()):
+        meaning = f"Only those of this {kind}."
+        yield {"name": f"{kind}_id", "in": "query", "description": meaning, "schema": {"type": "string"}}
 
 
 def _one(collection: Collection) -> Node:
@@ -138,7 +147,7 @@ def _one(collection: Collection) -> Node:
 
 
 def _register(collection: Collection) -> Node:
-    summary = f"Register a {collection.singular}" if collection.has_status else f"State a {collection.singular}"
+    summary = f"{'Register' if collection.has_status else 'State'} {_one_of(collection)}"
     changes = {} if collection.has_status else {"200": _changed(collection, "It was known, and is changed.")}
     return _operation(
         collection,
@@ -151,12 +160,21 @@ def _register(collection: Collection) -> Node:
     )
 
 
+def _issue(collection: Collection) -> Node:
+    operation = _register(collection)
+    told = {"key": {"type": "string", "description": "Told here and never again; absent in the answer to a retry."}}
+    schema = {"allOf": [_ref(_entity_name(collection.kind)), {"type": "object", "properties": told}]}
+    example = _example(collection.kind) | {"key": EXAMPLE_KEY}
+    operation["responses"]["201"] |= _content(schema, example)
+    return operation
+
+
 def _change(collection: Collection) -> Node:
-    schema = {"type": "object", "description": f"Some of the terms of a {collection.singular}; null takes one away."}
+    schema = {"type": "object", "description": f"Some of the terms of {_one_of(collection)}; null takes one away."}
     return _operation(
         collection,
         "Change",
-        f"Change a {collection.singular}",
+        f"Change {_one_of(collection)}",
         "A JSON Merge Patch (RFC 7396) of its terms. A list is replaced as a whole; null restores the default.",
         parameters=[_ID, _IF_MATCH, _IDEMPOTENCY_KEY],
         requestBody=_body(schema, CHANGES[collection.kind], MERGE_PATCH, JSON),
@@ -168,7 +186,7 @@ def _move(collection: Collection, move: str) -> Node:
     return _operation(
         collection,
         move.capitalize(),
-        _SUMMARIES[move].format(collection.singular),
+        _SUMMARIES[move].format(_one_of(collection)),
         _MOVE_MEANINGS[move],
         parameters=[_ID, _IF_MATCH, _IDEMPOTENCY_KEY],
         responses={"200": _changed(collection, "Logged, or it was so already.")},
@@ -177,13 +195,16 @@ def _move(collection: Collection, move: str) -> Node:
 
 def _operation(collection: Collection, verb: str, summary: str, description: str, **rest: Any) -> Node:
     return {
-        "tags": ["Catalogue"],
+        "tags": ["Access" if collection.is_issued else "Catalogue"],
         "operationId": f"{verb}{_terms_name(_FORMS[collection.kind])}",
         "summary": summary,
         "description": description,
-        "security": [{"adminKey": []}],
         **rest,
     }
+
+
+def _one_of(collection: Collection) -> str:
+    return f"{'an' if collection.singular[0] in 'aeiou' else 'a'} {collection.singular}"
 
 
 def _changed(collection: Collection, description: str) -> Node:

@@ -12,7 +12,13 @@ EXAMPLE_ID: Mapping[EntityKind, str] = {
     "placement": "01936f2a-9b40-7d51-8a3e-5f0a1c2b3d4e",
     "bidder": "01936f2b-0c77-7b12-9c8d-1a2b3c4d5e6f",
     "currency_rate": "EUR-USD",
+    "access_key": "01936f2d-0a11-7c44-8b55-6c7d8e9fa0b1",
+    "advertiser": "01936f2c-1d88-7e23-8d9e-2b3c4d5e6f70",
+    "campaign": "01936f2c-2e99-7f34-9eaf-3c4d5e6f7081",
+    "ad": "01936f2c-3faa-7045-8fb0-4d5e6f708192",
 }
+
+EXAMPLE_KEY = "gavel_4fVZ0yN3o7c1bJm5wqQh2sTtUuXx8Kd9EeRrLlPpGgA"
 
 TERMS: Mapping[EntityKind, dict[str, Any]] = {
     "publisher": {
@@ -30,6 +36,14 @@ TERMS: Mapping[EntityKind, dict[str, Any]] = {
         "floor_rules": [{"floor_cpm": "1.20", "country": "DEU", "size": [300, 600]}],
         "badv": ["casino.example"],
         "required_bid_fields": ["crid"],
+        "house_ads": [
+            {
+                "width": 300,
+                "height": 250,
+                "image_url": "https://www.daily.example/subscribe-300x250.png",
+                "landing_url": "https://www.daily.example/subscribe",
+            }
+        ],
     },
     "bidder": {
         "name": "Northwind DSP",
@@ -48,6 +62,29 @@ TERMS: Mapping[EntityKind, dict[str, Any]] = {
         "wadomain": ["shop.example"],
     },
     "currency_rate": {"base": "EUR", "quote": "USD", "rate": "1.0852"},
+    "access_key": {"name": "Reporting of the Daily", "role": "publisher", "subject_id": EXAMPLE_ID["publisher"]},
+    "advertiser": {"name": "Harbour Outfitters", "domain": "outfitters.example"},
+    "campaign": {
+        "advertiser_id": EXAMPLE_ID["advertiser"],
+        "name": "Winter coats",
+        "bid_cpm": "2.40",
+        "budget": "5000.00",
+        "daily_budget": "250.00",
+        "currency": "USD",
+        "starts_at": "2099-11-01T00:00:00Z",
+        "ends_at": "2099-12-24T00:00:00Z",
+        "pacing": "even",
+        "frequency_cap": {"impressions": 3, "per_seconds": 86400},
+        "targeting": {"countries": ["DEU", "FRA"], "device_types": [2, 4], "sites": ["daily.example"]},
+    },
+    "ad": {
+        "campaign_id": EXAMPLE_ID["campaign"],
+        "name": "Coats, medium rectangle",
+        "width": 300,
+        "height": 250,
+        "image_url": "https://cdn.outfitters.example/coats-300x250.png",
+        "landing_url": "https://www.outfitters.example/coats?click=${CLICK_ID}",
+    },
 }
 
 CHANGES: Mapping[EntityKind, dict[str, Any]] = {
@@ -55,4 +92,7 @@ CHANGES: Mapping[EntityKind, dict[str, Any]] = {
     "placement": {"floor_cpm": "0.75", "badv": None},
     "bidder": {"qps_limit": None, "countries": ["DEU"]},
     "deal": {"floor_cpm": "4.50"},
+    "advertiser": {"name": "Harbour Outfitters International"},
+    "campaign": {"budget": "7500.00", "frequency_cap": None},
+    "ad": {"name": "Coats, medium rectangle, blue"},
 }

@@ -68,8 +68,9 @@ RAW_PATHS: dict[str, dict[str, Any]] = {
             "description": (
                 "An OpenRTB 2.6 bid request, at most 256 KiB decompressed; gzip is understood both ways and unknown "
                 "fields are handed on to bidders. Everything that an answer promises is in the log before it is sent. "
-                "`test: 1` adds `ext.debug` and is never billed. A request that breaks a rule is answered with the "
-                "path of every fault."
+                "`test: 1` adds `ext.debug` and is never billed; of campaigns of the exchange's own it tells the one "
+                "that won alone. A request that breaks a rule is answered with the path of every fault, "
+                "an address that asks more often than `GAVEL_AUCTIONS_PER_ADDRESS_MINUTE` allows with 429."
             ),
             "parameters": [_OPENRTB_VERSION, _CONTENT_ENCODING],
             "requestBody": {
@@ -140,7 +141,6 @@ RAW_PATHS: dict[str, dict[str, Any]] = {
             "operationId": "LiveFigures",
             "summary": "Figures of the last second, as server-sent events",
             "description": "One JSON object a second. The stream ends after 15 minutes: connect again.",
-            "security": [{"adminKey": []}],
             "responses": {"200": {"description": "An endless stream.", "content": {"text/event-stream": {}}}},
         }
     },

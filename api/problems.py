@@ -52,6 +52,8 @@ KINDS = {
         Kind("not-acceptable", 406, "No acceptable form of the answer", "`detail` lists the media types on offer."),
         Kind("too-slow", 408, "The request took too long to arrive", "Send it again over a faster connection."),
         Kind("conflict", 409, "It was changed in the meantime", "Read it again, then decide again."),
+        Kind("illegal-move", 409, "It is not allowed as things stand", "`errors` names what stands in its way."),
+        Kind("limit-reached", 409, "There may be no more of it", "`detail` says how many there may be."),
         Kind("precondition-failed", 412, "The precondition does not hold", "`If-Match` names an older version."),
         Kind("still-running", 409, "The same command is being worked on", "Send it again with its key a moment later."),
         Kind("body-too-large", 413, "The body is too large", "`detail` says the limit, which holds decompressed too."),
@@ -69,8 +71,11 @@ KINDS = {
 _OF_ERROR: dict[type[Exception], str] = {
     errors.InvalidInput: "invalid-input",
     errors.UnknownReference: "unknown-reference",
+    errors.IllegalMove: "illegal-move",
+    errors.LimitReached: "limit-reached",
     errors.VersionMismatch: "precondition-failed",
     errors.StillRunning: "still-running",
+    errors.RateLimited: "too-many-requests",
     errors.KeyReused: "key-reused",
     errors.InvalidToken: "invalid-token",
     errors.NotFound: "not-found",
@@ -124,7 +129,8 @@ def problem_of(error: Exception) -> Answer:
     for error_type in type(error).__mro__:
         if kind := _OF_ERROR.get(error_type):
             faults = error.faults if isinstance(error, errors.InvalidInput) else ()
-            return _answer(kind, "" if faults else str(error), faults=faults)
+            limited = {"Retry-After": str(error.retry_after_seconds)} if isinstance(error, errors.RateLimited) else {}
+            return _answer(kind, "" if faults else str(error), faults=faults, headers=limited)
     _log.error("a request met a programmer's error", exc_info=error)
     return _answer("internal-error")
 

@@ -38,6 +38,22 @@ class ClientLeft(Exception):
     """The client hung up before its request was complete: nobody is there to be answered."""
 
 
+def check_json_post(method: str, headers: Headers) -> None:
+    """Raises ProblemRaised: 405 for another method than POST, 415 for a body that says it is not JSON."""
+    if method != "POST":
+        raise not_allowed(method, "POST")
+    content_type = headers.get(b"content-type")
+    if content_type is None:
+        return
+    media_type = content_type.partition(b";")[0].strip().lower()
+    if media_type not in {b"application/json", b""}:
+        raise ProblemRaised(
+            "unsupported-media-type",
+            f"Content-Type {media_type.decode('latin-1')!r} is not application/json",
+            headers={"Accept-Post": "application/json"},
+        )
+
+
 async def read_body(headers: Headers, receive: Receive, limit_bytes: int) -> bytes:
     """The request's body, decompressed.
 

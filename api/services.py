@@ -18,12 +18,18 @@ if TYPE_CHECKING:
     from api.client_address import ClientAddresses
     from api.live.feed import LiveFeed
     from api.metrics import Metrics
+    from commands.access_keys import AccessKeys
+    from commands.auction_rates import AuctionRates
+    from commands.budgets import RedisBudgets
     from commands.change_catalogue import ChangeCatalogue
+    from commands.close_ledger_day import CloseLedgerDay
     from commands.hold_auction import HoldAuction
     from commands.kafka_log import KafkaLog
     from commands.once import Once
     from commands.record_engagement import RecordEngagement
+    from commands.show_ad import ShowAd
     from commands.spool import SpooledLog
+    from commands.void_engagement import VoidEngagement
     from domain.names import Names
     from projections.watermarks import Watermarks
 
@@ -33,8 +39,14 @@ class ApiServices:
     """One API process's command objects, read models and settings."""
 
     hold_auction: HoldAuction
+    auction_rates: AuctionRates
+    show_ad: ShowAd
     record_engagement: RecordEngagement
     change_catalogue: ChangeCatalogue
+    void_engagement: VoidEngagement
+    close_ledger_day: CloseLedgerDay
+    budgets: RedisBudgets
+    """For its figures only: auctions and clicks hold it to reserve."""
     once: Once
     database: AsyncEngine
     """The read models."""
@@ -48,6 +60,8 @@ class ApiServices:
     metrics: Metrics
     client_addresses: ClientAddresses
     admin_key: str = field(repr=False)
+    access_keys: AccessKeys
+    """Those of the catalogue, as it is known by now."""
     base_url: str
     """What clients reach this exchange at, without a slash at the end."""
 

@@ -13,13 +13,14 @@ import rich_click as click
 import uvloop
 from rich.console import Console
 
-from bench import auctions, hour, impressions, machine, projections, report
+from bench import auctions, audit, hour, impressions, load_test, machine, matching, projections, report
 from bench.installation import Installation, installed
 from bench.process import ProcessFailed
 from bench.size import FULL, SMOKE, Size
 
 MEASUREMENTS: dict[str, Callable[[Installation, Size], Awaitable[report.Section]]] = {
     "auctions": auctions.measure,
+    "matching": matching.measure,
     "impressions": impressions.measure,
     "projections": projections.measure,
 }
@@ -47,13 +48,29 @@ def condensed_hour(*, smoke: bool, rate: int | None) -> None:
     _run(hour.run(size, _console(), rate=rate or size.hour_rate, keep=not smoke))
 
 
+@main.command("load")
+@click.option("--smoke", is_flag=True, help="A few impressions, to see that it runs; writes nothing.")
+def load_forms(*, smoke: bool) -> None:
+    """Send bursts of impressions to Gavel, to Express + kafkajs and straight to a database; write bench/LOAD.md."""
+    _run(load_test.run(SMOKE if smoke else FULL, _console(), keep=not smoke))
+
+
+@main.command("audit")
+@click.option("--smoke", is_flag=True, help="A hundredth of it, to see that it runs; writes nothing.")
+@click.option("--rate", type=click.IntRange(min=1), help="Auctions a second; what this machine holds.")
+def recounted_from_the_topics(*, smoke: bool, rate: int | None) -> None:
+    """Let everything die that can while half a million auctions run, recount them, write bench/AUDIT.md."""
+    size = SMOKE if smoke else FULL
+    _run(audit.run(size, _console(), rate=rate or size.audit_rate, keep=not smoke))
+
+
 def _run(measurement: Coroutine[None, None, None]) -> None:
     """Says in a few lines what stood in the way, without a traceback."""
     # A client that retries while a fresh topic finds its leaders is not news; a failure is raised where it happens.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     try:
         uvloop.run(_bounded(measurement))
-    except (ProcessFailed, hour.CountsDiffer) as failure:
+    except (ProcessFailed, hour.CountsDiffer, audit.Differs) as failure:
         raise click.ClickException(str(failure)) from failure
     except asyncio.CancelledError:
         raise click.ClickException("ended by a signal; nothing was written") from None

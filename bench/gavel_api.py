@@ -29,7 +29,7 @@ class GavelApi:
         self.process = process
         self.port = settings.port
         self.names = Names(settings.namespace)
-        self._settings = settings
+        self.settings = settings
         self._installation = installation
 
     def __repr__(self) -> str:
@@ -52,7 +52,7 @@ class GavelApi:
 
     async def register_bidders(self, endpoints: Sequence[str]) -> None:
         """Registers them; returns once an auction asks them all."""
-        key = {"Authorization": f"Bearer {self._settings.admin_key}"}
+        key = {"Authorization": f"Bearer {self.settings.admin_key}"}
         async with aiohttp.ClientSession(f"http://127.0.0.1:{self.port}", headers=key) as session:
             for number, endpoint in enumerate(endpoints):
                 async with session.post(

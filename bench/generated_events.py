@@ -11,17 +11,8 @@ import msgspec
 from uuid_utils import uuid7
 
 from bench.bid_requests import COUNTRIES, SITES, bid_requests
-from domain.events import (
-    AuctionAwarded,
-    AuctionUnsold,
-    BidPlaced,
-    BidRefused,
-    BidRequested,
-    Event,
-    ImpOffered,
-    ImpressionRecorded,
-    Inventory,
-)
+from domain.event_parts import ImpOffered, Inventory
+from domain.events import AuctionAwarded, AuctionUnsold, BidPlaced, BidRefused, BidRequested, Event, ImpressionRecorded
 from domain.money import split_share
 from domain.openrtb.codes import NonBidStatus
 
@@ -29,6 +20,10 @@ BIDDERS = ("bidder-atlas", "bidder-borealis", "bidder-cetus")
 BID_SHARE = 0.7
 SEEN_SHARE = 0.8
 SHARE_BPS = 8_000
+WIDTH, HEIGHT = 300, 250
+SIZE = f"{WIDTH}x{HEIGHT}"
+PEOPLE = 100_000
+"""Who meet the ads, each as likely as any other."""
 STARTED = datetime(2026, 3, 1, tzinfo=UTC)
 HOURS = 24
 DISTINCT_REQUESTS = 500
@@ -80,7 +75,7 @@ def _history(at: datetime, request: msgspec.Raw, chance: random.Random) -> Histo
         )
         return History(auction_id, [requested, *outcomes, unsold], [])
     award = _award(auction_id, at, placed, inventory)
-    seen = [_impression(award, at + timedelta(seconds=2))] if chance.random() < SEEN_SHARE else []
+    seen = [_impression(award, at + timedelta(seconds=2), chance)] if chance.random() < SEEN_SHARE else []
     return History(auction_id, [requested, *outcomes, award], seen)
 
 
@@ -112,8 +107,8 @@ def _outcome(
         seat="seat-1",
         crid="cr-181",
         adomain=("brand.example",),
-        width=300,
-        height=250,
+        width=WIDTH,
+        height=HEIGHT,
     )
 
 
@@ -139,10 +134,11 @@ def _award(auction_id: str, at: datetime, placed: list[BidPlaced], inventory: In
         inventory=inventory,
         held_ms=42.0,
         seat=best.seat,
+        size=SIZE,
     )
 
 
-def _impression(award: AuctionAwarded, at: datetime) -> ImpressionRecorded:
+def _impression(award: AuctionAwarded, at: datetime, chance: random.Random) -> ImpressionRecorded:
     return ImpressionRecorded(
         **_head(award.auction_id, at),
         auction_id=award.auction_id,
@@ -158,6 +154,8 @@ def _impression(award: AuctionAwarded, at: datetime) -> ImpressionRecorded:
         inventory=award.inventory,
         awarded_at=award.at,
         seat=award.seat,
+        size=award.size,
+        person=f"person-{chance.randrange(PEOPLE)}",
     )
 
 

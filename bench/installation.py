@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import tempfile
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -121,8 +121,7 @@ async def installed() -> AsyncIterator[Installation]:
 async def peer_api(
     installation: Installation, module: str, *, topic: str, bidders: Sequence[str] = ()
 ) -> AsyncIterator[tuple[Process, int]]:
-    """A Litestar peer on the same server as Gavel: one worker, uvloop. Yields its process and port."""
-    port = free_port()
+    """A Litestar peer with a topic of its own; yields its process and port."""
     environment = {
         "KAFKA": installation.urls.kafka_url,
         "REDIS": installation.urls.redis_url,
@@ -130,9 +129,16 @@ async def peer_api(
         "BIDDERS": ",".join(bidders),
     }
     await installation.create_topic(topic)
-    async with running(
-        module, python("-m", "bench.peer_server", module, str(port)), environment=environment
-    ) as process:
+    async with peer_server(module, environment) as served:
+        yield served
+
+
+@asynccontextmanager
+async def peer_server(module: str, environment: Mapping[str, str]) -> AsyncIterator[tuple[Process, int]]:
+    """A Litestar peer on the same server as Gavel: one worker, uvloop. Yields its process and port."""
+    port = free_port()
+    command = python("-m", "bench.peer_server", module, str(port))
+    async with running(module, command, environment=environment) as process:
         await process.listening(port)
         yield process, port
 

@@ -27,6 +27,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from bench.installation import fresh_folder
 from bench.process import python
 from bench.seeded_auctions import SeededAuction, SeededWorld
+from commands.budgets import RedisBudgets
 from commands.hold_auction import HoldAuction
 from commands.kafka_log import KafkaLog
 from commands.late_answers import LateAnswers
@@ -50,6 +51,7 @@ PATIENCE_SECONDS = 2.0
 DISK_BYTES_PER_AUCTION = 4_096
 LONGEST_SECONDS = 90 * 60
 SHARE_BPS = 8_000
+TOKEN_KEY = TokenKey.of(b"k" * 32)
 REDIS_SECONDS = 5.0
 """No auction of this run may be ranked in the process because the machine was busy."""
 
@@ -165,9 +167,10 @@ def _exchange(world: SeededWorld, log: KafkaLog, pipeline: RedisPipeline, names:
         clock=clock,
         ids=ids,
         base_url="http://exchange.example",
-        token_key=TokenKey.of(b"k" * 32),
+        token_key=lambda: TOKEN_KEY,
         pseudonym_key=_pseudonym_key,
         publisher_share_bps=SHARE_BPS,
+        budgets=RedisBudgets(pipeline, names),
     )
 
 

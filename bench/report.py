@@ -115,9 +115,14 @@ def markdown_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> It
 
 def figures_table(console: Console, title: str, headings: Sequence[str], rows: Mapping[str, Sequence[str]]) -> None:
     """A plain table on the terminal, one named row each."""
-    table = Table("", *headings, title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
-    for name, row in rows.items():
-        table.add_row(name, *row)
+    show_rows(console, title, ("", *headings), [(name, *row) for name, row in rows.items()])
+
+
+def show_rows(console: Console, title: str, headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """A plain table on the terminal."""
+    table = Table(*headings, title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    for row in rows:
+        table.add_row(*row)
     console.print(table)
 
 

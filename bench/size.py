@@ -18,6 +18,13 @@ class Size(msgspec.Struct, frozen=True, kw_only=True):
     hour_auctions: int
     hour_rate: int
     """Auctions a second that the condensed hour is sent at."""
+    audit_auctions: int
+    audit_rate: int
+    """A second."""
+    bursts: tuple[int, ...]
+    """Impressions of each burst of the load test."""
+    connections: tuple[int, ...]
+    """Over which each burst is sent."""
 
 
 FULL = Size(
@@ -28,7 +35,21 @@ FULL = Size(
     replayed_auctions=60_000,
     hour_auctions=200_000,
     hour_rate=400,
+    audit_auctions=500_000,
+    audit_rate=300,
+    bursts=(25_000, 100_000),
+    connections=(200, 1_000, 2_000),
 )
 SMOKE = Size(
-    rounds=2, auctions=400, parts=400, impressions=1_000, replayed_auctions=2_000, hour_auctions=2_000, hour_rate=100
+    rounds=2,
+    auctions=400,
+    parts=400,
+    impressions=1_000,
+    replayed_auctions=2_000,
+    hour_auctions=2_000,
+    hour_rate=100,
+    audit_auctions=6_000,
+    audit_rate=60,
+    bursts=(500,),
+    connections=(20, 250),
 )

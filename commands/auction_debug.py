@@ -1,4 +1,8 @@
-"""`ext.debug` of a test auction's answer: who was asked what, how long it took, and why each bid stands so."""
+"""`ext.debug` of a test auction's answer: who was asked what, how long it took, and why each bid stands so.
+
+Anybody may ask for it. Outside bidders see the request and bid or do not; campaigns are other tenants' secrets, so that
+of the bidder `direct` it tells what won, and else only how it ended: no other campaign, no price, no budget.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +15,8 @@ import msgspec
 from commands.fan_out import Asked
 from domain.auction import Candidate
 from domain.award import Award, Decision
-from domain.events import OtherBid, RankedBy, StatedPrice
+from domain.direct.bidder import DIRECT_ID
+from domain.event_parts import OtherBid, RankedBy, StatedPrice
 from domain.money import cpm_text, micros_from_decimal
 from domain.openrtb.codes import LossReason
 from domain.outcomes import Missed, Outcome, Placed
@@ -28,7 +33,9 @@ def debug_ext(asked: Sequence[Asked], decision: Decision, *, ranked_by: RankedBy
         "held_ms": held_ms,
         "ranked_by": ranked_by,
         "calls": [_call(each, decision) for each in asked],
-        "ranking": {imp_id: [_ranked(each) for each in award.ranking] for imp_id, award in decision.awards.items()},
+        "ranking": {
+            imp_id: [_ranked(each, award) for each in award.ranking] for imp_id, award in decision.awards.items()
+        },
         "withdrawn": dict(decision.withdrawn),
         "clearing": {imp_id: _clearing(award) for imp_id, award in decision.awards.items()},
     }
@@ -36,18 +43,29 @@ def debug_ext(asked: Sequence[Asked], decision: Decision, *, ranked_by: RankedBy
 
 
 def _call(asked: Asked, decision: Decision) -> dict[str, Any]:
+    bidder_id = asked.bidder.id
+    told = {imp_id: _outcome(bidder_id, imp_id, outcome, decision) for imp_id, outcome in asked.outcomes.items()}
+    if bidder_id == DIRECT_ID:
+        told = {imp_id: _of_campaigns(outcome) for imp_id, outcome in told.items()}
     return {
-        "bidder_id": asked.bidder.id,
+        "bidder_id": bidder_id,
         "bidder": asked.bidder.terms.name,
         "endpoint": _without_secrets(asked.bidder.terms.endpoint),
         "tmax_ms": asked.tmax_ms,
         "latency_ms": asked.latency_ms,
         "request": None if asked.sent is None else msgspec.Raw(asked.sent),
-        "outcomes": [
-            {"imp_id": imp_id, **_outcome(asked.bidder.id, imp_id, outcome, decision)}
-            for imp_id, outcome in asked.outcomes.items()
-        ],
+        "outcomes": [{"imp_id": imp_id, **outcome} for imp_id, outcome in told.items()],
     }
+
+
+def _of_campaigns(outcome: dict[str, Any]) -> dict[str, Any]:
+    """Without what campaigns that did not win would bid, and why: those sentences name them and their budgets."""
+    told = {**outcome, "other_bids": []}
+    if outcome["status"] == "won":
+        return told
+    if outcome["status"] == "refused":
+        told["reason"] = LossReason.describe(outcome["code"])
+    return told | dict.fromkeys(told.keys() & {"price", "stated"})
 
 
 def _without_secrets(endpoint: str) -> str:
@@ -98,10 +116,11 @@ def _verdict(
     return "lost", code, code.sentence
 
 
-def _ranked(candidate: Candidate) -> dict[str, Any]:
+def _ranked(candidate: Candidate, award: Award) -> dict[str, Any]:
+    is_secret = candidate.bidder_id == DIRECT_ID and award.winner.bidder_id != DIRECT_ID
     return {
         "bidder_id": candidate.bidder_id,
-        "price": cpm_text(candidate.price_micros),
+        "price": None if is_secret else cpm_text(candidate.price_micros),
         "deal_id": candidate.deal_id,
         "group": candidate.group,
     }

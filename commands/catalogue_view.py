@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from typing import Final, NamedTuple
+from typing import Final, cast
 
 import msgspec
 import structlog
@@ -14,25 +14,19 @@ from redis.asyncio.client import PubSub
 from redis.exceptions import RedisError
 from redis.utils import str_if_bytes
 
-from domain.catalogue import Bidder, CurrencyRate, Deal, Placement, Publisher, Status, Terms
-from domain.currency import Rates
-from domain.entity import Entity, EntityKind
-from domain.market import Market, RegisteredBidder, RegisteredPlacement
+from commands.access_keys import AccessKeys
+from domain.catalogue import Campaign
+from domain.entity import Entity
+from domain.market import Market
+from domain.marketplace import Marketplace
 from domain.names import Names
 
 RECONNECT_SECONDS: Final = 0.5
 CANCEL_AGAIN_SECONDS: Final = 0.1
 LISTEN_SECONDS: Final = 5.0
-"""Past it without an announcement the whole cache is read again: one may have been lost with a connection."""
-
-_TRADED: Final[dict[EntityKind, type[Terms]]] = {
-    "bidder": Bidder,
-    "placement": Placement,
-    "publisher": Publisher,
-    "deal": Deal,
-    "currency_rate": CurrencyRate,
-}
-"""What auctions trade on."""
+"""Past it without an announcement the cache's offsets are looked at: one may have been lost."""
+SCAN_COUNT: Final = 500
+"""Entities that are read and understood without a pause for auctions."""
 
 _entity = msgspec.json.Decoder(Entity).decode
 _fields = msgspec.json.Decoder(list[str]).decode
@@ -40,29 +34,33 @@ _fields = msgspec.json.Decoder(list[str]).decode
 _log = structlog.get_logger(__name__)
 
 
-class _Known(NamedTuple):
-    """An entity, and its terms as they are traded on; None: by nobody, or they cannot be read."""
-
-    entity: Entity
-    terms: Terms | None
-
-
 class CatalogueView:
-    """Implements `ports.Catalogue`. While Redis is away the last known state stays in force."""
+    """Implements `ports.Catalogue`. While Redis is away, or is being filled again, the last known state stays in force.
+
+    A change costs what it touches. The whole cache is read at the start and after a lost connection only, piece by
+    piece; an entity never goes back to an older version, so nothing that happens meanwhile is undone.
+    """
 
     def __init__(self, redis: Redis, names: Names) -> None:
         self._redis = redis
         self._names = names
-        self._entities: dict[str, _Known] = {}
-        self._market = Market()
+        self._marketplace = Marketplace()
+        self.access_keys = AccessKeys()
+        """Who may use `/v1`."""
+        self._offsets: Mapping[bytes | str, bytes | str] = {}
+        """Of the cache, when this view had all of it."""
         self._task: asyncio.Task[None] | None = None
 
     def __repr__(self) -> str:
-        return f"CatalogueView(entities={len(self._entities)}, bidders={len(self._market.bidders)})"
+        return f"CatalogueView(entities={len(self._marketplace)}, bidders={len(self.market.bidders)})"
 
     @property
     def market(self) -> Market:
-        return self._market
+        return self._marketplace.market
+
+    def campaign(self, campaign_id: str) -> Campaign | None:
+        """Its newest terms, whatever its status; None if it is not known."""
+        return self._marketplace.campaign(campaign_id)
 
     async def start(self) -> None:
         """Reads the cache once, if Redis answers, and stays current from then on."""
@@ -92,86 +90,49 @@ class CatalogueView:
         while True:
             message = await subscription.get_message(timeout=LISTEN_SECONDS)
             if message is None:
-                await self._read_all()
-            elif message["type"] == "message":
-                await self._read(_fields(message["data"]))
+                if await self._redis.hgetall(self._names.catalogue_offsets) != self._offsets:
+                    await self._read_all()
+                continue
+            fields = _fields(message["data"])
+            # What has come meanwhile goes into the same new market.
+            while len(fields) < SCAN_COUNT and (message := await subscription.get_message()) is not None:
+                fields += _fields(message["data"])
+            await self._read(fields)
 
     async def _read_all(self) -> None:
-        found = await self._redis.hgetall(self._names.catalogue_entities)
-        if found or not self._entities:
-            self._replace(_understood({str_if_bytes(field): value for field, value in found.items()}))
-        # An empty cache beside a known catalogue is a Redis that lost its memory: it is being filled again.
+        # The offsets first: what is written during the scan makes them differ again, and is announced as well.
+        offsets = await self._redis.hgetall(self._names.catalogue_offsets)
+        cursor = None
+        while cursor != 0:
+            cursor, found = await self._redis.hscan(self._names.catalogue_entities, cursor or 0, count=SCAN_COUNT)
+            self._take(cast("dict[bytes | str, bytes | str]", found))
+        self._marketplace.publish()
+        self.access_keys.are_known = True
+        self._offsets = offsets
 
     async def _read(self, fields: list[str]) -> None:
         if not fields:
             return
-        values = await self._redis.hmget(self._names.catalogue_entities, fields)
-        changed = {field: value for field, value in zip(fields, values, strict=True) if value is not None}
-        newer = {
-            field: known
-            for field, known in _understood(changed).items()
-            if field not in self._entities or known.entity.version > self._entities[field].entity.version
-        }
-        if newer:
-            self._replace({**self._entities, **newer})
+        async with self._redis.pipeline(transaction=True) as together:
+            together.hmget(self._names.catalogue_entities, fields)
+            together.hgetall(self._names.catalogue_offsets)
+            values, offsets = await together.execute()
+        self._take({field: value for field, value in zip(fields, values, strict=True) if value is not None})
+        self._marketplace.publish()
+        # Other changes up to these offsets have been announced on this connection: they are still to be read from it.
+        self._offsets = offsets
 
-    def _replace(self, entities: dict[str, _Known]) -> None:
-        if entities == self._entities:
-            return
-        self._entities = entities
-        self._market = _market_of(entities)
+    def _take(self, values: Mapping[bytes | str, bytes | str]) -> None:
+        entities = [*_understood(values)]
+        self.access_keys.learn(entities)
+        for unreadable in self._marketplace.take(entities):
+            _log.error("the terms of an entity cannot be read", **unreadable._asdict())
 
 
-def _understood(values: Mapping[str, bytes | str]) -> dict[str, _Known]:
+def _understood(values: Mapping[bytes | str, bytes | str]) -> Iterator[Entity]:
     """The entities that this version knows how to read: one that it does not must not take the others away."""
-    entities = {}
     for field, value in values.items():
         try:
-            entity = _entity(value)
+            yield _entity(value)
         except msgspec.DecodeError as error:
-            _log.error("an entity of the catalogue cannot be read", field=field, error=str(error))
-        else:
-            entities[field] = _Known(entity, _terms_of(entity))
-    return entities
-
-
-def _terms_of(entity: Entity) -> Terms | None:
-    kind = _TRADED.get(entity.kind)
-    if kind is None:
-        return None
-    try:
-        return msgspec.json.decode(entity.terms, type=kind)
-    except msgspec.DecodeError as error:
-        _log.error("the terms of an entity cannot be read", kind=entity.kind, entity_id=entity.id, error=str(error))
-        return None
-
-
-def _market_of(entities: Mapping[str, _Known]) -> Market:
-    """What auctions trade on; bidders oldest first, because their ids are UUIDv7."""
-    bidders: list[RegisteredBidder] = []
-    placements: dict[str, RegisteredPlacement] = {}
-    publishers: dict[str, Publisher] = {}
-    deals: dict[str, Deal] = {}
-    rates: list[CurrencyRate] = []
-    for entity, terms in sorted(entities.values(), key=lambda known: known.entity.id):
-        is_active = entity.status == "active"
-        match terms:
-            case _ if entity.status == "archived":
-                pass
-            case Bidder() if is_active:
-                bidders.append(RegisteredBidder(entity.id, entity.version, entity.status, terms))
-            case Placement():
-                status = _status_beside(entities.get(f"publisher:{terms.publisher_id}"), entity)
-                placements[entity.id] = RegisteredPlacement(entity.id, status, terms)
-            case Publisher():
-                publishers[entity.id] = terms
-            case Deal() if is_active:
-                deals[entity.id] = terms
-            case CurrencyRate():
-                rates.append(terms)
-    return Market(tuple(bidders), placements, publishers, deals, Rates(rates))
-
-
-def _status_beside(publisher: _Known | None, placement: Entity) -> Status:
-    """A placement of a publisher that is paused or archived sells nothing either."""
-    return placement.status if publisher is None or publisher.entity.status == "active" else "paused"
+            _log.error("an entity of the catalogue cannot be read", field=str_if_bytes(field), error=str(error))

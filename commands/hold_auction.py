@@ -7,19 +7,21 @@ from datetime import datetime
 from typing import Any, Literal, NamedTuple
 
 from commands.auction_debug import debug_ext
+from commands.direct_bidder import DirectBidder, DirectStanding, Occasion
 from commands.fan_out import Asked, FanOut
 from commands.late_answers import Decided, LateAnswers
-from commands.ports import BidderClient, Catalogue, Clock, Ids, Ranked, Ranking, RefusingLog
+from commands.ports import BidderClient, Budgets, Catalogue, Clock, Ids, Ranked, Ranking, RefusingLog
 from commands.quota import Quota
 from commands.robots import compile_list, is_known_robot
-from domain.answer import AddressBook, Sold, answer, no_bid_answer
+from domain.answer import AddressBook, AnsweredAuction, Sold, answer, no_bid_answer
 from domain.auction import Candidate
 from domain.auction_events import AuctionStory
 from domain.award import Award, Decision, decide
-from domain.errors import Overloaded
-from domain.events import OutcomeStatus
+from domain.direct.bidder import DIRECT_ID
+from domain.errors import LogUnavailable, Overloaded
+from domain.event_parts import OutcomeStatus
 from domain.invitation import Guests, PassedOver, invite
-from domain.limits import ANSWER_RESERVE_MS, AUCTIONS_IN_FLIGHT_MAX
+from domain.limits import ANSWER_RESERVE_MS, AUCTIONS_IN_FLIGHT_MAX, BUDGET_IN_FLIGHT_SECONDS
 from domain.names import Names
 from domain.openrtb.codes import NoBidReason
 from domain.openrtb.minimised import request_for_log
@@ -32,6 +34,7 @@ from domain.outcomes import Outcome, Placed, skipped_imp
 from domain.sale import Sale, on_sale
 from domain.seat_non_bid import is_asked_for, seat_non_bids
 from domain.tokens import TokenKey
+from domain.viewing import viewing_of
 
 OK = 200
 NO_CONTENT = 204
@@ -62,11 +65,17 @@ class HoldAuction:
         clock: Clock,
         ids: Ids,
         base_url: str,
-        token_key: TokenKey,
+        token_key: Callable[[], TokenKey],
         pseudonym_key: Callable[[], bytes],
         publisher_share_bps: int,
+        budgets: Budgets,
+        is_robot: Callable[[str], bool] = is_known_robot,
     ) -> None:
-        """`base_url` is where viewers reach the exchange; `pseudonym_key` tells the key that now hides people's ids."""
+        """`base_url` is where viewers reach the exchange.
+
+        `token_key` tells the key that addresses are signed with now, `pseudonym_key` the one that hides people's ids,
+        `is_robot` what the lists in force say of a user agent.
+        """
         self._log = log
         self._topic = names.auctions
         self._catalogue = catalogue
@@ -75,9 +84,12 @@ class HoldAuction:
         self._ranking = ranking
         self._clock = clock
         self._ids = ids
-        self._addresses = AddressBook(base_url, token_key)
+        self._base_url = base_url
+        self._token_key = token_key
         self._pseudonym_key = pseudonym_key
         self._publisher_share_bps = publisher_share_bps
+        self._direct = DirectBidder(budgets=budgets, clock=clock)
+        self._is_robot = is_robot
         self._in_flight = 0
         compile_list()
 
@@ -107,29 +119,67 @@ class HoldAuction:
         tmax_ms = tmax_ms_of(sale.request)
         restricted_by = restrictions_of(sale.request)
         for_log = request_for_log(parsed, self._pseudonym_key(), restricted_by)
-        is_robot = _is_robot(sale.request)
+        is_robot = _is_robot(sale.request, self._is_robot)
         story.requested(
             sale, for_log, at=self._clock.now(), tmax_ms=tmax_ms, robot=is_robot, restricted_by=restricted_by
         )
         requests = RequestsForBidders(parsed, restricted_by, sale)
         guests = invite(market.bidders, sale, requests, is_robot=is_robot)
+        viewing = viewing_of(sale.request, self._pseudonym_key(), restricted_by)
+        direct = None
+        if market.direct:
+            direct = self._direct.bid(market.direct, Occasion(auction_id, sale, viewing.person, is_robot))
         asked = await self._ask(auction_id, sale, guests, received_at + (tmax_ms - ANSWER_RESERVE_MS) / 1000)
-        ranked = await self._rank(auction_id, asked)
-        shares = {imp_id: each.share_bps for imp_id, each in sale.imps.items()}
-        decision = decide(ranked.by_imp, sale.auction_type, shares)
-        decided_at = self._clock.now()
+        if direct is not None:
+            asked.insert(0, direct.asked)
+        deciding_since = self._clock.monotonic()
+        ranked, decision, decided_at = await self._decide(auction_id, sale, asked, direct)
         held_ms = round((self._clock.monotonic() - received_at) * 1000, 3)
         _tell(story, sale, asked, decision, ranked, at=decided_at, held_ms=held_ms)
         # Written before it is logged: what cannot be answered must not be in the log as sold.
         # A robot is told nothing, whatever its request asks for.
         ext = {} if is_robot else _response_ext(sale, asked, decision, ranked, held_ms=held_ms)
-        result = self._answer(auction_id, sale, asked, decision.awards, ext, at=decided_at)
-        await self._log.append(self._topic, auction_id, story.events)
+        addresses = AddressBook(self._base_url, self._token_key())
+        result = _result(AnsweredAuction(sale, auction_id, decided_at, viewing, addresses), asked, decision.awards, ext)
+        await self._append(auction_id, story, direct)
+        self._check_reservations(decision.awards, deciding_since)
         for each in asked:
             if each.late is not None:
                 auction = Decided(auction_id, sale.request.id, story.events[0].id, sale.is_test)
                 self._late_answers.expect(auction, each.bidder.id, each.late)
         return result
+
+    async def _decide(
+        self, auction_id: str, sale: Sale, asked: Sequence[Asked], direct: DirectStanding | None
+    ) -> tuple[Ranked, Decision, datetime]:
+        """The decision, and when it was made; what it awards to campaigns is reserved."""
+        shares = {imp_id: each.share_bps for imp_id, each in sale.imps.items()}
+        while True:
+            ranked = await self._rank(auction_id, asked)
+            decision = decide(ranked.by_imp, sale.auction_type, shares)
+            decided_at = self._clock.now()
+            # Each refusal takes a campaign out of the auction, so that this comes to an end.
+            if direct is None or await direct.reserve(decision.awards, at=decided_at):
+                return ranked, decision, decided_at
+
+    async def _append(self, auction_id: str, story: AuctionStory, direct: DirectStanding | None) -> None:
+        try:
+            await self._log.append(self._topic, auction_id, story.events)
+        except Overloaded:
+            # Nothing of it will be written. After any other failure it may be, so that the reservations stay.
+            if direct is not None:
+                await direct.give_back()
+            raise
+
+    def _check_reservations(self, awards: Mapping[str, Award], since: float) -> None:
+        """Raises LogUnavailable for an auction that a campaign won too long ago, as of a process that was suspended.
+
+        Redis may have lost the reservation meanwhile, and the budget may have been read from the log without it. An ad
+        that is never answered costs nothing.
+        """
+        is_old = self._clock.monotonic() - since > BUDGET_IN_FLIGHT_SECONDS
+        if is_old and any(award.winner.bidder_id == DIRECT_ID for award in awards.values()):
+            raise LogUnavailable("The auction was logged so late that its campaign's reservation is not sure any more.")
 
     async def _ask(self, auction_id: str, sale: Sale, guests: Guests, deadline: float) -> list[Asked]:
         """Every bidder of the catalogue: the skipped ones first, the others in the order of their answers."""
@@ -146,29 +196,23 @@ class HoldAuction:
                     candidates.setdefault(imp_id, []).append(_candidate(each.bidder.id, outcome, arrival))
         return await self._ranking.rank(auction_id, candidates)
 
-    def _answer(
-        self,
-        auction_id: str,
-        sale: Sale,
-        asked: Sequence[Asked],
-        awards: Mapping[str, Award],
-        ext: Mapping[str, Any],
-        *,
-        at: datetime,
-    ) -> AuctionResult:
-        outcomes = tuple(
-            _status(each.bidder.id, outcome, awards.get(imp_id))
-            for each in asked
-            for imp_id, outcome in each.outcomes.items()
-        )
-        if awards:
-            by_bidder = {each.bidder.id: each.outcomes for each in asked}
-            sold = [_sold(award, by_bidder[award.winner.bidder_id][imp_id]) for imp_id, award in awards.items()]
-            body = answer(sale, auction_id, sold, self._addresses, at=at, ext=ext)
-            return AuctionResult(auction_id, OK, body, outcomes)
-        if ext:
-            return AuctionResult(auction_id, OK, no_bid_answer(sale, NoBidReason.UNKNOWN, ext), outcomes)
-        return AuctionResult(auction_id, NO_CONTENT, b"", outcomes)
+
+def _result(
+    auction: AnsweredAuction, asked: Sequence[Asked], awards: Mapping[str, Award], ext: Mapping[str, Any]
+) -> AuctionResult:
+    auction_id, sale = auction.auction_id, auction.sale
+    outcomes = tuple(
+        _status(each.bidder.id, outcome, awards.get(imp_id))
+        for each in asked
+        for imp_id, outcome in each.outcomes.items()
+    )
+    if awards:
+        by_bidder = _by_bidder(asked)
+        sold = [Sold(award, _placed(award, by_bidder)) for award in awards.values()]
+        return AuctionResult(auction_id, OK, answer(auction, sold, ext), outcomes)
+    if ext:
+        return AuctionResult(auction_id, OK, no_bid_answer(sale, NoBidReason.UNKNOWN, ext), outcomes)
+    return AuctionResult(auction_id, NO_CONTENT, b"", outcomes)
 
 
 def _response_ext(
@@ -183,9 +227,9 @@ def _response_ext(
     return ext
 
 
-def _is_robot(request: BidRequest) -> bool:
+def _is_robot(request: BidRequest, is_robot: Callable[[str], bool]) -> bool:
     user_agent = request.device.ua if request.device is not None else None
-    return user_agent is not None and is_known_robot(user_agent)
+    return user_agent is not None and is_robot(user_agent)
 
 
 def _not_asked(passed_over: PassedOver) -> Asked:
@@ -214,9 +258,14 @@ def _status(bidder_id: str, outcome: Outcome, award: Award | None) -> Literal["w
     return "won" if award is not None and award.winner.bidder_id == bidder_id else "lost"
 
 
-def _sold(award: Award, outcome: object) -> Sold:
+def _by_bidder(asked: Sequence[Asked]) -> dict[str, dict[str, Outcome]]:
+    return {each.bidder.id: each.outcomes for each in asked}
+
+
+def _placed(award: Award, by_bidder: Mapping[str, Mapping[str, Outcome]]) -> Placed:
+    outcome = by_bidder[award.winner.bidder_id][award.imp_id]
     assert isinstance(outcome, Placed), "an award goes to a bid of the ranking"
-    return Sold(award, outcome)
+    return outcome
 
 
 def _tell(
@@ -232,10 +281,19 @@ def _tell(
     """The outcomes in the order of arrival, then what became of each imp."""
     for each in asked:
         story.bidder(each.bidder.id, each.outcomes, sale, at=at, latency_ms=each.latency_ms)
+    by_bidder = _by_bidder(asked)
     for imp_id, for_sale in sale.imps.items():
         award, withdrawn = decision.awards.get(imp_id), decision.withdrawn.get(imp_id, ())
         if award is not None:
-            story.awarded(award, sale, withdrawn=withdrawn, at=at, held_ms=held_ms, ranked_by=ranked.ranked_by)
+            story.awarded(
+                award,
+                _placed(award, by_bidder),
+                sale,
+                withdrawn=withdrawn,
+                at=at,
+                held_ms=held_ms,
+                ranked_by=ranked.ranked_by,
+            )
         else:
             story.unsold(for_sale, _why_unsold(asked, withdrawn), withdrawn=withdrawn, at=at, held_ms=held_ms)
 

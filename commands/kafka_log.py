@@ -11,7 +11,7 @@ idempotent and goes on trying, which is also why a timed-out append may still be
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import NamedTuple
 
 from aiokafka import AIOKafkaProducer
@@ -106,13 +106,33 @@ class KafkaLog:
         Raises Overloaded or LogUnavailable at once, AppendUndecided after LOG_ACK_TIMEOUT_MS, InvalidInput for an
         event too large for the log. Cancelled or timed out, the events may still be written.
         """
-        assert events, "nothing to append"
         key_bytes = key.encode()
+        return await self._append_to(self._partition_for(topic, key_bytes), key_bytes, events)
+
+    async def append_everywhere(
+        self, topic: str, key: str, event_of: Callable[[int, int], Event]
+    ) -> Sequence[Position]:
+        """Writes an event to each partition of the topic: `event_of` is given its number and how many there are.
+
+        Raises as `append`, and LogUnavailable before any is written if one of them could not be. Some may have theirs
+        when it fails later.
+        """
+        key_bytes = key.encode()
+        partitions = self._open_topic(topic)
+        for partition in partitions:
+            self._check_writable(partition)
+        events = [event_of(number, len(partitions)) for number in range(len(partitions))]
+        appends = [
+            self._append_to(partition, key_bytes, [event]) for partition, event in zip(partitions, events, strict=True)
+        ]
+        return await asyncio.gather(*appends)
+
+    async def _append_to(self, partition: Partition, key_bytes: bytes, events: Sequence[Event]) -> Position:
+        assert events, "nothing to append"
         payloads = [encode(event) for event in events]
         size = sum(map(len, payloads)) + len(payloads) * len(key_bytes)
         if size > EVENT_MAX_BYTES:
             _refuse_too_large(events, payloads, len(key_bytes))
-        partition = self._partition_for(topic, key_bytes)
         if self._bytes_in_flight + size > LOG_BYTES_IN_FLIGHT_MAX:
             raise Overloaded(f"{self._bytes_in_flight} bytes are on their way to the log already.")
         self._bytes_in_flight += size
@@ -123,7 +143,8 @@ class KafkaLog:
         except Overdue:
             decisions = [batch.decision for batch, _ in batches]
             raise AppendUndecided(lambda: _all_written(decisions)) from None
-        return Position(topic, partition.place.partition, base_offset + batches[-1][1] if base_offset >= 0 else -1)
+        topic, number = partition.place
+        return Position(topic, number, base_offset + batches[-1][1] if base_offset >= 0 else -1)
 
     async def close(self) -> int:
         """Waits a bounded time for what is on its way; the number of events that were not acknowledged."""
@@ -235,17 +256,23 @@ class KafkaLog:
 
     def _partition_for(self, topic: str, key: bytes) -> Partition:
         """The partition that any Kafka client chooses for the key; raises LogUnavailable where it cannot be written."""
+        partitions = self._open_topic(topic)
+        partition = partitions[partition_of(key, len(partitions))]
+        self._check_writable(partition)
+        return partition
+
+    def _open_topic(self, topic: str) -> Sequence[Partition]:
         if self._producer is None or self._closed:
             raise LogUnavailable(self._fault)
-        partitions = self._partitions[topic]
-        partition = partitions[partition_of(key, len(partitions))]
+        return self._partitions[topic]
+
+    def _check_writable(self, partition: Partition) -> None:
         overdue = self._overdue()
         if overdue:
             # One broker of several may be away: partitions that another one leads can still be written.
             broker = self._broker_of(partition)
             if any(broker == self._broker_of(each.partition) for each in overdue):
                 raise LogUnavailable(f"Writes to broker {broker} were not acknowledged within {LOG_ACK_OVERDUE_MS} ms.")
-        return partition
 
     def _overdue(self) -> list[_Sent]:
         """What was sent too long ago and is not acknowledged."""

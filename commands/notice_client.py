@@ -28,7 +28,7 @@ from yarl import URL
 from domain.address_guard import refusal
 from domain.endpoint import endpoint_fault, url_as_sent
 from domain.errors import GavelError
-from domain.events import Viewer
+from domain.event_parts import Viewer
 from domain.limits import (
     NOTICE_BODY_MAX_BYTES,
     NOTICE_REDIRECTS_MAX,

@@ -7,10 +7,14 @@ from datetime import datetime
 from typing import NamedTuple, Protocol
 
 from domain.auction import Candidate
+from domain.catalogue import FrequencyCap
+from domain.direct.budget import BudgetState, Uncharged
 from domain.errors import GavelError, LogUnavailable
-from domain.events import EngagementKind, Event, RankedBy
+from domain.event_parts import RankedBy
+from domain.events import Event
 from domain.market import Market
 from domain.notices import ClaimedNotice, NoticeKey, Receiver
+from domain.tokens import EngagementClaims
 
 
 class Position(NamedTuple):
@@ -38,6 +42,27 @@ class RefusingLog(EventLog, Protocol):
 
     def check(self, topic: str, key: str) -> None:
         """Raises LogUnavailable if an append for this key would be refused at once."""
+        ...
+
+
+class LogOfPartitions(Protocol):
+    """A log of which every partition can be written to."""
+
+    async def append_everywhere(
+        self, topic: str, key: str, event_of: Callable[[int, int], Event]
+    ) -> Sequence[Position]:
+        """Writes an event to each partition: `event_of` is given its number and how many there are.
+
+        Raises as `EventLog.append`; some partitions may have theirs then.
+        """
+        ...
+
+
+class EngagementHistory(Protocol):
+    """What the log has of the engagements of one auction."""
+
+    async def of(self, auction_id: str) -> Sequence[Event]:
+        """All events of the auction on the topic of engagements, in order. Raises LogUnavailable."""
         ...
 
 
@@ -130,18 +155,60 @@ class BidderClient(Protocol):
         ...
 
 
+class Wanted(NamedTuple):
+    """What an award would reserve of a campaign's budget."""
+
+    campaign_id: str
+    auction_id: str
+    imp_id: str
+    nanos: int
+    """In the campaign's currency; 0 for a campaign that is charged for clicks: then only its cap is looked at."""
+    at: datetime
+    expires_at: datetime
+    budget_nanos: int
+    daily_budget_nanos: int | None
+    frequency_cap: FrequencyCap | None
+    person: str
+
+
+class Budgets(Protocol):
+    """The budgets of campaigns: atomic over all processes, and never overspent."""
+
+    @property
+    def are_known(self) -> bool:
+        """False while Redis is away, or is being filled again from the log: then no campaign bids."""
+        ...
+
+    @property
+    def states(self) -> Mapping[str, BudgetState]:
+        """By campaign, at most a second or so old: good for pacing, never for promising."""
+        ...
+
+    async def reserve(self, wanted: Sequence[Wanted]) -> Sequence[str | None]:
+        """For each, None once it is reserved, or the sentence why it is not. Never raises; Redis away: refused."""
+        ...
+
+    async def release(self, wanted: Sequence[Wanted]) -> None:
+        """Gives back what was reserved for awards that are not going to be logged. Best effort: else it expires."""
+        ...
+
+    async def charge_click(self, wanted: Wanted) -> Uncharged | None:
+        """None once a click is reserved as an award would be, or why its campaign is not charged. Never raises."""
+        ...
+
+
 class SeenEngagements(Protocol):
     """The fast check for duplicates. The unique key in Postgres is the judge."""
 
-    async def is_logged(self, kind: EngagementKind, auction_id: str, imp_id: str) -> bool:
+    async def is_logged(self, claims: EngagementClaims) -> bool:
         """Claims the engagement for this hit; True if an earlier hit is already in the log.
 
         While an earlier claim is undecided it waits a bounded time for it; a lost Redis answers False.
         """
         ...
 
-    async def confirm(self, kind: EngagementKind, auction_id: str, imp_id: str) -> None:
-        """The hit that claimed it is in the log now."""
+    async def confirm(self, claims: EngagementClaims, at: datetime) -> None:
+        """The hit that claimed it `at` that moment is in the log: remembered for as long as another one could count."""
         ...
 
 

@@ -1,4 +1,4 @@
-"""How often something may happen, counted in Redis over all processes: a bidder's calls, an address' engagements."""
+"""How often something may happen, counted in Redis over all processes: a bidder's calls, an address' ads."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from redis.exceptions import RedisError
 
 from commands.quota_share import QuotaShare
 from commands.redis_pipeline import RedisAway, RedisPipeline, Script
-from domain.limits import ENGAGEMENTS_PER_IP_MINUTE_MAX, QUOTA_WAIT_SECONDS
+from domain.limits import ADS_PER_IP_MINUTE_MAX, QUOTA_WAIT_SECONDS
 from domain.names import Names
+from domain.networks import subscriber_of
 from domain.privacy import pseudonym
 
 MINUTE_SECONDS: Final = 60
@@ -29,7 +30,7 @@ return count
 class Quota:
     """Fixed windows. While Redis is away each process keeps to its share of a bidder's limit.
 
-    Engagements are not limited then: that costs less than refusing everybody.
+    Addresses are not limited then: that costs less than refusing everybody.
     """
 
     def __init__(
@@ -71,14 +72,14 @@ class Quota:
         share.counted(second, calls)
         return calls <= qps_limit
 
-    async def allows_engagement(self, ip: str, now: datetime) -> bool:
-        """Counts one engagement of an address in this minute; False once it has had its share."""
+    async def allows_ad(self, ip: str, now: datetime) -> bool:
+        """Counts one ad that an address asks for in this minute; False once it has had its share."""
         if self._is_unlimited(ip):
             return True
-        hidden = pseudonym(self._address_key(), ip)
-        key = self._names.rate_key(hidden, int(now.timestamp()) // MINUTE_SECONDS)
+        hidden = pseudonym(self._address_key(), subscriber_of(ip))
+        key = self._names.rate_key("ads", hidden, int(now.timestamp()) // MINUTE_SECONDS)
         try:
-            return await self._counted(key, 2 * MINUTE_SECONDS) <= ENGAGEMENTS_PER_IP_MINUTE_MAX
+            return await self._counted(key, 2 * MINUTE_SECONDS) <= ADS_PER_IP_MINUTE_MAX
         except (RedisAway, RedisError):
             return True
 

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import datetime
 from typing import Final
 
 from redis.exceptions import RedisError
 
 from commands.redis_pipeline import RedisAway, RedisPipeline, Script
-from domain.events import EngagementKind
-from domain.limits import CLICK_EXPIRY_SECONDS
 from domain.names import Names
+from domain.tokens import EngagementClaims
 
 CLAIM_WAIT_SECONDS: Final = 0.25
 """How long a hit waits for the fate of an earlier one that is still being logged."""
 CLAIM_POLL_SECONDS: Final = 0.025
 CLAIM_EXPIRY_SECONDS: Final = 10
-REMEMBERED_SECONDS: Final = 2 * CLICK_EXPIRY_SECONDS
-"""Past it a repeated hit is `expired` anyway."""
+CLOCKS_APART_SECONDS: Final = 600
+"""A hit is remembered until its token has expired on every node: from then on a repeated one is `expired` anyway."""
 
 # KEYS[1]: the engagement. ARGV[1]: seconds that an unconfirmed claim holds. Returns what an earlier hit left there.
 CLAIM = """
@@ -40,9 +40,9 @@ class SeenInRedis:
     def __repr__(self) -> str:
         return f"SeenInRedis({self._pipeline!r})"
 
-    async def is_logged(self, kind: EngagementKind, auction_id: str, imp_id: str) -> bool:
+    async def is_logged(self, claims: EngagementClaims) -> bool:
         """Claims the engagement for this hit; True if an earlier hit is already in the log."""
-        key = self._names.engagement_key(kind, auction_id, imp_id)
+        key = self._key(claims)
         loop = asyncio.get_running_loop()
         give_up_at = loop.time() + CLAIM_WAIT_SECONDS
         try:
@@ -54,11 +54,14 @@ class SeenInRedis:
             return False
         return bool(earlier == _LOGGED)
 
-    async def confirm(self, kind: EngagementKind, auction_id: str, imp_id: str) -> None:
-        """The hit that claimed it is in the log now."""
-        key = self._names.engagement_key(kind, auction_id, imp_id)
+    async def confirm(self, claims: EngagementClaims, at: datetime) -> None:
+        """The hit that claimed it `at` that moment is in the log: remembered for as long as another one could count."""
+        remembered_seconds = claims.expires_at - int(at.timestamp()) + CLOCKS_APART_SECONDS
         try:
-            await self._pipeline.call("SET", key, _LOGGED, "EX", REMEMBERED_SECONDS)
+            await self._pipeline.call("SET", self._key(claims), _LOGGED, "EX", remembered_seconds)
         except (RedisAway, RedisError):
             # The judge in Postgres will catch what is now not remembered.
             return
+
+    def _key(self, claims: EngagementClaims) -> str:
+        return self._names.engagement_key(claims.kind, claims.auction_id, claims.imp_id)

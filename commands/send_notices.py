@@ -19,7 +19,8 @@ from commands.notice_client import NoticeClient, NoticeRefused, NoticeUndelivere
 from commands.ports import AppendUndecided, Clock, Ids, Outbox, RefusingLog
 from commands.settlements import Settlements
 from domain.errors import Unavailable
-from domain.events import NoticeDelivered, NoticeFailed, NoticeKind
+from domain.event_parts import NoticeKind
+from domain.events import NoticeDelivered, NoticeFailed
 from domain.limits import NOTICE_RETRY_SECONDS, NOTICES_IN_FLIGHT_MAX
 from domain.names import Names
 from domain.notices import ClaimedNotice, Notice, NoticeKey, Receiver

@@ -9,23 +9,25 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
 from domain.award import Award
+from domain.direct.award import awarded_demand
 from domain.endpoint import ENDPOINT_MAX_CHARS, is_landing_page_of, is_public_name
-from domain.limits import BID_EXPIRY_MIN_SECONDS, CLICK_EXPIRY_SECONDS, IMPRESSION_EXPIRY_SECONDS
+from domain.expiry import impression_expiry_seconds
+from domain.limits import CLICK_EXPIRY_SECONDS
 from domain.macros import Macros, fill
 from domain.markup import dress
-from domain.money import cpm_number
+from domain.money import cpm_number, split_share
 from domain.openrtb.codes import LossReason
 from domain.openrtb.parse import Members
-from domain.openrtb.request import Imp
-from domain.openrtb.response import Bid
+from domain.openrtb.response import size_of
 from domain.outcomes import Placed
-from domain.sale import Sale
+from domain.sale import ImpOnSale, Sale
 from domain.tokens import EngagementClaims, TokenKey, expires_at, sign
+from domain.viewing import Viewing
 
 _NOTICES = ("nurl", "burl", "lurl")
 _encode = msgspec.json.Encoder().encode
@@ -52,15 +54,18 @@ class AddressBook(msgspec.Struct, frozen=True):
         return f"{self.base_url}/click?t={sign(claims, self.key)}"
 
 
-def answer(
-    sale: Sale,
-    auction_id: str,
-    sold: Iterable[Sold],
-    addresses: AddressBook,
-    *,
-    at: datetime,
-    ext: Mapping[str, Any],
-) -> bytes:
+class AnsweredAuction(NamedTuple):
+    """What all bids of an answer share."""
+
+    sale: Sale
+    auction_id: str
+    at: datetime
+    """Of the decision."""
+    viewing: Viewing
+    addresses: AddressBook
+
+
+def answer(auction: AnsweredAuction, sold: Iterable[Sold], ext: Mapping[str, Any]) -> bytes:
     """The bid response as JSON; `ext` is the response's own extension, empty for none."""
     seats: dict[tuple[str, str], dict[str, Any]] = {}
     for each in sold:
@@ -68,11 +73,11 @@ def answer(
         seat = seats.setdefault((winner.bidder_id, winner.seat), {"bid": []})
         if winner.seat:
             seat["seat"] = winner.seat
-        seat["bid"].append(_bid(each, sale, auction_id, addresses, at))
+        seat["bid"].append(_bid(each, auction))
     response: dict[str, Any] = {
-        "id": sale.request.id,
-        "bidid": auction_id,
-        "cur": sale.currency,
+        "id": auction.sale.request.id,
+        "bidid": auction.auction_id,
+        "cur": auction.sale.currency,
         "seatbid": list(seats.values()),
     }
     if ext:
@@ -86,7 +91,9 @@ def no_bid_answer(sale: Sale, nbr: int, ext: Mapping[str, Any]) -> bytes:
 
 
 def landing_url(placed: Placed) -> str | None:
-    """Where a click on the bid's ad leads: a page of its advertiser, or nowhere."""
+    """Where a click on the bid's ad leads: a page of its advertiser, or nowhere; of a campaign's ad its own page."""
+    if placed.direct is not None:
+        return placed.direct.ad.terms.landing_url
     advertisers = placed.bid.bid.adomain or ()
     if not advertisers:
         return None
@@ -94,17 +101,6 @@ def landing_url(placed: Placed) -> str | None:
     if url is not None and len(url.encode()) <= ENDPOINT_MAX_CHARS and is_landing_page_of(url, advertisers):
         return url
     return f"https://{advertisers[0]}/" if is_public_name(advertisers[0]) else None
-
-
-def impression_expiry_seconds(imp: Imp, bid: Bid) -> int:
-    """How long after the auction the ad may be seen and still count: the shorter of what imp and bid say (`exp`).
-
-    A bid alone cannot make it so short that hardly any impression would be paid for.
-    """
-    stated = [] if not imp.exp or imp.exp < 0 else [imp.exp]
-    if bid.exp is not None and bid.exp > 0:
-        stated.append(max(bid.exp, BID_EXPIRY_MIN_SECONDS))
-    return min(stated, default=IMPRESSION_EXPIRY_SECONDS)
 
 
 def _stated_landing_url(placed: Placed) -> str | None:
@@ -118,10 +114,10 @@ def _stated_landing_url(placed: Placed) -> str | None:
         return None
 
 
-def _bid(sold: Sold, sale: Sale, auction_id: str, addresses: AddressBook, at: datetime) -> Members | dict[str, Any]:
+def _bid(sold: Sold, auction: AnsweredAuction) -> Members | dict[str, Any]:
     award, parsed = sold.award, sold.placed.bid
-    impression_url, click_url = _engagement_urls(sold, sale, auction_id, addresses, at)
-    macros = _macros(sold, sale)
+    impression_url, click_url = _engagement_urls(sold, auction)
+    macros = _macros(sold, auction.sale)
     members: dict[str, Any] = dict(parsed.members())
     for name in _NOTICES:
         members.pop(name, None)
@@ -130,22 +126,33 @@ def _bid(sold: Sold, sale: Sale, auction_id: str, addresses: AddressBook, at: da
         members["adm"] = dress(fill(parsed.bid.adm, macros), impression_url=impression_url, click_url=click_url)
     elif parsed.bid.nurl:
         members["nurl"] = fill(parsed.bid.nurl, macros, in_url=True)
-    gavel = {"auction_id": auction_id, "impression_url": impression_url}
+    gavel = {"auction_id": auction.auction_id, "impression_url": impression_url}
     if click_url is not None:
         gavel["click_url"] = click_url
     members["ext"] = {**parsed.ext_members(), "gavel": gavel}
     return members
 
 
-def _engagement_urls(
-    sold: Sold, sale: Sale, auction_id: str, addresses: AddressBook, at: datetime
-) -> tuple[str, str | None]:
-    award, for_sale = sold.award, sale.imps[sold.award.imp_id]
+def _engagement_urls(sold: Sold, auction: AnsweredAuction) -> tuple[str, str | None]:
+    addresses = auction.addresses
+    claims = _claims(sold, auction)
+    landing = landing_url(sold.placed)
+    if landing is None:
+        return addresses.impression_url(claims), None
+    click_expires_at = expires_at(auction.at, CLICK_EXPIRY_SECONDS)
+    click = msgspec.structs.replace(claims, kind="click", landing_url=landing, expires_at=click_expires_at)
+    return addresses.impression_url(claims), addresses.click_url(click)
+
+
+def _claims(sold: Sold, auction: AnsweredAuction) -> EngagementClaims:
+    """Of the impression."""
+    sale, at, viewing = auction.sale, auction.at, auction.viewing
+    award, placed, for_sale = sold.award, sold.placed, sale.imps[sold.award.imp_id]
     winner, inventory = award.winner, for_sale.inventory
-    expiry_seconds = impression_expiry_seconds(for_sale.imp, sold.placed.bid.bid)
+    expiry_seconds = impression_expiry_seconds(for_sale.imp, placed.bid.bid)
     claims = EngagementClaims(
         kind="impression",
-        auction_id=auction_id,
+        auction_id=auction.auction_id,
         imp_id=award.imp_id,
         bidder_id=winner.bidder_id,
         bid_id=winner.bid_id,
@@ -163,15 +170,34 @@ def _engagement_urls(
         seat=winner.seat,
         deal_id=winner.deal_id,
         test=sale.is_test,
-        wants_billing_notice=bool(sold.placed.bid.bid.burl),
+        wants_billing_notice=bool(placed.bid.bid.burl),
+        size=size_of(placed.bid.bid),
+        person=viewing.person,
+        agent=viewing.agent,
     )
-    landing = landing_url(sold.placed)
-    if landing is None:
-        return addresses.impression_url(claims), None
-    # What may be seen may be clicked.
-    click_expires_at = expires_at(at, max(CLICK_EXPIRY_SECONDS, expiry_seconds))
-    click = msgspec.structs.replace(claims, kind="click", landing_url=landing, expires_at=click_expires_at)
-    return addresses.impression_url(claims), addresses.click_url(click)
+    return claims if placed.direct is None else _of_campaign(claims, sold, for_sale)
+
+
+def _of_campaign(claims: EngagementClaims, sold: Sold, for_sale: ImpOnSale) -> EngagementClaims:
+    """With whose ad it is; of a campaign that pays for clicks every price is that of a click, in nano-units."""
+    demand = awarded_demand(sold.placed, sold.award)
+    claims = msgspec.structs.replace(
+        claims,
+        advertiser_id=demand.advertiser_id,
+        campaign_id=demand.campaign_id,
+        ad_id=demand.ad_id,
+        charged_on=demand.charged_on,
+        charge_nanos=demand.charge_nanos,
+    )
+    if demand.charged_on == "impression" or sold.placed.direct is None:
+        return claims
+    revenue, _ = split_share(demand.click_price_nanos, for_sale.share_bps)
+    return msgspec.structs.replace(
+        claims,
+        price_micros=sold.placed.direct.demand.click_price_nanos,
+        clearing_price_micros=demand.click_price_nanos,
+        revenue_micros=revenue,
+    )
 
 
 def _macros(sold: Sold, sale: Sale) -> Macros:

@@ -9,8 +9,12 @@ from typing import Any
 import msgspec
 
 from domain.award import Award
-from domain.events import AuctionAwarded, AuctionUnsold, BidPlaced, BidRefused, BidRequested, Event, RankedBy
+from domain.direct.award import awarded_demand
+from domain.event_parts import RankedBy
+from domain.events import AuctionAwarded, AuctionUnsold, BidPlaced, BidRefused, BidRequested, Event
+from domain.expiry import impression_expires_at
 from domain.money import micros_from_decimal
+from domain.openrtb.response import size_of
 from domain.outcomes import Missed, Outcome, Placed, notices_of
 from domain.sale import ImpOnSale, Sale
 
@@ -66,6 +70,7 @@ class AuctionStory:
     def awarded(
         self,
         award: Award,
+        placed: Placed,
         sale: Sale,
         *,
         withdrawn: tuple[str, ...],
@@ -73,9 +78,10 @@ class AuctionStory:
         held_ms: float,
         ranked_by: RankedBy,
     ) -> None:
-        """An imp was sold."""
+        """An imp was sold, to the bid `placed`."""
         winner = award.winner
         for_sale = sale.imps[award.imp_id]
+        direct = None if placed.direct is None else awarded_demand(placed, award)
         self.events.append(
             AuctionAwarded(
                 imp_id=award.imp_id,
@@ -95,6 +101,9 @@ class AuctionStory:
                 inventory=for_sale.inventory,
                 held_ms=held_ms,
                 min_to_win_micros=award.clearing.min_to_win_micros,
+                direct=direct,
+                expires_at=None if direct is None else impression_expires_at(for_sale.imp, placed.bid.bid, at),
+                size=size_of(placed.bid.bid),
                 **self._head(at),
             )
         )
@@ -147,6 +156,7 @@ def _placed(outcome: Placed, for_sale: ImpOnSale, sale: Sale, latency_ms: float,
         group=outcome.group,
         stated=admitted.stated,
         media_type=admitted.media_type,
+        direct=None if outcome.direct is None else outcome.direct.demand,
         **head,
     )
 

@@ -20,7 +20,7 @@ from domain.bid_rules.sizes import size_refusal
 from domain.bid_rules.tracking import tracking_refusal
 from domain.catalogue import MediaType
 from domain.deals import DealOnSale
-from domain.events import StatedPrice
+from domain.event_parts import StatedPrice
 from domain.market import RegisteredBidder
 from domain.openrtb.codes import LossReason
 from domain.openrtb.parse import ParsedBid

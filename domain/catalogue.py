@@ -15,6 +15,7 @@ AuctionKind = Literal["first_price", "second_price"]
 MediaType = Literal["banner", "video", "audio", "native"]
 Pacing = Literal["even", "asap"]
 RequiredField = Literal["crid", "adomain", "cat"]
+Role = Literal["admin", "publisher", "advertiser", "feed_client"]
 
 
 class Terms(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -45,6 +46,16 @@ class Publisher(Terms, frozen=True, kw_only=True):
     """For its placements without a rule of their own that fits."""
 
 
+class HouseAd(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The publisher's own ad; exactly one of `html` and `image_url`."""
+
+    width: int
+    height: int
+    landing_url: str
+    html: str | None = None
+    image_url: str | None = None
+
+
 class Placement(Terms, frozen=True, kw_only=True):
     """An ad space, named by `imp.tagid`. `badv`, `bcat`, `battr` and `bapp` are those of OpenRTB."""
 
@@ -64,6 +75,8 @@ class Placement(Terms, frozen=True, kw_only=True):
     bapp: tuple[str, ...] = ()
     required_bid_fields: tuple[RequiredField, ...] = ()
     """What every bid must state, beyond what the specification requires."""
+    house_ads: tuple[HouseAd, ...] = ()
+    """What `GET /ad` shows where nothing was sold; nobody pays for it."""
 
 
 class Bidder(Terms, frozen=True, kw_only=True):
@@ -135,13 +148,23 @@ class Targeting(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Campaign(Terms, frozen=True, kw_only=True):
+    """What an advertiser wants shown to whom, at what price and up to what sum. All money is in `currency`."""
+
     advertiser_id: str
     name: str
-    bid_micros: int
+    bid_micros: int = 0
+    """CPM, at most; 0 for a campaign that pays for clicks."""
     budget_nanos: int
+    """For the whole flight. A nano-unit is what one impression costs at a CPM of one micro."""
+    click_bid_nanos: int = 0
+    """For one click, at most; 0 for a campaign that pays for impressions."""
+    currency: str = "USD"
     daily_budget_nanos: int | None = None
+    """For every UTC day."""
     starts_at: str | None = None
+    """RFC 3339, included."""
     ends_at: str | None = None
+    """RFC 3339, excluded."""
     pacing: Pacing = "even"
     frequency_cap: FrequencyCap | None = None
     targeting: Targeting = Targeting()
@@ -161,3 +184,14 @@ class FeedClient(Terms, frozen=True, kw_only=True):
     name: str
     ttl_seconds: int | None = None
     allowed_shrinkage_percent: int | None = None
+
+
+class AccessKey(Terms, frozen=True, kw_only=True):
+    """Somebody's key to the interface; the key itself is told once and never kept."""
+
+    name: str
+    role: Role
+    subject_id: str | None = None
+    """The publisher, advertiser or feed client that it is a key of; None for an admin's."""
+    digest: str
+    """SHA-256 of the key, in hex."""

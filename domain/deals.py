@@ -13,7 +13,7 @@ import msgspec
 from domain import catalogue
 from domain.auction import AGREED_PRICE, FIRST_PRICE, SECOND_PRICE
 from domain.domain_names import domain_names, is_within_any
-from domain.events import DealOffered
+from domain.event_parts import DealOffered
 from domain.floors import DurationFloors, Floor, FloorTerms, higher
 from domain.money import micros_from_decimal
 from domain.openrtb.request import Deal

@@ -9,6 +9,7 @@ from unicodedata import normalize
 _ENCODED: Final = "xn--"
 """How a label begins that stands for one with other than ASCII characters (RFC 3490)."""
 _LABEL_MAX_CHARS: Final = 63
+_LABELS_LOOKED_AT_MAX: Final = 8
 _NOT_SEEN: Final = dict.fromkeys((0x00AD, 0x034F, 0x1806, 0x200B, 0x200C, 0x200D, 0x2060, 0xFEFF))
 """Characters that RFC 3454 (table B.1) takes out of names; the rest of that table is for old scripts' variants."""
 
@@ -26,6 +27,12 @@ def is_within_any(name: str, domains: frozenset[str]) -> bool:
             return True
         rest = rest.partition(".")[2]
     return False
+
+
+def names_above(name: str) -> tuple[str, ...]:
+    """The name itself and those above it, the longest first; of a very long one the last few labels only."""
+    labels = _one_spelling(name).split(".")[-_LABELS_LOOKED_AT_MAX:]
+    return tuple(".".join(labels[start:]) for start in range(len(labels))) if labels != [""] else ()
 
 
 def _one_spelling(name: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from unicodedata import normalize
 from urllib.parse import SplitResult, quote, urlsplit
 
 from domain.address_guard import refusal
@@ -52,6 +53,38 @@ def authority_of(url: str) -> str:
     return f"{parts.hostname}:{parts.port or _PORTS[parts.scheme]}"
 
 
+def web_page_fault(url: str) -> str | None:
+    """What speaks against showing people this URL, a landing page or a picture, as far as its text tells; else None.
+
+    It is http(s) on a website's public name: an address of the network, or a name that only some network knows, would
+    lead each person to a machine of their own.
+    """
+    if len(url.encode()) > ENDPOINT_MAX_CHARS:
+        return f"is longer than {ENDPOINT_MAX_CHARS} bytes"
+    parts, fault = _split(url)
+    if parts is None:
+        return fault
+    if parts.username is not None or parts.password is not None:
+        return "must not carry credentials"
+    host = _host_of(parts)
+    if not is_public_name(host):
+        return "is not on a public website: its host is no name like shop.example"
+    if any(is_within(host, domain) for domain in _LOCAL_DOMAINS):
+        return f"is not on a public website: {host} is a name of a local network"
+    return None
+
+
+def web_host(url: str) -> str:
+    """The name of the website that a browser would open, in small letters; empty where it opens none."""
+    parts, _ = _split(url)
+    return "" if parts is None else _host_of(parts)
+
+
+def _host_of(parts: SplitResult) -> str:
+    # Browsers read other scripts' digits and letters of other widths as plain ones.
+    return normalize("NFKC", parts.hostname or "").lower().rstrip(".")
+
+
 def is_landing_page_of(url: str, domains: tuple[str, ...]) -> bool:
     """Whether the URL is http(s) on one of the domains or below, and no address of the network in disguise."""
     parts, _ = _split(url)
@@ -68,13 +101,23 @@ def is_within(name: str, domain: str) -> bool:
 
 
 def is_public_name(host: str) -> bool:
-    """Whether this can be the name of a public website: letters, digits and dashes with a dot, not an address."""
+    """Whether this can be the name of a public website: letters, digits and inner dashes with a dot, not an address."""
     return _PUBLIC_NAME.fullmatch(host) is not None and not _NUMERIC_LABEL.search(host)
 
 
-_PUBLIC_NAME = re.compile(r"(?!-)[\w-]{1,63}(\.[\w-]{1,63})+", re.UNICODE)
+_LABEL = r"(?!-)[\w-]{1,63}(?<!-)"
+_PUBLIC_NAME = re.compile(rf"({_LABEL}\.)+(?=[^.]*[^\W\d_]){_LABEL}", re.UNICODE)
+"""The last label holds a letter."""
 
 
+_LOCAL_DOMAINS = (
+    *("localhost", "localdomain", "local", "internal", "intranet", "private", "corp", "home", "home.arpa", "lan"),
+    *("mail", "test", "invalid", "onion", "alt"),
+)
+"""Names that resolve to nothing, or to something else on every network.
+
+RFC 6761, RFC 6762 (also its appendix G), RFC 7686, RFC 8375, RFC 9476, and what ICANN set aside.
+"""
 _PORTS = {"http": 80, "https": 443}
 
 

@@ -6,10 +6,14 @@ A duplicate is looked for last: a hit that does not count for another reason mus
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
-from domain.events import ClickRecorded, Engagement, ImpressionRecorded, Verdict, Viewer
+from domain.device_match import is_another_device
+from domain.direct.budget import Uncharged
+from domain.event_parts import InvalidTraffic, Verdict, Viewer
+from domain.events import ClickRecorded, Engagement, ImpressionRecorded
 from domain.limits import USER_AGENT_KEPT_MAX_CHARS
 from domain.privacy import truncate_ip
 from domain.tokens import EngagementClaims, is_expired
@@ -20,38 +24,66 @@ class Judgement(NamedTuple):
 
     verdict: Verdict
     reason: str = ""
+    ivt: InvalidTraffic | None = None
 
 
 VALID = Judgement("valid")
 DUPLICATE = Judgement("duplicate", "An earlier hit of the same address counts already.")
 _TEST = Judgement("test", "The auction was a test.")
 _EXPIRED = Judgement("expired", "The address was used after its expiry.")
-_NO_USER_AGENT = Judgement("bot", "No user agent was sent: browsers always send one.")
-_BOT = Judgement("bot", "The user agent is a known robot's.")
-_RATE_LIMITED = Judgement("rate_limited", "Too many hits from the same address within a minute.")
+ROBOT = Judgement("bot", "The user agent is a known robot's.", "robot")
+NO_USER_AGENT = Judgement("bot", "No user agent was sent: browsers always send one.", "not_a_browser")
+NOT_A_BROWSER = Judgement("bot", "The user agent is not that of a browser, an app or a player.", "not_a_browser")
+FETCHED_AHEAD = Judgement("bot", "The browser only fetched it ahead of time.", "not_a_browser")
+DATA_CENTRE = Judgement("bot", "The address belongs to a data centre: nobody looks at pages there.", "data_centre")
+_OTHER_DEVICE = Judgement(
+    "bot", "The user agent tells of another device than the one that the auction was about.", "device_mismatch"
+)
+TOO_MANY_OF_ADDRESS = Judgement("rate_limited", "Too many hits from the same address within a minute.", "rate_ip")
+TOO_MANY_OF_AD = Judgement(
+    "rate_limited", "Too many hits on the same ad from the same address within a minute.", "rate_ad"
+)
+_NOT_CHARGED: Final[Mapping[Uncharged, str]] = {
+    "no_budget": "Not charged: the campaign's budget had no room for it.",
+    "budget_unknown": "Not charged: what the campaign has spent was not known.",
+}
 
 
 def objection(
-    claims: EngagementClaims, *, now: datetime, user_agent: str, is_robot: bool, is_rate_limited: bool
+    claims: EngagementClaims, *, now: datetime, user_agent: str, listed: Judgement | None
 ) -> Judgement | None:
-    """Why the engagement does not count, before duplicates are looked for; None if nothing speaks against it."""
+    """Why the engagement does not count, before hits are counted; None if nothing speaks against it.
+
+    `listed` is what the lists of robots, browsers and data centres say, or the request of itself.
+    """
     if claims.test:
         return _TEST
     if is_expired(claims, now):
         return _EXPIRED
-    if not user_agent.strip():
-        return _NO_USER_AGENT
-    if is_robot:
-        return _BOT
-    if is_rate_limited:
-        return _RATE_LIMITED
-    return None
+    if listed is not None:
+        return listed
+    return _OTHER_DEVICE if is_another_device(claims.agent, user_agent) else None
+
+
+def is_charged_click(claims: EngagementClaims) -> bool:
+    """Whether it is a click that a campaign pays for, once it counts."""
+    return claims.kind == "click" and claims.charged_on == "click" and claims.campaign_id is not None
 
 
 def recorded(
-    claims: EngagementClaims, judgement: Judgement, *, event_id: str, at: datetime, ip: str, user_agent: str
+    claims: EngagementClaims,
+    judgement: Judgement,
+    *,
+    event_id: str,
+    at: datetime,
+    ip: str,
+    user_agent: str,
+    uncharged: Uncharged | None = None,
 ) -> Engagement:
-    """The event that tells of the engagement; of who it was, only what a billing notice will say."""
+    """The event that tells of the engagement; of who it was, a pseudonym, and what a billing notice will say.
+
+    `uncharged` is of a click that counts and that its campaign is not charged for.
+    """
     told: dict[str, Any] = {
         "id": event_id,
         "at": at,
@@ -71,7 +103,16 @@ def recorded(
         "awarded_at": claims.awarded_at,
         "seat": claims.seat,
         "deal_id": claims.deal_id,
-        "reason": judgement.reason,
+        "advertiser_id": claims.advertiser_id,
+        "campaign_id": claims.campaign_id,
+        "ad_id": claims.ad_id,
+        "charged_on": claims.charged_on,
+        "charged": uncharged is None,
+        "charge_nanos": claims.charge_nanos,
+        "size": claims.size,
+        "person": claims.person,
+        "reason": judgement.reason if uncharged is None else _NOT_CHARGED[uncharged],
+        "ivt": judgement.ivt,
         "test": claims.test,
     }
     if claims.kind == "click":

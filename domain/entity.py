@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 
@@ -10,7 +10,16 @@ from domain import events
 from domain.catalogue import Status
 
 EntityKind = Literal[
-    "publisher", "placement", "bidder", "deal", "advertiser", "campaign", "ad", "feed_client", "currency_rate"
+    "publisher",
+    "placement",
+    "bidder",
+    "deal",
+    "advertiser",
+    "campaign",
+    "ad",
+    "feed_client",
+    "currency_rate",
+    "access_key",
 ]
 
 
@@ -24,6 +33,13 @@ class Entity(msgspec.Struct, frozen=True):
     status: Status
     terms: msgspec.Raw
     """JSON of the kind's Struct in `domain/catalogue.py`."""
+    active_since: float = 0
+    """Unix seconds: its registration; of one that was paused, as if its pauses of that UTC day had come first.
+
+    0 where nobody has kept it, as in Postgres.
+    """
+    paused_at: float = 0
+    """Unix seconds, for the last time; 0: never."""
 
 
 REGISTERED: dict[EntityKind, type[events.CatalogueEvent]] = {
@@ -35,6 +51,7 @@ REGISTERED: dict[EntityKind, type[events.CatalogueEvent]] = {
     "campaign": events.CampaignRegistered,
     "ad": events.AdRegistered,
     "feed_client": events.FeedClientRegistered,
+    "access_key": events.AccessKeyRegistered,
 }
 CHANGED: dict[EntityKind, type[events.CatalogueEvent]] = {
     "publisher": events.PublisherChanged,
@@ -45,6 +62,7 @@ CHANGED: dict[EntityKind, type[events.CatalogueEvent]] = {
     "campaign": events.CampaignChanged,
     "ad": events.AdChanged,
     "feed_client": events.FeedClientChanged,
+    "access_key": events.AccessKeyChanged,
 }
 _REGISTRATIONS = {event: kind for kind, event in REGISTERED.items()}
 _STATUSES: dict[type[events.CatalogueEvent], Status] = {
@@ -53,6 +71,7 @@ _STATUSES: dict[type[events.CatalogueEvent], Status] = {
     events.EntityArchived: "archived",
 }
 
+_DAY_SECONDS: Final = 24 * 3_600
 _encode = msgspec.json.Encoder().encode
 
 
@@ -71,12 +90,24 @@ def evolve(entity: Entity | None, event: events.CatalogueEvent) -> Entity | None
         )
     if entity is None:
         kind = _REGISTRATIONS.get(type(event))
-        return kind and Entity(kind, event.aggregate_id, event.version, "active", _terms(event))
+        since = event.at.timestamp()
+        return kind and Entity(kind, event.aggregate_id, event.version, "active", _terms(event), since)
     if status := _STATUSES.get(type(event)):
-        return Entity(entity.kind, entity.id, event.version, status, entity.terms)
+        return _moved(entity, event, status)
     if CHANGED.get(entity.kind) is type(event):
-        return Entity(entity.kind, entity.id, event.version, entity.status, _terms(event))
+        return msgspec.structs.replace(entity, version=event.version, terms=_terms(event))
     return entity
+
+
+def _moved(entity: Entity, event: events.CatalogueEvent, status: Status) -> Entity:
+    moved = msgspec.structs.replace(entity, version=event.version, status=status)
+    if status == "paused":
+        return msgspec.structs.replace(moved, paused_at=event.at.timestamp())
+    if status == "active":
+        at = event.at.timestamp()
+        since = max(entity.active_since, at - at % _DAY_SECONDS)
+        return msgspec.structs.replace(moved, active_since=since + max(0.0, at - max(since, entity.paused_at)))
+    return moved
 
 
 def _terms(event: events.CatalogueEvent) -> msgspec.Raw:

@@ -3,11 +3,14 @@
 GavelError
 ├── Refusal                 the caller asked for something that is not allowed: fix the input
 │   ├── InvalidInput        one or more faults, each with its path
-│   │   └── UnknownReference it names entities that are not there
+│   │   ├── UnknownReference it names entities that are not there
+│   │   └── IllegalMove      what stands, or what is spent, forbids it
 │   ├── NotFound            the thing named does not exist
 │   ├── Conflict            the thing is no longer as the caller takes it to be
 │   │   ├── VersionMismatch the caller named another version of it
 │   │   └── StillRunning    the same command is being worked on
+│   ├── RateLimited         the caller does it too often
+│   ├── LimitReached        there may be no more of it
 │   ├── KeyReused           one key for two different commands
 │   └── InvalidToken        a signed token was forged, cut or comes from another installation
 ├── Unavailable             a server that is needed is away or full: try again later
@@ -58,6 +61,10 @@ class UnknownReference(InvalidInput):
     """The input is well-formed but names entities that are not there."""
 
 
+class IllegalMove(InvalidInput):
+    """The input is well-formed but not allowed as things stand."""
+
+
 class NotFound(Refusal):
     """There is no such thing."""
 
@@ -72,6 +79,18 @@ class VersionMismatch(Conflict):
 
 class StillRunning(Conflict):
     """A command with this key is still being worked on."""
+
+
+class RateLimited(Refusal):
+    """The caller does it too often: try again later."""
+
+    def __init__(self, message: str, *, retry_after_seconds: int) -> None:
+        super().__init__(message)
+        self.retry_after_seconds = retry_after_seconds
+
+
+class LimitReached(Refusal):
+    """There may be no more of it."""
 
 
 class KeyReused(Refusal):

@@ -9,7 +9,7 @@ to `tests/corpus/`.
 - `gavel.auctions`, keyed by auction id: BidRequested, BidPlaced, BidRefused, AuctionAwarded, AuctionUnsold,
   BidderAnsweredLate.
 - `gavel.engagements`, keyed by auction id: ImpressionRecorded, ClickRecorded, NoticeDelivered, NoticeFailed,
-  EngagementVoided.
+  EngagementVoided; and LedgerDayClosed, once in every partition.
 - `gavel.catalogue`, keyed by aggregate id: …Registered, …Changed, EntityPaused, EntityResumed, EntityArchived,
   CurrencyRateSet.
 - `gavel.feeds.bulk`, `gavel.feeds.changes`, keyed by client and record key: FeedRecord….
@@ -18,19 +18,27 @@ to `tests/corpus/`.
 from __future__ import annotations
 
 import re
-from datetime import datetime
-from typing import Literal
+from datetime import date, datetime
 
 import msgspec
 
 from domain import catalogue
-
-OutcomeStatus = Literal["no_bid", "timeout", "error", "refused", "skipped"]
-Verdict = Literal["valid", "duplicate", "expired", "bot", "rate_limited", "test"]
-"""`forged` is a verdict too, but is counted in metrics only: nothing in a forged token can be believed."""
-NoticeKind = Literal["win", "loss", "billing"]
-EngagementKind = Literal["impression", "click"]
-RankedBy = Literal["redis", "process"]
+from domain.event_parts import (
+    DirectDemand,
+    EngagementKind,
+    ImpOffered,
+    InvalidTraffic,
+    Inventory,
+    LateBid,
+    NoticeKind,
+    NoticeUrls,
+    OtherBid,
+    OutcomeStatus,
+    RankedBy,
+    StatedPrice,
+    Verdict,
+    Viewer,
+)
 
 
 def _snake_case(name: str) -> str:
@@ -39,25 +47,6 @@ def _snake_case(name: str) -> str:
 
 def _first_version() -> int:
     return 1
-
-
-# gc=False throughout: values that are made by the million and can never be part of a cycle.
-
-
-class Inventory(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """What was on sale, in the words that reports group by; it travels with every event that is counted.
-
-    Carrying it spares every projection a join. Unknown is the empty string, or 0 for the device type.
-    """
-
-    publisher_id: str = ""
-    placement_id: str = ""
-    site: str = ""
-    """Domain of the site, or bundle of the app."""
-    country: str = ""
-    """ISO 3166-1 alpha-3, as in OpenRTB."""
-    device_type: int = 0
-    """AdCOM device type."""
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, tag_field="type", tag=_snake_case):
@@ -76,51 +65,6 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fa
 
 
 # -- gavel.auctions --------------------------------------------------------------------------------
-
-
-class StatedPrice(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """A price or floor as somebody stated it, where the auction's own figure is another one."""
-
-    price_micros: int
-    """In `currency`."""
-    currency: str
-    rate: str = "1"
-    """Units of the auction's currency for one of `currency`, decimal text: exactly what was multiplied by.
-
-    Empty where there was no rate: nothing can be held against it.
-    """
-    adjustment_bps: int = 10_000
-    """What the bidder's price adjustment leaves of its price."""
-
-
-class DealOffered(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """A deal that could be bid under."""
-
-    deal_id: str
-    floor_micros: int | None = 0
-    """In the auction's currency; None where there was no rate into it, so that no bid could meet it."""
-    at: int | None = None
-    """The deal's own auction type."""
-    is_registered: bool = False
-    """It stands in the catalogue; else the request alone names it."""
-    stated_floor: StatedPrice | None = None
-
-
-class ImpOffered(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """One impression opportunity as it was auctioned."""
-
-    imp_id: str
-    floor_micros: int
-    """In the auction's currency, the lowest of what depends on the bid; 0 if no rate leads from the stated floor."""
-    inventory: Inventory
-    media_types: tuple[catalogue.MediaType, ...] = ()
-    stated_floor: StatedPrice | None = None
-    """The floor as stated, where that is in another currency."""
-    deals: tuple[DealOffered, ...] = ()
-    is_private: bool = False
-    """Only bids under one of the deals were admitted."""
-    share_bps: int | None = None
-    """The publisher's share of the clearing price."""
 
 
 class BidRequested(Event, frozen=True, kw_only=True):
@@ -144,34 +88,6 @@ class BidRequested(Event, frozen=True, kw_only=True):
 
     gdpr_geo alone takes the precise place only.
     """
-
-
-class NoticeUrls(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """Where the bidder wants to hear about its bid, macros unfilled, and what only its answer says of them."""
-
-    nurl: str | None = None
-    """Absent as well where the markup is fetched from it: then the caller calls it."""
-    burl: str | None = None
-    lurl: str | None = None
-    response_bid_id: str | None = None
-    """`BidResponse.bidid`."""
-    ad_id: str | None = None
-    """`Bid.adid`."""
-    multiplier: float | None = None
-    """`Imp.qty.multiplier`."""
-
-
-class OtherBid(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """A further bid of the same bidder for the same imp: only its best one competes."""
-
-    bid_id: str
-    code: int
-    """IAB loss reason."""
-    reason: str
-    price_micros: int | None = None
-    """In the event's `currency`."""
-    seat: str = ""
-    notices: NoticeUrls | None = None
 
 
 class BidPlaced(Event, frozen=True, kw_only=True):
@@ -203,6 +119,8 @@ class BidPlaced(Event, frozen=True, kw_only=True):
     """The price as the bidder stated it, where it is in another currency or adjusted."""
     media_type: catalogue.MediaType | None = None
     test: bool = False
+    direct: DirectDemand | None = None
+    """Of the bidder `direct` only."""
 
 
 class BidRefused(Event, frozen=True, kw_only=True):
@@ -253,6 +171,12 @@ class AuctionAwarded(Event, frozen=True, kw_only=True):
     withdrawn: tuple[str, ...] = ()
     """Ids of the bidders whose bid stepped back because its group could not win as a whole."""
     test: bool = False
+    direct: DirectDemand | None = None
+    """Of the bidder `direct` only."""
+    expires_at: datetime | None = None
+    """Where `direct`: until when an impression counts, and so how long its cost stays reserved."""
+    size: str = ""
+    """Of the ad, as in an engagement."""
 
 
 class AuctionUnsold(Event, frozen=True, kw_only=True):
@@ -266,15 +190,6 @@ class AuctionUnsold(Event, frozen=True, kw_only=True):
     withdrawn: tuple[str, ...] = ()
     """As of an award."""
     test: bool = False
-
-
-class LateBid(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """A bid that came too late to be looked at any closer."""
-
-    bid_id: str
-    imp_id: str
-    price_micros: int
-    currency: str
 
 
 class BidderAnsweredLate(Event, frozen=True, kw_only=True):
@@ -295,7 +210,12 @@ class BidderAnsweredLate(Event, frozen=True, kw_only=True):
 
 
 class Engagement(Event, frozen=True, kw_only=True):
-    """A person (or a robot) met an ad. Its token carries all that counting needs."""
+    """A person (or a robot) met an ad. Its token carries all that counting needs.
+
+    It costs `clearing_price_micros` nano-units, of which `revenue_micros` are the publisher's and `fee_micros` the
+    exchange's, if it is the first `valid` one of its kind for its imp, its kind is `charged_on`, and it is `charged`.
+    Of a campaign that pays for clicks these three are the price of a click, in the impression as well.
+    """
 
     auction_id: str
     imp_id: str
@@ -314,16 +234,20 @@ class Engagement(Event, frozen=True, kw_only=True):
     campaign_id: str | None = None
     ad_id: str | None = None
     reason: str = ""
-    """Why it does not count, where it does not."""
+    """Why it does not count, or was not charged, where that is so."""
     test: bool = False
-
-
-class Viewer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """What a billing notice says of who saw the ad (OpenRTB 2.6, section 7.8)."""
-
-    ip: str = ""
-    """Cut to its network."""
-    user_agent: str = ""
+    advertiser_id: str | None = None
+    charged_on: EngagementKind = "impression"
+    charged: bool = True
+    """False for a click that its campaign had no budget for, as far as could be told: it counts, and costs nothing."""
+    charge_nanos: int = 0
+    """What it takes from its campaign's budget where it costs something, in the campaign's currency."""
+    size: str = ""
+    """Of the ad, `300x250`; empty where the bid states none."""
+    person: str = ""
+    """A pseudonym of who met the ad, for reach and frequency; empty where nothing may be known."""
+    ivt: InvalidTraffic | None = None
+    """Why it is taken for invalid traffic, in one word that reports group by; `reason` says it in a sentence."""
 
 
 class ImpressionRecorded(Engagement, frozen=True, kw_only=True):
@@ -366,6 +290,20 @@ class EngagementVoided(Event, frozen=True, kw_only=True):
     engagement_id: str
     kind: EngagementKind
     reason: str
+    engagement: ImpressionRecorded | ClickRecorded | None = None
+    """The engagement itself, so that no reader has to look for it."""
+
+
+class LedgerDayClosed(Event, frozen=True, kw_only=True):
+    """The books of a UTC day and of all days before it are closed, for what follows in the same partition.
+
+    What belongs to a closed day and is logged behind this is booked on the first open day.
+    """
+
+    day: date
+    partition: int
+    """Where it stands: one is written to each of `partitions`."""
+    partitions: int
 
 
 # -- gavel.catalogue -------------------------------------------------------------------------------
@@ -444,6 +382,14 @@ class FeedClientRegistered(CatalogueEvent, frozen=True, kw_only=True):
 
 class FeedClientChanged(CatalogueEvent, frozen=True, kw_only=True):
     terms: catalogue.FeedClient
+
+
+class AccessKeyRegistered(CatalogueEvent, frozen=True, kw_only=True):
+    terms: catalogue.AccessKey
+
+
+class AccessKeyChanged(CatalogueEvent, frozen=True, kw_only=True):
+    terms: catalogue.AccessKey
 
 
 class EntityPaused(CatalogueEvent, frozen=True, kw_only=True):

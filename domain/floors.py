@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from domain.catalogue import FloorRule, MediaType
 from domain.currency import Rates, floor_converted, rate_text
-from domain.events import Inventory, StatedPrice
+from domain.event_parts import Inventory, StatedPrice
 from domain.money import micros_from_decimal
 from domain.openrtb.request import Audio, Deal, Video
 

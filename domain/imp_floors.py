@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from domain.catalogue import MediaType, Placement, Publisher
-from domain.events import Inventory
+from domain.event_parts import Inventory
 from domain.floors import (
     THE_IMPS,
     DurationFloors,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from domain.events import LateBid
+from domain.event_parts import LateBid
 from domain.money import micros_from_decimal
 from domain.openrtb.http_answer import Unusable, response_in
 

@@ -14,6 +14,11 @@ PRICE_MAX_MICROS: Final = 1_000_000 * MICROS_PER_UNIT
 BASIS_POINTS: Final = 10_000
 PRICE_INCREMENT_MICROS: Final = 10_000
 """0.01 of the auction's currency, what a second-price winner pays above the runner-up."""
+NANOS_PER_MICRO: Final = 1_000
+BUDGET_MAX_NANOS: Final = 1_000_000_000 * MICROS_PER_UNIT * NANOS_PER_MICRO
+"""A billion currency units: a higher budget is a mistake, and with it every sum of one campaign fits into 64 bits."""
+CLICK_BID_MAX_NANOS: Final = 1_000 * MICROS_PER_UNIT * NANOS_PER_MICRO
+"""A thousand currency units for one click."""
 
 # -- requests ------------------------------------------------------------------------------------
 REQUEST_BODY_MAX_BYTES: Final = 256 * 1024
@@ -26,6 +31,8 @@ REQUEST_CHOICES_MAX: Final = 256
 """Of a list that says what an imp takes: formats, deals, languages, attributes, durations."""
 REQUEST_FAULTS_MAX: Final = 100
 """More are not listed: who sends them has learned enough."""
+AD_PARAMETERS_MAX: Final = 64
+"""Of `GET /ad`, unknown ones included."""
 DIMENSION_MAX_PIXELS: Final = 100_000
 """Wider than any screen."""
 
@@ -37,8 +44,25 @@ CATALOGUE_ID_MAX_CHARS: Final = 64
 CATALOGUE_NAME_MAX_CHARS: Final = 256
 CATALOGUE_LIST_MAX_ITEMS: Final = 256
 BIDDER_QPS_MAX: Final = 1_000_000
+FREQUENCY_IMPRESSIONS_MAX: Final = 1_000
+"""Of a frequency cap; each impression within its window is remembered."""
+FREQUENCY_WINDOW_MAX_SECONDS: Final = 30 * 24 * 3_600
+FLIGHT_LATE_START_MAX_SECONDS: Final = 24 * 3_600
+"""A new campaign may start so long ago: at today's midnight, wherever its owner lives."""
+CATALOGUE_ENTITIES_MAX: Final = 1_000_000
+"""Archived ones included: every API process holds them all in memory."""
+CATALOGUE_TERMS_MAX_BYTES: Final = 1024 * 1024 * 1024
+CATALOGUE_OPERATORS_SHARE: Final = 10
+"""The last tenth of both is for the operator alone."""
+TENANT_ENTITIES_MAX: Final = 100_000
+"""That a publisher or advertiser ever registered itself, archived ones included; the operator may register more."""
+TENANT_TERMS_MAX_BYTES: Final = 128 * 1024 * 1024
+PLACEMENTS_PER_PUBLISHER_MAX: Final = 10_000
+"""Not archived, as the next two."""
+CAMPAIGNS_PER_ADVERTISER_MAX: Final = 10_000
+ADS_PER_CAMPAIGN_MAX: Final = 1_000
 CATALOGUE_READ_MAX_SECONDS: Final = 5
-"""A command waits no longer for the head of the log."""
+"""A command waits no longer for the log to give something, on the way to its head."""
 COMMANDS_REMEMBERED_MAX: Final = 100_000
 """The newest commands whose effect a process can still tell."""
 IDEMPOTENCY_KEY_MAX_CHARS: Final = 255
@@ -109,11 +133,58 @@ SPOOL_FILE_MAX_BYTES: Final = 8 * 1024 * 1024
 TOKEN_MAX_CHARS: Final = 16 * 1024
 """The longest ids and addresses that OpenRTB lets in, in characters of four bytes, stay below."""
 IMPRESSION_EXPIRY_SECONDS: Final = 3_600
+IMPRESSION_EXPIRY_MAX_SECONDS: Final = 24 * 3_600
+"""Whatever imp and bid say: for so long anybody who asks for an ad may hold the money of a campaign."""
 BID_EXPIRY_MIN_SECONDS: Final = 60
 """What OpenRTB 2.6 section 7.2 takes for usual on the web; a bid that says less means this."""
 CLICK_EXPIRY_SECONDS: Final = 24 * 3_600
+TOKEN_KEY_KEPT_SECONDS: Final = 30 * 24 * 3_600
+"""After its end; so long a token is told apart from a forged one."""
 USER_AGENT_KEPT_MAX_CHARS: Final = 512
+USER_AGENT_READ_MAX_CHARS: Final = 4_096
+"""Of a viewer's, as a server states it."""
+EVENTS_PER_REQUEST_MAX: Final = 256
+"""That a server reports at a time."""
+VOID_REASON_MAX_CHARS: Final = 1_000
+"""Of a refund; kept in the log."""
 ENGAGEMENTS_PER_IP_MINUTE_MAX: Final = 600
+IMPRESSIONS_PER_IP_AND_AD_MINUTE_MAX: Final = 120
+"""Of one ad to one address: a household, or an office, but no page that reloads itself."""
+CLICKS_PER_IP_AND_AD_MINUTE_MAX: Final = 10
+USER_AGENTS_REMEMBERED_MAX: Final = 4_096
+"""Looking one up in the lists costs 150 µs and more, and most hits share few user agents."""
+TRAFFIC_LIST_MAX_BYTES: Final = 16 * 1024 * 1024
+"""A file of patterns or networks."""
+TRAFFIC_LIST_FAULTS_MAX: Final = 10
+"""Bad lines that are named; more are counted only."""
+PATTERN_MAX_CHARS: Final = 512
+ADDRESSES_COUNTED_MAX: Final = 100_000
+"""Whose auctions a process counts in a minute."""
+ADS_PER_IP_MINUTE_MAX: Final = 600
+"""Whole networks share an address: a page of ten ads each second is more than that."""
+
+# -- budgets -------------------------------------------------------------------------------------
+BUDGET_GRACE_SECONDS: Final = 300
+"""After the end of an award, before its reservation is released: for clocks that differ, and spools that drain."""
+BUDGET_IN_FLIGHT_SECONDS: Final = 5
+"""So long after its reservation an award is in the log at the latest, or is never answered."""
+
+# -- campaigns in auctions -------------------------------------------------------------------------
+CAMPAIGNS_LOOKED_AT_MAX: Final = 4_096
+"""For one imp, at some microseconds each: with that many in a row that fit and may not bid, the others wait for the
+next imp, which passes these over."""
+CAMPAIGNS_HELD_BACK_MAX: Final = 32
+"""For one imp, before those that are known to rest are passed over."""
+ADS_JUDGED_MAX: Final = 256
+"""For one imp."""
+ADS_JUDGED_PER_ADVERTISER_MAX: Final = 64
+"""For one imp, before an advertiser's campaigns are passed over, all of whose ads were refused."""
+SIZES_LOOKED_AT_MAX: Final = 256
+"""Of the campaigns' ads, for an imp of flexible size, beside the usual ones."""
+CAMPAIGNS_STANDING_MAX: Final = 4
+"""That may win an imp: each stands in for the one before, should that one's budget have no room."""
+CAMPAIGNS_TOLD_MAX: Final = 8
+"""Of those that fit an imp and do not bid for it, in its story."""
 
 # -- notices to bidders --------------------------------------------------------------------------
 NOTICE_SENT_URL_MAX_CHARS: Final = 3 * NOTICE_URL_MAX_CHARS
@@ -136,9 +207,15 @@ NOTICE_LEASE_SECONDS: Final = 30.0
 NOTICE_DAYS_KEPT: Final = 7
 """So long an impression can still lead to a billing notice, and the outbox knows what was sent."""
 
+assert CLICK_BID_MAX_NANOS <= PRICE_MAX_MICROS, "an engagement keeps the price of a click where that of a CPM stands"
+assert BUDGET_MAX_NANOS < 2**62, "what is spent and reserved of it is added up in 64 bits"
 assert PRICE_MAX_MICROS < 2**44, "a deal's preference is added above the price in a Redis score"
 assert LOG_LINGER_MS < LOG_ACK_OVERDUE_MS < LOG_ACK_TIMEOUT_MS
+assert LOG_ACK_TIMEOUT_MS < 1_000 * BUDGET_IN_FLIGHT_SECONDS < 1_000 * BUDGET_GRACE_SECONDS
 assert LOG_BATCH_MAX_BYTES < LOG_BYTES_IN_FLIGHT_MAX
+assert IMPRESSION_EXPIRY_SECONDS < IMPRESSION_EXPIRY_MAX_SECONDS < TOKEN_KEY_KEPT_SECONDS
+assert IMPRESSION_EXPIRY_MAX_SECONDS <= CLICK_EXPIRY_SECONDS, "what may be seen may be clicked"
 assert LATE_ANSWERS_PER_BIDDER_MAX < CONNECTIONS_PER_BIDDER_MAX
 assert BIDDER_TIME_MIN_MS < ANSWER_RESERVE_MS < TMAX_DEFAULT_MS < TMAX_MAX_MS
+assert CLICKS_PER_IP_AND_AD_MINUTE_MAX < IMPRESSIONS_PER_IP_AND_AD_MINUTE_MAX < ENGAGEMENTS_PER_IP_MINUTE_MAX
 assert NOTICE_TIMEOUT_SECONDS < NOTICE_LEASE_SECONDS

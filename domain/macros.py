@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from domain.events import StatedPrice
+from domain.event_parts import StatedPrice
 from domain.limits import CLICK_URL_USUAL_CHARS, REQUEST_ID_MAX_CHARS
 from domain.money import cpm_text
 from domain.told_price import charged, to_be_bid

@@ -12,6 +12,7 @@ import msgspec
 from domain.catalogue import Bidder, Deal, Placement, Publisher, Status
 from domain.currency import NO_RATES, Rates
 from domain.deals import DealBook
+from domain.direct.index import NO_CAMPAIGNS, DirectIndex
 from domain.floors import FloorTerms
 from domain.limits import AUCTION_CURRENCIES_CACHED_MAX
 
@@ -46,6 +47,24 @@ class Market(msgspec.Struct, frozen=True, dict=True):
     deals: Mapping[str, Deal] = _NOTHING
     """Active ones, by the id that bids name."""
     rates: Rates = NO_RATES
+    direct: DirectIndex = NO_CAMPAIGNS
+    """The exchange's own campaigns, those that may bid."""
+
+    def replaced(
+        self,
+        *,
+        bidders: tuple[RegisteredBidder, ...],
+        placements: Mapping[str, RegisteredPlacement],
+        publishers: Mapping[str, Publisher],
+        deals: Mapping[str, Deal],
+        rates: Rates,
+        direct: DirectIndex,
+    ) -> Market:
+        """The next market. Where neither deals nor rates are new, it goes on with the deal books of this one."""
+        market = Market(bidders, placements, publishers, deals, rates, direct)
+        if deals is self.deals and rates is self.rates:
+            market.__dict__["_deal_books"] = self._deal_books
+        return market
 
     def deal_book(self, currency: str) -> DealBook:
         """The deals with their floors in this currency."""

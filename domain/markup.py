@@ -78,6 +78,11 @@ def dress(markup: str, *, impression_url: str, click_url: str | None) -> str:
     return _into_html(markup, impression_url)
 
 
+def pixel(impression_url: str) -> str:
+    """The element that `dress` puts into HTML, once."""
+    return f'<img src="{escape(impression_url)}" width="1" height="1" alt="" style="position:absolute;border:0">'
+
+
 def is_native(markup: str) -> bool:
     """Whether it looks like a native ad's JSON."""
     return markup.startswith("{") or (markup[:1].isspace() and markup.lstrip().startswith("{"))
@@ -101,7 +106,6 @@ def _into_html(markup: str, url: str) -> str:
     Where the end may lie inside of something that shows no images (an open comment, tag, script …), it goes behind
     the start of the body, or before everything but a doctype: there nothing can hide it.
     """
-    pixel = f'<img src="{escape(url)}" width="1" height="1" alt="" style="position:absolute;border:0">'
     if _COMPLETE_HTML.fullmatch(markup):
         tail = max(0, len(markup) - _CLOSING_TAGS_MAX_CHARS)
         closing = _CLOSING_TAGS.search(markup, tail)
@@ -109,7 +113,7 @@ def _into_html(markup: str, url: str) -> str:
     else:
         start = _UP_TO_BODY.match(markup) or _UP_TO_DOCTYPE.match(markup)
         place = 0 if start is None else start.end()
-    return f"{markup[:place]}{pixel}{markup[place:]}"
+    return f"{markup[:place]}{pixel(url)}{markup[place:]}"
 
 
 def _into_vast(markup: str, url: str) -> str:

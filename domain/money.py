@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
 
-from domain.limits import BASIS_POINTS, MICROS_PER_UNIT, PRICE_MAX_MICROS
+from domain.limits import BASIS_POINTS, MICROS_PER_UNIT, NANOS_PER_MICRO, PRICE_MAX_MICROS
 
-NANOS_PER_UNIT = 1_000_000_000
+NANOS_PER_UNIT = MICROS_PER_UNIT * NANOS_PER_MICRO
 DIGITS_MAX = 18
 
 
@@ -32,6 +32,17 @@ def micros_from_decimal(price: Decimal) -> int:
     if price.adjusted() > DIGITS_MAX or price * MICROS_PER_UNIT > PRICE_MAX_MICROS:
         raise InvalidPrice(f"{price} is above {PRICE_MAX_MICROS // MICROS_PER_UNIT}")
     return int((price * MICROS_PER_UNIT).to_integral_value(ROUND_HALF_EVEN))
+
+
+def nanos_from_decimal(amount: Decimal, most_nanos: int) -> int:
+    """An amount in currency units to nano-units, digits below one nano-unit rounded half to even.
+
+    Raises InvalidPrice unless it is above 0 and at most `most_nanos`.
+    """
+    # Compared before scaling: 1e999999 must not be expanded into a million digits.
+    if not amount.is_finite() or amount <= 0 or amount.adjusted() > DIGITS_MAX or amount * NANOS_PER_UNIT > most_nanos:
+        raise InvalidPrice(f"is not a number above 0 and up to {most_nanos // NANOS_PER_UNIT}")
+    return int((amount * NANOS_PER_UNIT).to_integral_value(ROUND_HALF_EVEN))
 
 
 def micros_from_text(text: str) -> int:

@@ -48,8 +48,8 @@ class Names(msgspec.Struct, frozen=True):
     def quota_key(self, bidder_id: str, second: int) -> str:
         return f"{self.namespace}:quota:{{{bidder_id}}}:{second}"
 
-    def rate_key(self, hidden_address: str, minute: int) -> str:
-        return f"{self.namespace}:rate:{{{hidden_address}}}:{minute}"
+    def rate_key(self, what: str, hidden_address: str, minute: int) -> str:
+        return f"{self.namespace}:rate:{what}:{{{hidden_address}}}:{minute}"
 
     def idempotency_key(self, key: str) -> str:
         """Hash: what is known of the command that was sent with an `Idempotency-Key`."""
@@ -74,6 +74,26 @@ class Names(msgspec.Struct, frozen=True):
     def catalogue_channel(self) -> str:
         """Pub/sub: a JSON list of the fields of `catalogue_entities` that have changed."""
         return f"{self.namespace}:catalogue:changed"
+
+    @property
+    def budget_offsets(self) -> str:
+        """Hash: partition of auctions and engagements to the next offset to apply; what is known of the accounts."""
+        return f"{self.namespace}:{{budgets}}:offsets"
+
+    @property
+    def budget_parked(self) -> str:
+        """Set: partition and key of the events that wait behind a dead letter."""
+        return f"{self.namespace}:{{budgets}}:parked"
+
+    @property
+    def budget_data(self) -> tuple[str, ...]:
+        """Campaigns' accounts, what they hold, until when, and which have changed: see `domain/budget_account.py`."""
+        return tuple(f"{self.namespace}:{{budgets}}:{part}" for part in ("accounts", "held", "ends", "changed"))
+
+    @property
+    def budget_keys(self) -> tuple[str, ...]:
+        """All of these, in the order that the scripts about budgets take them."""
+        return (self.budget_offsets, self.budget_parked, *self.budget_data)
 
     @property
     def live_leader(self) -> str:

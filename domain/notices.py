@@ -15,18 +15,8 @@ from typing import NamedTuple, TypeAlias, get_args
 import msgspec
 
 from domain.endpoint import authority_of, url_as_sent
-from domain.events import (
-    AuctionAwarded,
-    AuctionUnsold,
-    BidPlaced,
-    BidRefused,
-    BidRequested,
-    Event,
-    ImpressionRecorded,
-    NoticeKind,
-    NoticeUrls,
-    Viewer,
-)
+from domain.event_parts import NoticeKind, NoticeUrls, Viewer
+from domain.events import AuctionAwarded, AuctionUnsold, BidPlaced, BidRefused, BidRequested, Event, ImpressionRecorded
 from domain.loss import Loss, loss_beside, loss_of
 from domain.macros import Macros, fill
 from domain.openrtb.codes import LossReason

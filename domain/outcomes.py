@@ -14,7 +14,8 @@ import msgspec
 from domain.bid_rules.macro_growth import macro_growth_refusal
 from domain.bid_rules.refusal import Refusal, clip
 from domain.bids import Admitted, judge
-from domain.events import NoticeUrls, OtherBid, OutcomeStatus
+from domain.direct.campaign import LiveAd, LiveCampaign
+from domain.event_parts import DirectDemand, NoticeUrls, OtherBid, OutcomeStatus
 from domain.invitation import ALL_OFFERED, Invitation
 from domain.judged_bids import Judged, JudgedBids, best_of, refuse_broken_groups
 from domain.limits import OTHER_BIDS_MAX_BYTES
@@ -27,6 +28,15 @@ from domain.sale import Sale
 from domain.skip import Skip
 
 
+class DirectBid(msgspec.Struct, frozen=True, gc=False):
+    """Whose ad a bid of the exchange's own campaigns is for."""
+
+    demand: DirectDemand
+    """As the bid states it; what the award costs is not known yet."""
+    campaign: LiveCampaign
+    ad: LiveAd
+
+
 class Placed(msgspec.Struct, frozen=True, gc=False):
     """The bidder's best valid bid for the imp."""
 
@@ -37,6 +47,8 @@ class Placed(msgspec.Struct, frozen=True, gc=False):
     others: tuple[OtherBid, ...] = ()
     group: int | None = None
     """The bidder's bids of one answer with the same number win or lose as a whole."""
+    direct: DirectBid | None = None
+    """Of the bidder `direct` only."""
 
 
 class Missed(msgspec.Struct, frozen=True, gc=False):

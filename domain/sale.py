@@ -18,7 +18,7 @@ from domain.currency import Rates, bid_converted, rate_text
 from domain.deals import NO_DEALS, DealOnSale, RegisteredDeals, deals_on_sale
 from domain.domain_names import domain_names
 from domain.errors import Fault, InvalidInput
-from domain.events import ImpOffered, Inventory, StatedPrice
+from domain.event_parts import ImpOffered, Inventory, StatedPrice
 from domain.floors import Floor, FloorsByAd, FloorTerms, Size
 from domain.imp_floors import floors_of, listed_sizes
 from domain.limits import BASIS_POINTS

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from decimal import ROUND_FLOOR, Context, Decimal
 
-from domain.events import StatedPrice
+from domain.event_parts import StatedPrice
 from domain.limits import BASIS_POINTS
 
 _EXACT = Context(prec=60)

@@ -24,7 +24,7 @@ from domain.catalogue import Bidder
 from domain.currency import NO_RATES, Rates
 from domain.endpoint import endpoint_fault
 from domain.errors import Fault, InvalidInput
-from domain.events import OtherBid
+from domain.event_parts import OtherBid
 from domain.invitation import Invitation, invite
 from domain.limits import ANSWER_RESERVE_MS, BASIS_POINTS
 from domain.market import Market, RegisteredBidder

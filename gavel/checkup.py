@@ -17,14 +17,16 @@ from alembic.script import ScriptDirectory
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from domain.errors import GavelError
+from domain.errors import GavelError, InvalidInput
 from domain.names import Names
 from gavel.embedded.folder import FREE_BYTES_MIN
 from gavel.errors import CannotRun
 from gavel.pseudonym_keys import PseudonymKeyFile
 from gavel.readiness import status_of_api
 from gavel.settings import Settings, variable
+from gavel.token_keys import TokenKeyFile, still_believed
 from gavel.topics import describe_brokers, describe_topics
+from gavel.traffic_list_files import TrafficListFiles
 from projections.migrate import PLACES
 
 ANSWER_SECONDS = 10.0
@@ -65,6 +67,8 @@ async def check_all(settings: Settings) -> list[Check]:
     looks: dict[str, Callable[[Settings], Awaitable[str]]] = {
         "data folder": _data_folder,
         "pseudonym key": _pseudonym_key,
+        "token key": _token_key,
+        "traffic lists": _traffic_lists,
         "kafka": _kafka,
         "topics": _topics,
         "postgres": _postgres,
@@ -119,6 +123,26 @@ async def _pseudonym_key(settings: Settings) -> str:
         raise Trouble(str(error), "bring the file back, or make a new key: `gavel privacy rotate`") from error
     kept = f", {len(older)} older kept" if older else ""
     return f"in force since {key.since:%Y-%m-%d %H:%M} UTC{kept}"
+
+
+async def _token_key(settings: Settings) -> str:
+    if settings.token_key is not None:
+        return f"in {variable('token_key')}, fixed while a process lives"
+    try:
+        key, *older = still_believed(TokenKeyFile.of(settings).read(), datetime.now(UTC))
+    except CannotRun as error:
+        raise Trouble(str(error), "bring the file back, or make a new key: `gavel tokens rotate`") from error
+    believed = f", {len(older)} older believed" if older else ""
+    return f"signs since {key.since:%Y-%m-%d %H:%M} UTC{believed}"
+
+
+async def _traffic_lists(settings: Settings) -> str:
+    try:
+        lists = (await asyncio.to_thread(TrafficListFiles, settings))()
+    except InvalidInput as error:
+        advice = "correct the file: what runs goes on with the lists it has, and what is started refuses to"
+        raise Trouble(str(error), advice) from None
+    return f"{lists.robots!r} beside the known robots, {lists.browsers!r} of browsers, {lists.data_centres!r}"
 
 
 async def _kafka(settings: Settings) -> str:

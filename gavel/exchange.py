@@ -23,6 +23,7 @@ from gavel.readiness import status_of_api
 from gavel.settings import Settings, load, variable
 from gavel.supervisor import Supervisor
 from gavel.topics import ensure_topics
+from gavel.traffic_list_files import TrafficListFiles
 
 
 class Exchange:
@@ -55,6 +56,8 @@ class Exchange:
             settings, is_new_key = installation.complete(load(**{**self._overrides, "data": folder.path}))
             if self._only is None:
                 settings = _with_free_port(settings, folder)
+                # What stops the API is told before any server is started.
+                TrafficListFiles(settings)
             self._servers = EmbeddedServers(settings, only=self._only or ALL, folder=folder, announce=self._say)
             async with self._servers as urls:
                 settings = _with_addresses(settings, urls)

@@ -14,6 +14,7 @@ import msgspec
 from gavel.pseudonym_keys import PseudonymKeyFile
 from gavel.secret_file import write_secret
 from gavel.settings import INSTALLATION_FILE, Settings
+from gavel.token_keys import TokenKeyFile
 
 ADDRESSES = ("kafka_url", "postgres_url", "redis_url", "host", "port")
 KEY_BYTES = 32
@@ -35,21 +36,18 @@ class Installation:
     def complete(self, settings: Settings) -> tuple[Settings, bool]:
         """The settings with keys, made and kept where none are set; and whether the admin key is a new one.
 
-        Pseudonym keys rotate while processes run, so they stand in a file of their own, which is made as well.
+        Token and pseudonym keys rotate while processes run, so they stand in files of their own, made as well.
         """
-        made = {
-            "admin_key": settings.admin_key or secrets.token_urlsafe(KEY_BYTES),
-            "token_key": settings.token_key or secrets.token_hex(KEY_BYTES),
-        }
+        made = {"admin_key": settings.admin_key or secrets.token_urlsafe(KEY_BYTES)}
         is_new_key = settings.admin_key is None
         values = self._read()
-        # Where older versions kept it, it could not rotate.
-        old_key = values.pop("pseudonym_key", None)
-        settings = msgspec.structs.replace(
-            settings, **made, pseudonym_key=None if settings.pseudonym_key == old_key else settings.pseudonym_key
-        )
-        if settings.pseudonym_key is None:
-            PseudonymKeyFile.of(settings).ensure(first=old_key if isinstance(old_key, str) else None)
+        settings = msgspec.structs.replace(settings, **made)
+        for name, file in (("pseudonym_key", PseudonymKeyFile), ("token_key", TokenKeyFile)):
+            # Where older versions kept it, it could not rotate.
+            old_key = values.pop(name, None)
+            if getattr(settings, name) == old_key:
+                settings = msgspec.structs.replace(settings, **{name: None})
+                file.of(settings).ensure(first=old_key if isinstance(old_key, str) else None)
         # Kept as well: the log of three brokers cannot be started by one.
         self._write({**values, **made, "brokers": settings.brokers})
         return settings, is_new_key

@@ -51,7 +51,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     redis_url: str | None = None
     admin_key: str | None = None
     token_key: str | None = None
-    """Hex, at least 16 bytes: signs impression and click tokens."""
+    """Hex, at least 16 bytes: signs impression and click tokens.
+
+    A key that stands here cannot be rotated while processes run.
+    """
+    token_key_file: Path = Path("token-keys.json")
+    """Where the keys are found otherwise, in the data folder unless absolute; running processes follow it."""
     pseudonym_key: str | None = None
     """Hex, at least 16 bytes: turns user and device ids into pseudonyms before they reach the log.
 
@@ -59,8 +64,20 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """
     pseudonym_key_file: Path = Path("pseudonym-keys.json")
     """Where the key is found otherwise, in the data folder unless absolute; running processes follow it."""
+    robot_patterns: Path | None = None
+    """File of regular expressions, one a line: user agents of robots beside those that are known anyway.
+
+    This file and the next two are read again when they change; one with a bad line is refused as a whole.
+    """
+    browser_patterns: Path | None = None
+    """The same of browsers, apps and players, in place of those that are known: what is none of them is no person."""
+    data_centres: Path | None = None
+    """File of networks in CIDR form, one a line: nobody looks at ads there."""
     allow_private_endpoints: bool = False
     trusted_proxies: tuple[str, ...] = ("127.0.0.0/8", "::1/128")
+    """Networks whose `X-Forwarded-For` is believed; no limit of an address holds for them."""
+    auctions_per_address_minute: Count = 60_000
+    """Of `POST /openrtb2/auction`, in each API process: a server that asks for many publishers is one address."""
     publisher_share_bps: Share = 8_000
     """The publisher's part of the clearing price where no publisher's own terms say otherwise."""
     log_level: str = "info"
@@ -146,7 +163,7 @@ def unknown_variables(environment: Mapping[str, str] | None = None) -> list[str]
 
 def _check(name: str, value: Any) -> Any:
     field_type = FIELD_TYPES[name]
-    if field_type is Path:
+    if field_type in (Path, Path | None):
         return Path(value)
     if name in LISTS and isinstance(value, str):
         value = [part.strip() for part in value.split(",") if part.strip()]

@@ -19,10 +19,15 @@ from api.client_address import ClientAddresses
 from api.live.feed import LiveFeed
 from api.metrics import Metrics
 from api.services import ApiServices
+from commands.auction_rates import AuctionRates
 from commands.bidder_client import KeepAliveBidderClient
+from commands.budgets import RedisBudgets
 from commands.catalogue_head import CatalogueHead
 from commands.catalogue_view import CatalogueView
 from commands.change_catalogue import ChangeCatalogue
+from commands.charge_click import ChargeClick
+from commands.close_ledger_day import CloseLedgerDay
+from commands.engagement_rates import EngagementRates
 from commands.hold_auction import HoldAuction
 from commands.kafka_log import KafkaLog
 from commands.late_answers import LateAnswers
@@ -32,17 +37,22 @@ from commands.ranking import RedisRanking
 from commands.record_engagement import RecordEngagement
 from commands.redis_pipeline import RedisPipeline
 from commands.seen import SeenInRedis
+from commands.show_ad import ShowAd
 from commands.spool import SpooledLog
+from commands.void_engagement import VoidEngagement
 from domain.errors import Fault, InvalidInput
 from domain.market import Market
 from domain.names import Names
 from domain.terms.kinds import all_forms
-from domain.tokens import SECRET_MAX_BYTES, SECRET_MIN_BYTES, TokenKey
+from domain.tokens import SECRET_MAX_BYTES, SECRET_MIN_BYTES
 from gavel.process_clock import SystemClock, fresh_id
 from gavel.pseudonym_keys import KeyInForce, PseudonymKeyFile
 from gavel.settings import Settings, variable
 from gavel.telemetry import configure_logging
+from gavel.token_keys import TokenKeyFile, TokenKeysInForce
+from gavel.traffic_list_files import TrafficListFiles
 from projections.connections import sqlalchemy_url
+from projections.logged_engagements import LoggedEngagements
 from projections.registry import RUNNABLE
 from projections.run import run_projectors as run_named_projectors
 from projections.servers import Addresses
@@ -70,14 +80,16 @@ class ApiProcess:
         self._pipeline = RedisPipeline(self._hot_redis, timeout_s=REDIS_HOT_SECONDS)
         self._bidders = KeepAliveBidderClient(allow_private=settings.allow_private_endpoints)
         self._catalogue = CatalogueView(self._calm_redis, names)
+        self._budgets = RedisBudgets(self._pipeline, names)
         self._log = KafkaLog(kafka_url, names.topics, client_id="gavel-api")
         self._spool = SpooledLog(self._log, settings.data / "spool")
         self._database = database_engine(postgres_url)
         self._watermarks = Watermarks(kafka_url, client_id="gavel-api-watermarks")
         self._head = CatalogueHead(kafka_url, names.catalogue, client_id="gavel-api-catalogue")
         self._once = Once(self._pipeline, names, fresh_id)
-        token_key = TokenKey.of(secret(settings, "token_key"))
+        self._token_keys = _token_keys(settings, clock)
         self._pseudonym_key = _pseudonym_key(settings)
+        self._traffic_lists = TrafficListFiles(settings)
         quota = Quota(
             self._pipeline,
             names,
@@ -89,26 +101,30 @@ class ApiProcess:
         self._late_answers = LateAnswers(
             log=self._log, topic=names.auctions, clock=clock, ids=fresh_id, logged=metrics.late_answer
         )
-        record_engagement = RecordEngagement(
-            log=self._spool,
-            names=names,
-            seen=SeenInRedis(self._pipeline, names),
-            quota=quota,
-            clock=clock,
-            ids=fresh_id,
-            keys=[token_key],
-        )
+        hold_auction = self._hold_auction(settings, names, clock, quota)
         self.services = ApiServices(
-            hold_auction=self._hold_auction(settings, names, clock, quota, token_key),
-            record_engagement=record_engagement,
+            hold_auction=hold_auction,
+            auction_rates=AuctionRates(settings.auctions_per_address_minute, is_unlimited=addresses.is_trusted),
+            show_ad=self._show_ad(settings, hold_auction, quota, clock),
+            record_engagement=self._record_engagement(names, clock, addresses, metrics),
             change_catalogue=ChangeCatalogue(
                 log=self._log,
                 head=self._head,
                 names=names,
                 forms=all_forms(allow_private=settings.allow_private_endpoints),
+                spent_of=self._budgets.committed_nanos_of,
                 clock=clock,
                 ids=fresh_id,
             ),
+            void_engagement=VoidEngagement(
+                log=self._log,
+                history=LoggedEngagements(kafka_url, names),
+                once=self._once,
+                names=names,
+                clock=clock,
+            ),
+            close_ledger_day=CloseLedgerDay(log=self._log, names=names, clock=clock, ids=fresh_id),
+            budgets=self._budgets,
             once=self._once,
             database=self._database,
             redis=self._calm_redis,
@@ -120,12 +136,11 @@ class ApiProcess:
             metrics=metrics,
             client_addresses=addresses,
             admin_key=admin_key,
+            access_keys=self._catalogue.access_keys,
             base_url=settings.base_url,
         )
 
-    def _hold_auction(
-        self, settings: Settings, names: Names, clock: SystemClock, quota: Quota, token_key: TokenKey
-    ) -> HoldAuction:
+    def _hold_auction(self, settings: Settings, names: Names, clock: SystemClock, quota: Quota) -> HoldAuction:
         return HoldAuction(
             log=self._log,
             names=names,
@@ -137,9 +152,39 @@ class ApiProcess:
             clock=clock,
             ids=fresh_id,
             base_url=settings.base_url,
-            token_key=token_key,
+            token_key=self._token_keys,
             pseudonym_key=self._pseudonym_key,
             publisher_share_bps=settings.publisher_share_bps,
+            is_robot=lambda user_agent: self._traffic_lists().is_robot(user_agent),
+            budgets=self._budgets,
+        )
+
+    def _record_engagement(
+        self, names: Names, clock: SystemClock, addresses: ClientAddresses, metrics: Metrics
+    ) -> RecordEngagement:
+        return RecordEngagement(
+            log=self._spool,
+            names=names,
+            seen=SeenInRedis(self._pipeline, names),
+            rates=EngagementRates(
+                self._pipeline, names, is_unlimited=addresses.is_trusted, address_key=self._pseudonym_key
+            ),
+            lists=self._traffic_lists,
+            charge_click=ChargeClick(self._budgets, self._catalogue.campaign),
+            not_charged=metrics.click_not_charged,
+            clock=clock,
+            ids=fresh_id,
+            keys=self._token_keys,
+        )
+
+    def _show_ad(self, settings: Settings, hold_auction: HoldAuction, quota: Quota, clock: SystemClock) -> ShowAd:
+        return ShowAd(
+            hold_auction=hold_auction,
+            catalogue=self._catalogue,
+            quota=quota,
+            clock=clock,
+            ids=fresh_id,
+            base_url=settings.base_url,
         )
 
     @asynccontextmanager
@@ -159,10 +204,12 @@ class ApiProcess:
             await self._catalogue.start()
             stack.push_async_callback(self._catalogue.close)
             stack.push_async_callback(self._pipeline.close)
+            await self._budgets.start()
+            stack.push_async_callback(self._budgets.close)
             stack.push_async_callback(self._head.close)
             stack.push_async_callback(self._once.close)
-            following = asyncio.create_task(self._pseudonym_key.follow())
-            stack.callback(following.cancel)
+            for file in (self._pseudonym_key, self._token_keys, self._traffic_lists):
+                stack.callback(asyncio.create_task(file.follow()).cancel)
             _spare_the_collector()
             yield
 
@@ -235,6 +282,12 @@ def _pseudonym_key(settings: Settings) -> KeyInForce:
     if settings.pseudonym_key is not None:
         return KeyInForce(secret(settings, "pseudonym_key"))
     return KeyInForce.of(PseudonymKeyFile.of(settings))
+
+
+def _token_keys(settings: Settings, clock: SystemClock) -> TokenKeysInForce:
+    if settings.token_key is not None:
+        return TokenKeysInForce.fixed(secret(settings, "token_key"))
+    return TokenKeysInForce.of(TokenKeyFile.of(settings), clock)
 
 
 def secret(settings: Settings, name: str) -> bytes:

@@ -14,7 +14,8 @@ import asyncpg
 import msgspec
 
 from domain import events
-from domain.events import Engagement, EngagementKind, Event
+from domain.event_parts import EngagementKind
+from domain.events import Engagement, Event
 from projections import tables
 from projections.auction_day import auction_day
 from projections.day_partitions import DayPartitions
@@ -54,6 +55,7 @@ class AuctionLog:
         events.BidderAnsweredLate,
         events.ImpressionRecorded,
         events.ClickRecorded,
+        events.EngagementVoided,
         events.NoticeDelivered,
         events.NoticeFailed,
     )
@@ -216,6 +218,12 @@ def _engagement(kind: EngagementKind) -> Callable[[Engagement], tuple[Any, ...]]
     return values
 
 
+def _voided(event: events.EngagementVoided) -> tuple[Any, ...]:
+    met = event.engagement
+    bidder_id, bid_id = ("", "") if met is None else (met.bidder_id, met.bid_id)
+    return (event.id, event.at, event.kind, event.imp_id, bidder_id, bid_id, "voided", event.reason)
+
+
 def _delivered(event: events.NoticeDelivered) -> tuple[Any, ...]:
     return (*_notice(event), event.http_status, None)
 
@@ -238,6 +246,7 @@ _ROWS: dict[type[Event], tuple[str, Callable[[Any], tuple[Any, ...]]]] = {
     events.BidderAnsweredLate: ("auction_late_answers", _late),
     events.ImpressionRecorded: ("auction_engagements", _engagement("impression")),
     events.ClickRecorded: ("auction_engagements", _engagement("click")),
+    events.EngagementVoided: ("auction_engagements", _voided),
     events.NoticeDelivered: ("auction_notices", _delivered),
     events.NoticeFailed: ("auction_notices", _failed),
 }

@@ -29,6 +29,8 @@ class Move(NamedTuple):
 
     expected: int
     next: int
+    logged_ms: int = 0
+    """When Kafka took the last record of it, in Unix milliseconds; 0 where that is not known."""
 
 
 class DeadLetter(NamedTuple):
@@ -66,7 +68,7 @@ class Batch(msgspec.Struct, frozen=True):
             Batch(
                 _present(second),
                 {
-                    p: Move(met.get(p, move.expected), move.next)
+                    p: Move(met.get(p, move.expected), move.next, move.logged_ms)
                     for p, move in self.moves.items()
                     if met.get(p) != move.next
                 },

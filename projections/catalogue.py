@@ -10,15 +10,16 @@ import msgspec
 from domain.codec import EVENT_TYPES
 from domain.entity import Entity, evolve
 from domain.events import CatalogueEvent, Event
+from domain.holdings import owner_id
 from projections.postgres_store import Connection
 
 CATALOGUE_EVENTS = tuple(each for each in EVENT_TYPES.values() if issubclass(each, CatalogueEvent))
 
 UPSERT = """
-INSERT INTO entities (id, kind, version, status, terms, created_at, updated_at)
-VALUES ($1, $2, $3, $4, $5, $6, $6)
+INSERT INTO entities (id, kind, version, status, terms, owner_id, created_at, updated_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $7)
 ON CONFLICT (id) DO UPDATE SET kind = excluded.kind, version = excluded.version, status = excluded.status,
-    terms = excluded.terms, updated_at = excluded.updated_at
+    terms = excluded.terms, owner_id = excluded.owner_id, updated_at = excluded.updated_at
 """
 
 EventsById = dict[str, list[CatalogueEvent]]
@@ -42,11 +43,19 @@ class Catalogue:
             "SELECT id, kind, version, status, terms FROM entities WHERE id = ANY($1)", list(rows)
         )
         states = {row["id"]: _entity(row) for row in known}
-        changed = [
-            (state.id, state.kind, state.version, state.status, bytes(state.terms).decode(), effective.at)
-            for state, effective in last_changes(states, rows)
+        upserts = [
+            (
+                state.id,
+                state.kind,
+                state.version,
+                state.status,
+                bytes(state.terms).decode(),
+                owner_id(state),
+                changed.at,
+            )
+            for state, changed in last_changes(states, rows)
         ]
-        await connection.executemany(UPSERT, changed)
+        await connection.executemany(UPSERT, upserts)
 
     async def clear(self, connection: Connection) -> None:
         await connection.execute("TRUNCATE entities")

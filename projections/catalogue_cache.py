@@ -36,7 +36,6 @@ class CatalogueCache:
     """
 
     def __init__(self, names: Names) -> None:
-        self.topic = names.catalogue
         self.offsets_key = names.catalogue_offsets
         self.parked_key = names.catalogue_parked
         self.keys = (names.catalogue_entities,)

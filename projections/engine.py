@@ -13,7 +13,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
+from operator import attrgetter
 from typing import Any, Generic, NamedTuple, TypeVar
 
 import structlog
@@ -27,7 +29,7 @@ from projections.assignment import Assignment
 from projections.backoff import Backoff
 from projections.batch import Batch, DeadLetter, Move, Record
 from projections.decoding import decoded
-from projections.projection import Projection
+from projections.projection import ByPartition, Projection
 from projections.store import Checkpoint, EventRefused, FenceLost, Store
 
 BATCH_MAX_RECORDS = 10_000
@@ -216,7 +218,8 @@ class Projector(Generic[Rows]):
             # Not the last record's offset: the log has gaps, where transactions ended or records were compacted.
             position = await self._consumer.position(tp)
             if position != read:
-                moves[tp] = Move(read, position)
+                records = fetched.get(tp)
+                moves[tp] = Move(read, position, records[-1].timestamp if records else 0)
         if self._assignment.version != version:
             return None
         self._read |= {tp: move.next for tp, move in moves.items()}
@@ -224,7 +227,7 @@ class Projector(Generic[Rows]):
 
     async def _report(self, *, at_once: bool = False) -> None:
         """Tells Kafka how far we are, for lag tools only: nothing is lost if it does not hear."""
-        if not at_once and time.monotonic() < self._report_due:
+        if not self._checkpoints or (not at_once and time.monotonic() < self._report_due):
             return
         self._report_due = time.monotonic() + REPORT_S
         try:
@@ -269,15 +272,27 @@ class Projector(Generic[Rows]):
 
     async def _rows(self, records: Sequence[Record]) -> Rows | None:
         rows: Rows | None = None
-        for start in range(0, len(records), PIECE_RECORDS):
-            events = decoded(self._decoder, records[start : start + PIECE_RECORDS])
+        for piece in self._pieces(records):
+            events = decoded(self._decoder, piece)
             if events:
-                rows = self._folded(events, rows)
+                rows = self._folded(piece[0].partition, events, rows)
             await asyncio.sleep(0)
         return rows
 
-    def _folded(self, events: Sequence[Event], onto: Rows | None) -> Rows:
+    def _pieces(self, records: Sequence[Record]) -> Iterator[Sequence[Record]]:
+        if isinstance(self._projection, ByPartition):
+            runs = [list(run) for _, run in groupby(records, attrgetter("topic", "partition"))]
+        else:
+            runs = [list(records)]
+        for run in runs:
+            for start in range(0, len(run), PIECE_RECORDS):
+                yield run[start : start + PIECE_RECORDS]
+
+    def _folded(self, partition: int, events: Sequence[Event], onto: Rows | None) -> Rows:
         try:
+            if isinstance(self._projection, ByPartition):
+                rows: Rows = self._projection.fold_partition(partition, events, onto)
+                return rows
             return self._projection.fold(events, onto)
         except Exception as error:
             raise CannotApply(f"{type(error).__name__}: {error}") from error

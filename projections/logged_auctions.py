@@ -3,29 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Mapping, Sequence
 from uuid import UUID
 
 import msgspec
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import KafkaError
-from aiokafka.partitioner import DefaultPartitioner
 
 from domain.codec import Decoder
-from domain.errors import CorruptEvent, LogUnavailable, NotFound
+from domain.errors import CorruptEvent, NotFound
 from domain.events import AuctionAwarded, AuctionUnsold, BidRequested, Event
 from domain.names import Names
 from domain.replay import DECIDING, AuctionReplay, Replayer, Replays
-from projections.batch import Record
-from projections.connections import kafka_options
-from projections.watermarks import Ends, Watermarks
+from projections.log_reading import ends_of, partition_of, reading, until
+from projections.watermarks import Ends
 
 CLIENT_ID = "gavel-replay"
-POLL_MS = 500
-SILENCE_MAX_S = 30.0
-"""A broker that says nothing for so long, although there is more to read, is away."""
-FETCH_MAX_BYTES = 2 * 1024 * 1024
 PROGRESS_S = 0.2
 CLOCKS_APART_MS = 60_000
 """An auction's id is made before its events are written, by a machine whose clock may be wrong by so much."""
@@ -78,11 +70,12 @@ async def replay_log(
     corrupt: list[str] = []
     corrupt_events = records = 0
     started = time.monotonic()
-    ends = await _ends(kafka_url, names.auctions)
+    ends = await ends_of(kafka_url, names.auctions, client_id=CLIENT_ID)
     total = sum(end.high - end.low for end in ends.values())
     due = started
-    async with _reading(kafka_url, {tp: end.low for tp, end in ends.items()}) as consumer:
-        async for batch in _until(consumer, ends):
+    starts = {tp: end.low for tp, end in ends.items()}
+    async with reading(kafka_url, starts, client_id=CLIENT_ID) as consumer:
+        async for batch in until(consumer, ends):
             records += len(batch)
             for record in batch:
                 try:
@@ -120,12 +113,11 @@ async def deciding_events(kafka_url: str, names: Names, auction_id: str) -> Sequ
         held_at_ms = UUID(auction_id).int >> 80
     except ValueError:
         raise NotFound(f"{auction_id!r} is not the id of an auction") from None
-    ends = await _ends(kafka_url, names.auctions)
-    numbers = sorted(tp.partition for tp in ends)
+    ends = await ends_of(kafka_url, names.auctions, client_id=CLIENT_ID)
     key = auction_id.encode()
-    partition = TopicPartition(names.auctions, DefaultPartitioner()(key, numbers, numbers))
+    partition = partition_of(key, names.auctions, ends)
     end = ends[partition]
-    async with _reading(kafka_url, {partition: end.low}) as consumer:
+    async with reading(kafka_url, {partition: end.low}, client_id=CLIENT_ID) as consumer:
         found = await consumer.offsets_for_times({partition: held_at_ms - CLOCKS_APART_MS})
         start = end.high if found[partition] is None else found[partition].offset
         for first in dict.fromkeys((start, end.low)):
@@ -141,7 +133,7 @@ async def _events_of(key: bytes, consumer: AIOKafkaConsumer, ends: Mapping[Topic
     decode = Decoder(DECIDING).decode
     events: list[Event] = []
     undecided: set[str] | None = None
-    async for batch in _until(consumer, ends):
+    async for batch in until(consumer, ends):
         for record in batch:
             event = decode(record.value or b"") if record.key == key else None
             if event is None:
@@ -154,46 +146,3 @@ async def _events_of(key: bytes, consumer: AIOKafkaConsumer, ends: Mapping[Topic
         if undecided is not None and not undecided:
             break
     return events
-
-
-async def _ends(kafka_url: str, topic: str) -> Mapping[TopicPartition, Ends]:
-    async with Watermarks(kafka_url, client_id=CLIENT_ID) as watermarks:
-        return await watermarks.ends([topic])
-
-
-@asynccontextmanager
-async def _reading(kafka_url: str, starts: Mapping[TopicPartition, int]) -> AsyncIterator[AIOKafkaConsumer]:
-    """A consumer of no group, standing at these offsets. Raises LogUnavailable."""
-    consumer = AIOKafkaConsumer(
-        **kafka_options(kafka_url, CLIENT_ID),
-        group_id=None,
-        enable_auto_commit=False,
-        auto_offset_reset="none",
-        max_partition_fetch_bytes=FETCH_MAX_BYTES,
-    )
-    try:
-        await consumer.start()
-        consumer.assign(list(starts))
-        for partition, offset in starts.items():
-            consumer.seek(partition, offset)
-        yield consumer
-    except (KafkaError, OSError) as error:
-        raise LogUnavailable(f"Kafka cannot be read: {error!r}") from error
-    finally:
-        await consumer.stop()
-
-
-async def _until(consumer: AIOKafkaConsumer, ends: Mapping[TopicPartition, Ends]) -> AsyncIterator[Sequence[Record]]:
-    """Batches of one partition each, until every partition has reached its end; the log has gaps in its offsets."""
-    heard_at = time.monotonic()
-    while True:
-        behind = [tp for tp, end in ends.items() if await consumer.position(tp) < end.high]
-        if not behind:
-            return
-        fetched = await consumer.getmany(*behind, timeout_ms=POLL_MS)
-        if fetched:
-            heard_at = time.monotonic()
-        elif time.monotonic() - heard_at > SILENCE_MAX_S:
-            raise LogUnavailable(f"Kafka has said nothing for {SILENCE_MAX_S:.0f} s")
-        for partition, records in fetched.items():
-            yield [record for record in records if record.offset < ends[partition].high]

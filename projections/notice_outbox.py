@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import asyncpg
 
-from domain.events import Viewer
+from domain.event_parts import Viewer
 from domain.limits import (
     NOTICE_DAYS_KEPT,
     NOTICE_HOSTS_PER_BIDDER_MAX,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeVar, runtime_checkable
 
 from domain.events import Event
 
@@ -27,4 +27,13 @@ class Projection(Protocol[Rows]):
         A batch is folded in pieces, so that its events are gone before they leave the processor's cache.
         Whatever this raises is taken for the fault of an event, which is then found and parked.
         """
+        ...
+
+
+@runtime_checkable
+class ByPartition(Protocol[Rows]):
+    """A projection to which it matters what stands before what in a partition of its one topic."""
+
+    def fold_partition(self, partition: int, events: Sequence[Event], onto: Rows | None = None) -> Rows:
+        """As `Projection.fold`, which then is never called; the events of a partition come in the order of the log."""
         ...

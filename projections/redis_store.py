@@ -25,18 +25,22 @@ Rows_contra = TypeVar("Rows_contra", contravariant=True)
 GENERATION = b"generation"
 STOPPED_REASON = b"stopped_reason"
 REBUILD_UNTIL = b"rebuild_until:"
-"""Prefix; fields of the hash that holds the offsets, whose names are the partitions' numbers."""
+"""Prefix; fields of the hash that holds the offsets, whose own names are topic, slash and the partition's number."""
 
 MOVE_OFFSETS = """
 -- KEYS: offsets, parked keys, then the projection's own.
--- ARGV: the number of moves, each as partition, expected and next offset; the number of parked keys, they; the rest.
+-- ARGV: the number of moves, each as partition, expected and next offset, and when its last record was logged;
+-- the number of parked keys, they; the rest.
 if redis.call('HEXISTS', KEYS[1], 'stopped_reason') == 1 then return 0 end
 local at = 2
 for _ = 1, ARGV[1] do
   if redis.call('HGET', KEYS[1], ARGV[at]) ~= ARGV[at + 1] then return 0 end
-  at = at + 3
+  at = at + 4
 end
-for move = 2, at - 1, 3 do redis.call('HSET', KEYS[1], ARGV[move], ARGV[move + 2]) end
+for move = 2, at - 1, 4 do
+  redis.call('HSET', KEYS[1], ARGV[move], ARGV[move + 2])
+  if ARGV[move + 3] ~= '0' then redis.call('HSET', KEYS[1], 'logged_ms:' .. ARGV[move], ARGV[move + 3]) end
+end
 at = at + 1
 for parked = at, at + ARGV[at - 1] - 1 do
   redis.call('SADD', KEYS[2], ARGV[parked])
@@ -76,17 +80,16 @@ if not lost then return fields end
 redis.call('HDEL', KEYS[1], 'has_data')
 redis.call('DEL', KEYS[2])
 for at = 1, #fields, 2 do
-  if tonumber(fields[at]) then redis.call('HDEL', KEYS[1], fields[at]) end
+  if string.find(fields[at], '^[^:]+/%d+$') then redis.call('HDEL', KEYS[1], fields[at]) end
 end
 return redis.call('HGETALL', KEYS[1])
 """
 
 
 class RedisProjection(Protocol[Rows_contra]):
-    """How one projection writes. It reads one topic, and all its keys are on one slot of a cluster."""
+    """How one projection writes. All its keys are on one slot of a cluster."""
 
     name: str
-    topic: str
     offsets_key: str
     parked_key: str
     keys: Sequence[str]
@@ -123,18 +126,18 @@ class RedisStore(Generic[Rows]):
     async def checkpoints(self) -> dict[TopicPartition, Checkpoint]:
         async with answering():
             flat = await self._read(keys=self._keys)
-        return checkpoints_of(self._projection.topic, dict(zip(flat[::2], flat[1::2], strict=True)))
+        return checkpoints_of(dict(zip(flat[::2], flat[1::2], strict=True)))
 
     async def begin(self, starts: Mapping[TopicPartition, int]) -> None:
         async with answering():
             for tp, start in starts.items():
-                await self._redis.hsetnx(self._keys[0], str(tp.partition), str(start))
+                await self._redis.hsetnx(self._keys[0], offset_field(tp), str(start))
 
     async def parked_keys(self, partitions: Collection[TopicPartition]) -> set[tuple[TopicPartition, bytes]]:
         async with answering():
-            keys = await self._redis.smembers(self._keys[1])
-        # Keys are hashed to partitions, so it does not matter that the set does not name theirs.
-        return {(tp, cast("bytes", key)) for tp in partitions for key in keys}
+            members = cast("set[bytes]", await self._redis.smembers(self._keys[1]))
+        parted = [member.partition(b" ") for member in members]
+        return {(tp, key) for tp in partitions for field, _, key in parted if field == offset_field(tp).encode()}
 
     async def apply(
         self, rows: Rows | None, moves: Mapping[TopicPartition, Move], parked: Sequence[DeadLetter] = ()
@@ -161,7 +164,7 @@ class RedisStore(Generic[Rows]):
         async with connected(self._pool) as connection:
             await connection.execute("DELETE FROM dead_letters WHERE projection = $1", self._projection.name)
         async with answering():
-            arguments = [number for tp, target in targets.items() for number in (tp.partition, starts[tp], target)]
+            arguments = [number for tp, target in targets.items() for number in (offset_field(tp), starts[tp], target)]
             await self._reset(keys=self._keys, args=arguments)
 
 
@@ -171,16 +174,21 @@ def state_of(fields: Mapping[bytes, bytes]) -> State:
     return State(int(fields.get(GENERATION, 1)), None if reason is None else reason.decode())
 
 
-def checkpoints_of(topic: str, fields: Mapping[bytes, bytes]) -> dict[TopicPartition, Checkpoint]:
+def offset_field(tp: TopicPartition) -> str:
+    """Where the hash of a projection's offsets has the partition's."""
+    return f"{tp.topic}/{tp.partition}"
+
+
+def checkpoints_of(fields: Mapping[bytes, bytes]) -> dict[TopicPartition, Checkpoint]:
     """What the hash of a projection's offsets says."""
-    until = {
-        name.removeprefix(REBUILD_UNTIL): value for name, value in fields.items() if name.startswith(REBUILD_UNTIL)
-    }
-    return {
-        TopicPartition(topic, int(name)): Checkpoint(int(value), int(until.get(name, 0)))
-        for name, value in fields.items()
-        if name.isdigit()
-    }
+    found = {}
+    for name, value in fields.items():
+        topic, slash, number = name.rpartition(b"/")
+        # Fields about a partition have a prefix with a colon, which no topic has.
+        if slash and b":" not in topic:
+            until = fields.get(REBUILD_UNTIL + name, 0)
+            found[TopicPartition(topic.decode(), int(number))] = Checkpoint(int(value), int(until))
+    return found
 
 
 @asynccontextmanager
@@ -193,6 +201,14 @@ async def answering() -> AsyncIterator[None]:
 
 
 def _common_arguments(moves: Mapping[TopicPartition, Move], parked: Sequence[DeadLetter]) -> list[str | bytes]:
-    numbers = [str(number) for tp, move in in_order(moves) for number in (tp.partition, move.expected, move.next)]
-    keys = [letter.record.key for letter in parked if letter.record.key is not None]
+    numbers = [
+        part
+        for tp, move in in_order(moves)
+        for part in (offset_field(tp), str(move.expected), str(move.next), str(move.logged_ms))
+    ]
+    keys = [
+        f"{letter.record.topic}/{letter.record.partition} ".encode() + letter.record.key
+        for letter in parked
+        if letter.record.key is not None
+    ]
     return [str(len(moves)), *numbers, str(len(keys)), *keys]

@@ -13,16 +13,21 @@ from domain.names import Names
 from projections.auction_log import TABLES as AUCTION_LOG_TABLES
 from projections.auction_log import AuctionLog
 from projections.bidder_health import BidderHealth
+from projections.budgets import Budgets
 from projections.catalogue import Catalogue
 from projections.catalogue_cache import CatalogueCache
 from projections.delivery import Delivery
 from projections.figures import COUNTED
+from projections.ledger import Ledger
 from projections.notices import TABLES as NOTICE_TABLES
 from projections.notices import Notices
 from projections.postgres_store import Pool, PostgresStore
 from projections.projection import Projection
 from projections.redis_store import RedisStore
 from projections.store import Store
+from projections.tables import DELIVERY_TABLES
+from projections.traffic import TABLES as TRAFFIC_TABLES
+from projections.traffic import Traffic
 
 
 class Registration(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,6 +52,9 @@ class Registration(msgspec.Struct, frozen=True, kw_only=True):
         store: Store[Any] = PostgresStore(pool, made) if self.place == "postgres" else RedisStore(redis, pool, made)
         return made, store
 
+
+BUDGETS = "budgets"
+"""Has a companion that ends its reservations: see `budget_settlement.py`."""
 
 REGISTRY: tuple[Registration, ...] = (
     Registration(
@@ -74,8 +82,22 @@ REGISTRY: tuple[Registration, ...] = (
         name="delivery",
         topics=("auctions", "engagements"),
         place="postgres",
-        writes=lambda _: ("delivery", "delivery_engagements"),
+        writes=lambda _: DELIVERY_TABLES,
         projection=lambda _: Delivery(),
+    ),
+    Registration(
+        name="ledger",
+        topics=("engagements",),
+        place="postgres",
+        writes=lambda _: ("ledger", "ledger_charges", "ledger_closings"),
+        projection=lambda _: Ledger(),
+    ),
+    Registration(
+        name=BUDGETS,
+        topics=("auctions", "engagements"),
+        place="redis",
+        writes=lambda names: (names.budget_offsets, *names.budget_data),
+        projection=Budgets,
     ),
     Registration(
         name="bidder_health",
@@ -83,6 +105,13 @@ REGISTRY: tuple[Registration, ...] = (
         place="postgres",
         writes=lambda _: ("bidder_health",),
         projection=lambda _: BidderHealth(),
+    ),
+    Registration(
+        name="traffic",
+        topics=("engagements",),
+        place="postgres",
+        writes=lambda _: TRAFFIC_TABLES,
+        projection=lambda _: Traffic(),
     ),
     Registration(
         name="notices",

@@ -11,9 +11,10 @@ import structlog
 from aiokafka.errors import KafkaError
 
 from projections.backoff import Backoff
+from projections.budget_settlement import BudgetSettlement
 from projections.engine import Projector
 from projections.live import Live
-from projections.registry import LIVE, Registration, registered
+from projections.registry import BUDGETS, LIVE, Registration, registered
 from projections.servers import Addresses, Servers
 from projections.watch import Watch
 
@@ -33,6 +34,8 @@ async def run_projectors(addresses: Addresses, projections: Sequence[str], stop:
     async with Servers(addresses, client_id="gavel-projector") as servers, asyncio.TaskGroup() as tasks:
         for registration in registrations:
             tasks.create_task(keep_projecting(registration, servers, stop))
+        if BUDGETS in projections:
+            tasks.create_task(BudgetSettlement(servers).run(stop))
         if LIVE in projections:
             tasks.create_task(Live(servers).run(stop))
 

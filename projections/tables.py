@@ -15,6 +15,7 @@ from sqlalchemy import (
     ARRAY,
     BigInteger,
     Boolean,
+    CheckConstraint,
     Column,
     Date,
     DateTime,
@@ -111,9 +112,12 @@ entities = Table(
     _given("version", Integer),
     _given("status", Text),
     _given("terms", Text),
+    # What it is part of: a placement's publisher, a campaign's advertiser, an ad's campaign.
+    Column("owner_id", Text),
     _instant("created_at"),
     _instant("updated_at"),
     Index(None, "kind", "id"),
+    Index(None, "kind", "owner_id", "id"),
 )
 
 # -- auction_log ----------------------------------------------------------------------------------
@@ -254,8 +258,11 @@ DELIVERY_DIMENSIONS = (
     "country",
     "device_type",
     "bidder_id",
+    "deal_id",
+    "advertiser_id",
     "campaign_id",
     "ad_id",
+    "size",
     "currency",
 )
 DELIVERY_COUNTS = (
@@ -270,18 +277,44 @@ DELIVERY_COUNTS = (
 )
 DELIVERY_MONEY = ("spend_nanos", "revenue_nanos", "fee_nanos")
 
+# What rows are of, each combination once: of most the same ones come back in every quarter of an hour.
+delivery_lines = Table(
+    "delivery_lines",
+    metadata,
+    # A digest of the columns, which together would be longer than an index entry can be.
+    Column("line", Uuid, primary_key=True),
+    *(_given(name, SmallInteger if name == "device_type" else Text) for name in DELIVERY_DIMENSIONS),
+)
+
+
+def _delivery_key() -> list[Column[Any]]:
+    return [
+        # Of the event, UTC: the hours and days of every time zone begin with a quarter of an hour.
+        Column("quarter", DateTime(timezone=True), primary_key=True),
+        # Of the award that an engagement follows from; of all other events their own.
+        Column("auction_quarter", DateTime(timezone=True), primary_key=True),
+        Column("line", Uuid, primary_key=True),
+    ]
+
+
 delivery = Table(
     "delivery",
     metadata,
-    # The hour of the event, UTC.
-    Column("hour", DateTime(timezone=True), primary_key=True),
-    *(
-        Column(name, SmallInteger if name == "device_type" else Text, primary_key=True, autoincrement=False)
-        for name in DELIVERY_DIMENSIONS
-    ),
+    *_delivery_key(),
     *(_given(name, BigInteger) for name in DELIVERY_COUNTS),
     # Not bigint: 2^63 nano-units are 9.2e9 units, and an hour of a weak currency must never park good money.
     *(Column(name, Numeric(38, 0), nullable=False) for name in DELIVERY_MONEY),
+    # Rows come in the order of time, more or less: a few bytes for many pages will do.
+    Index("delivery_auction_quarter", "auction_quarter", postgresql_using="brin"),
+)
+
+# The sketch of the persons behind a row's valid impressions: see `domain/reach.py`. Marks, not persons.
+delivery_reach = Table(
+    "delivery_reach",
+    metadata,
+    *_delivery_key(),
+    Column("register", SmallInteger, primary_key=True, autoincrement=False),
+    _given("rank", SmallInteger),
 )
 
 delivery_engagements = Table(
@@ -292,6 +325,8 @@ delivery_engagements = Table(
     _given("kind", Text),
     # It is the one engagement of its kind that counts net.
     _given("counted", Boolean),
+    # It did, until it was voided; no other takes its place.
+    Column("voided", Boolean, nullable=False, server_default="false"),
     Index(
         "delivery_engagements_counted_key",
         "day",
@@ -302,6 +337,68 @@ delivery_engagements = Table(
         postgresql_where=text("counted"),
     ),
     postgresql_partition_by=BY_DAY,
+)
+
+DELIVERY_TABLES = ("delivery", "delivery_lines", "delivery_reach", "delivery_engagements")
+
+# -- ledger ---------------------------------------------------------------------------------------
+
+LEDGER_MONEY = ("spend_nanos", "revenue_nanos", "fee_nanos")
+LEDGER_KEYS = ("booked_on", "currency", "buyer", "publisher", "campaign_id", "kind")
+
+
+def _balances(table: str) -> CheckConstraint:
+    """What the buyer owes is what publisher and exchange earn: no entry can be written that does not balance."""
+    return CheckConstraint("spend_nanos = revenue_nanos + fee_nanos", name=f"{table}_balances")
+
+
+ledger_charges = Table(
+    "ledger_charges",
+    metadata,
+    *_auction_key(),
+    Column("imp_id", Text, primary_key=True),
+    Column("kind", Text, primary_key=True),
+    # The engagement that settles what the imp costs.
+    _given("event_id", Uuid),
+    # All that follows is absent where it is free.
+    Column("booked_on", Date),
+    Column("currency", Text),
+    Column("buyer", Text),
+    Column("publisher", Text),
+    Column("campaign_id", Text),
+    *(Column(name, BigInteger) for name in LEDGER_MONEY),
+    Column("refunded_on", Date),
+    _balances("ledger_charges"),
+    postgresql_partition_by=BY_DAY,
+)
+
+ledger = Table(
+    "ledger",
+    metadata,
+    Column("booked_on", Date, primary_key=True),
+    Column("currency", Text, primary_key=True),
+    # Accounts, as `domain.ledger` names them.
+    Column("buyer", Text, primary_key=True),
+    Column("publisher", Text, primary_key=True),
+    Column("campaign_id", Text, primary_key=True),
+    # 'charge', or 'refund': the same entry turned, its money positive as well.
+    Column("kind", Text, primary_key=True),
+    _given("entries", BigInteger),
+    # Not bigint, as in `delivery`.
+    *(Column(name, Numeric(38, 0), nullable=False) for name in LEDGER_MONEY),
+    _balances("ledger"),
+    Index("ledger_buyer", "buyer", "booked_on"),
+    Index("ledger_publisher", "publisher", "booked_on"),
+)
+
+ledger_closings = Table(
+    "ledger_closings",
+    metadata,
+    # Of the topic of engagements.
+    Column("partition", Integer, primary_key=True, autoincrement=False),
+    Column("closed_day", Date, primary_key=True),
+    _given("partitions", Integer),
+    _instant("closed_at"),
 )
 
 # -- bidder_health --------------------------------------------------------------------------------
@@ -321,6 +418,45 @@ bidder_health = Table(
     _given("events", BigInteger),
     # Each counts what is not in the one before it; what was never called is in none of them.
     *(_given(name, BigInteger) for name in BIDDER_LATENCY_COLUMNS),
+)
+
+# -- traffic --------------------------------------------------------------------------------------
+
+traffic = Table(
+    "traffic",
+    metadata,
+    # The hour of the hit, UTC.
+    Column("hour", DateTime(timezone=True), primary_key=True),
+    Column("publisher_id", Text, primary_key=True),
+    Column("placement_id", Text, primary_key=True),
+    # 'impression' or 'click'.
+    Column("kind", Text, primary_key=True),
+    # As logged, but for valid ones that were not the first, and those that were 'voided'.
+    Column("verdict", Text, primary_key=True),
+    # Empty where it is not invalid traffic.
+    Column("ivt", Text, primary_key=True),
+    _given("hits", BigInteger),
+)
+
+traffic_engagements = Table(
+    "traffic_engagements",
+    metadata,
+    *_event_key(),
+    _given("imp_id", Text),
+    _given("kind", Text),
+    # As in `delivery_engagements`, here and below.
+    _given("counted", Boolean),
+    Column("voided", Boolean, nullable=False, server_default="false"),
+    Index(
+        "traffic_engagements_counted_key",
+        "day",
+        "auction_id",
+        "imp_id",
+        "kind",
+        unique=True,
+        postgresql_where=text("counted"),
+    ),
+    postgresql_partition_by=BY_DAY,
 )
 
 # -- notices --------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 import pytest
+from playwright.async_api import Browser, async_playwright
 
 from domain.names import Names
 from gavel import settings
@@ -20,6 +21,15 @@ from projections.migrate import migrate
 
 PARTITIONS = 3
 TEMPLATE = "gavel_template"
+CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
+CHROMIUM_ARGUMENTS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
 
 
 @pytest.fixture(scope="session")
@@ -81,6 +91,18 @@ async def database(postgres_url: str, template: str) -> AsyncIterator[str]:
     await _execute(postgres_url, f"CREATE DATABASE {name} TEMPLATE {template}")
     yield _other_database(postgres_url, name)
     await _execute(postgres_url, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture(scope="session")
+async def browser() -> AsyncIterator[Browser]:
+    """The machine's own Chromium, started once; each test opens windows of its own."""
+    chromium = next(filter(None, map(shutil.which, CHROMIUM)), None)
+    if chromium is None:
+        pytest.skip("no Chromium on this machine: install the package `chromium`")
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=chromium, args=CHROMIUM_ARGUMENTS)
+        yield browser
+        await browser.close()
 
 
 async def _execute(url: str, *statements: str) -> None:

@@ -1,13 +1,15 @@
 // The page: signed out it asks for the key, signed in it follows the stream and lists auctions.
 
-import { SignedOut, accessKey, forgetKey, keepKey } from "/dashboard/access.js";
+import { SignedOut, accessKey, forgetKey, getJson, keepKey } from "/dashboard/access.js";
 import { keepListed } from "/dashboard/auctions.js";
 import { byId } from "/dashboard/element.js";
 import { showFigures } from "/dashboard/figures.js";
 import { openStory, prepareStory, storyInAddress } from "/dashboard/story.js";
 import { follow } from "/dashboard/stream.js";
+import { followOwnFigures, isOperator } from "/dashboard/tenant.js";
 
 const STALE_AFTER_MS = 5_000;
+const ASK_AGAIN_MS = 2_000;
 
 let session = new AbortController();
 let stale;
@@ -36,17 +38,48 @@ function onMessage(message) {
 
 async function signIn() {
   byId("sign-in").hidden = true;
-  byId("board").hidden = false;
   byId("sign-out").hidden = false;
   session = new AbortController();
   const signal = session.signal;
-  if (storyInAddress()) openStory(storyInAddress());
   try {
-    await Promise.all([follow("/v1/live", { onMessage, onState, signal }), keepListed(openStory, signal)]);
+    const caller = await whoSignsIn(signal);
+    showBoardOf(caller);
+    await Promise.all(partsFor(caller, signal));
   } catch (error) {
     if (!(error instanceof SignedOut) && error.name !== "AbortError") throw error;
     if (error instanceof SignedOut) signOut("That key is not valid here.");
   }
+}
+
+/** Asks until the exchange answers: it may be on its way up again. Throws SignedOut. */
+async function whoSignsIn(signal) {
+  for (;;) {
+    try {
+      return await getJson("/v1/whoami", signal);
+    } catch (error) {
+      if (error instanceof SignedOut || signal.aborted) throw error;
+      showConnection("lost", "The exchange does not answer");
+      await new Promise((resolve) => setTimeout(resolve, ASK_AGAIN_MS));
+    }
+  }
+}
+
+function showBoardOf(caller) {
+  byId("board").hidden = false;
+  byId("live").hidden = !isOperator(caller);
+  byId("tenant").hidden = isOperator(caller);
+  byId("last-auctions").hidden = !readsAuctions(caller);
+  if (!isOperator(caller)) showConnection("live", "Signed in");
+  if (readsAuctions(caller) && storyInAddress()) openStory(storyInAddress());
+}
+
+function partsFor(caller, signal) {
+  const figures = isOperator(caller) ? follow("/v1/live", { onMessage, onState, signal }) : followOwnFigures(caller, signal);
+  return readsAuctions(caller) ? [figures, keepListed(openStory, signal)] : [figures];
+}
+
+function readsAuctions(caller) {
+  return isOperator(caller) || caller.role === "publisher";
 }
 
 function signOut(reason = "") {
@@ -55,6 +88,7 @@ function signOut(reason = "") {
   const wasSignedIn = accessKey() !== null;
   forgetKey();
   byId("board").hidden = true;
+  for (const shown of ["tenant-figures", "auctions", "story-body"]) byId(shown).replaceChildren();
   byId("sign-out").hidden = true;
   byId("sign-in").hidden = false;
   byId("sign-in-fault").textContent = wasSignedIn ? reason : "";

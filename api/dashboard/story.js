@@ -6,7 +6,7 @@ import { NOTHING, milliseconds, moment, timeOfDay, words } from "/dashboard/form
 
 // Of the track: the figure stands to the right of the bar.
 const LONGEST_PERCENT = 84;
-const VERDICT_KINDS = { valid: "good", test: "warn", duplicate: "warn", expired: "warn", bot: "bad", rate_limited: "bad" };
+const VERDICT_KINDS = { valid: "good", test: "warn", duplicate: "warn", expired: "warn", bot: "bad", rate_limited: "bad", voided: "bad" };
 
 /** Opens the story of an auction; its address can be copied. */
 export async function openStory(id) {
@@ -132,7 +132,7 @@ function decision(imp) {
     "p",
     { class: "verdict" },
     h("strong", {}, winner?.bidder ?? award.bidder_id),
-    ` won with a bid of ${award.price} and pays `,
+    award.price ? ` won with a bid of ${award.price} and pays ` : " won and pays ",
     h("strong", {}, `${award.clearing_price} ${award.currency}`),
     ` (${rule(award.auction_type)}${award.deal_id ? `, deal ${award.deal_id}` : ""}).`,
     h("span", { class: "sum" }, `Publisher ${award.revenue} + exchange ${award.fee} = ${award.clearing_price}.${reach}`),

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from litestar import Request, Response, get
 from litestar.params import FromPath, QueryParameter
 
+from api.access import caller_of
 from api.read.paging import LIMIT_DEFAULT, Cursor, Limit, next_link
 from api.read.waiting import read_model
 from api.services import Services
@@ -34,10 +35,19 @@ async def list_auctions(
     bidder_id: BidderId = None,
     site: Site = None,
 ) -> Response[Page[queries.AuctionSummary]]:
-    """Newest first. A page may be short although more follow: only `Link` and `next_cursor` tell."""
+    """Newest first. A page may be short although more follow: only `Link` and `next_cursor` tell.
+
+    A publisher gets those of its own inventory.
+    """
     async with read_model(PROJECTION, request, services) as freshness:
         page = await queries.list_auctions(
-            services.database, cursor=cursor, limit=limit, status=status, bidder_id=bidder_id, site=site
+            services.database,
+            cursor=cursor,
+            limit=limit,
+            status=status,
+            bidder_id=bidder_id,
+            site=site,
+            publisher_id=caller_of(request).subject_id,
         )
     return Response(page, headers=freshness.headers | next_link(request, page.next_cursor))
 
@@ -48,10 +58,10 @@ async def show_auction(
 ) -> Response[AuctionStory]:
     """The request, every bidder's outcome and why, the ranking, the price, notices and engagements so far.
 
-    `told` holds the same in sentences.
+    `told` holds the same in sentences. A publisher gets its own imps, and no price but those that it is paid.
     """
     async with read_model(PROJECTION, request, services) as freshness:
-        story = await auction_story(services.database, auction_id)
+        story = await auction_story(services.database, auction_id, publisher_id=caller_of(request).subject_id)
     if story is None:
         raise NotFound(f"There is no auction {auction_id!r} in the read model (yet).")
     return Response(story, headers=freshness.headers)

@@ -12,15 +12,14 @@ from api.problems import ProblemRaised
 from api.raw_http import (
     WORTH_COMPRESSING_BYTES,
     ClientLeft,
-    Headers,
     accepts_gzip,
+    check_json_post,
     gzip,
-    not_allowed,
     read_body,
     respond,
     respond_problem,
 )
-from domain.errors import Fault, GavelError, InvalidInput, Overloaded
+from domain.errors import Fault, GavelError, InvalidInput, Overloaded, RateLimited
 from domain.limits import REQUEST_BODY_MAX_BYTES
 
 if TYPE_CHECKING:
@@ -45,7 +44,8 @@ def bid_requests(services: ApiServices) -> ASGIRouteHandler:
         arrived = clock()
         headers = dict(scope["headers"])
         try:
-            _check(scope["method"], headers)
+            services.auction_rates.check(services.client_addresses.of(scope), arrived)
+            check_json_post(scope["method"], headers)
             _check_version(headers.get(b"x-openrtb-version", b""))
             body = await read_body(headers, receive, REQUEST_BODY_MAX_BYTES)
             result = await services.hold_auction(body, received_at_monotonic=arrived)
@@ -65,21 +65,6 @@ def bid_requests(services: ApiServices) -> ASGIRouteHandler:
     return hold_auction
 
 
-def _check(method: str, headers: Headers) -> None:
-    if method != "POST":
-        raise not_allowed(method, "POST")
-    content_type = headers.get(b"content-type")
-    if content_type is None:
-        return
-    media_type = content_type.partition(b";")[0].strip().lower()
-    if media_type not in {b"application/json", b""}:
-        raise ProblemRaised(
-            "unsupported-media-type",
-            f"Content-Type {media_type.decode('latin-1')!r} is not application/json",
-            headers={"Accept-Post": "application/json"},
-        )
-
-
 def _check_version(version: bytes) -> None:
     """Every 2.x is understood; 3.x is another protocol, and what is no version says nothing."""
     major = version.strip().partition(b".")[0]
@@ -91,7 +76,7 @@ def _check_version(version: bytes) -> None:
 def _result_of(error: Exception) -> str:
     if isinstance(error, InvalidInput | ProblemRaised):
         return "invalid"
-    return "overloaded" if isinstance(error, Overloaded) else "unavailable"
+    return "overloaded" if isinstance(error, Overloaded | RateLimited) else "unavailable"
 
 
 async def _answer(send: Send, result: AuctionResult, *, compress: bool) -> None:

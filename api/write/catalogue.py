@@ -10,11 +10,13 @@ from litestar import MediaType, Request, Response, patch, post
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath
 
+from api.access import tenant_of
 from api.catalogue_entity import COLLECTIONS, Collection, etag, location, shown
 from api.json_body import MERGE_PATCH, json_body
 from api.position_token import HEADER, token_of
 from api.services import ApiServices, Services
 from api.write.preconditions import IF_MATCH, expected_versions, idempotency_key
+from commands.catalogue_head import Made
 from commands.change_catalogue import Changed
 from domain.catalogue import Status
 
@@ -24,24 +26,25 @@ Run = Callable[[str], Awaitable[Changed]]
 """Carries out a command under the id that it is given."""
 
 
-class StoredAnswer(msgspec.Struct):
-    """What a retry is answered with."""
+class CarriedOut(msgspec.Struct):
+    """What is kept of a command for its retries."""
 
-    status: int
-    headers: dict[str, str]
-    body: msgspec.Raw
+    made: Made
+    is_new: bool
 
 
 _encode = msgspec.json.Encoder().encode
-_stored = msgspec.json.Decoder(StoredAnswer).decode
+_carried_out = msgspec.json.Decoder(CarriedOut).decode
 
 
 def catalogue_commands() -> Iterator[HTTPRouteHandler]:
     """The routes of all kinds, below `/v1`."""
     for collection in COLLECTIONS:
-        yield _register(collection)
-        if collection.has_status:
+        if not collection.is_issued:
+            yield _register(collection)
+        if collection.has_status and not collection.is_issued:
             yield _change(collection)
+        if collection.has_status:
             for name, status in MOVES.items():
                 yield _move(collection, name, status)
 
@@ -55,9 +58,9 @@ def _register(collection: Collection) -> HTTPRouteHandler:
         async def run(command_id: str) -> Changed:
             if collection.kind == "currency_rate":
                 return await change.set_rate(body, command_id=command_id)
-            return await change.register(collection.kind, body, command_id=command_id)
+            return await change.register(collection.kind, body, command_id=command_id, tenant=tenant_of(request))
 
-        return await _answered(request, services, collection, body, run)
+        return await answered(request, services, collection, body, run)
 
     return register
 
@@ -70,10 +73,15 @@ def _change(collection: Collection) -> HTTPRouteHandler:
 
         async def run(command_id: str) -> Changed:
             return await services.change_catalogue.change(
-                collection.kind, entity_id, body, expected=expected, command_id=command_id
+                collection.kind,
+                entity_id,
+                body,
+                expected=expected,
+                command_id=command_id,
+                tenant=tenant_of(request),
             )
 
-        return await _answered(request, services, collection, body, run)
+        return await answered(request, services, collection, body, run)
 
     return change
 
@@ -87,29 +95,45 @@ def _move(collection: Collection, name: str, status: Status) -> HTTPRouteHandler
 
         async def run(command_id: str) -> Changed:
             return await services.change_catalogue.move(
-                collection.kind, entity_id, status, expected=expected, command_id=command_id
+                collection.kind,
+                entity_id,
+                status,
+                expected=expected,
+                command_id=command_id,
+                tenant=tenant_of(request),
             )
 
-        return await _answered(request, services, collection, b"", run)
+        return await answered(request, services, collection, b"", run)
 
     return move
 
 
-async def _answered(
+async def answered(
     request: Request[Any, Any, Any], services: ApiServices, collection: Collection, body: bytes, run: Run
 ) -> Response[bytes]:
-    """Carries the command out, once if it has an `Idempotency-Key`."""
+    """Carries the command out, once if it has an `Idempotency-Key`: every tenant has its own."""
+    changed: Changed | None = None
 
-    async def answer(command_id: str) -> bytes:
-        return _encode(_answer(services, collection, await run(command_id)))
+    async def carry_out(command_id: str) -> bytes:
+        nonlocal changed
+        changed = await run(command_id)
+        return _encode(CarriedOut(changed.made, changed.is_new))
 
+    key = idempotency_key(request)
+    tenant = tenant_of(request)
+    if key is not None and tenant is not None:
+        key = f"{tenant.role} {tenant.subject_id} {key}"
     sent = _encode([request.method, request.url.path, request.headers.getall(IF_MATCH, [])]) + body
-    stored = _stored(await services.once(idempotency_key(request), sent, answer))
-    return Response(bytes(stored.body), status_code=stored.status, headers=stored.headers, media_type=MediaType.JSON)
+    kept = _carried_out(await services.once(key, sent, carry_out))
+    if changed is None:
+        changed = await services.change_catalogue.as_made(kept.made, is_new=kept.is_new)
+    return _answer(services, collection, changed)
 
 
-def _answer(services: ApiServices, collection: Collection, changed: Changed) -> StoredAnswer:
+def _answer(services: ApiServices, collection: Collection, changed: Changed) -> Response[bytes]:
     entity = changed.entity
-    headers = {"Location": location(collection, entity), "ETag": etag(entity), HEADER: token_of(changed.position)}
+    # A key that is revoked here is refused here from this moment on; other processes hear of it in a moment.
+    services.access_keys.learn([entity])
+    headers = {"Location": location(collection, entity), "ETag": etag(entity), HEADER: token_of(changed.made.position)}
     body = _encode(shown(entity, services.change_catalogue.form(collection.kind)))
-    return StoredAnswer(201 if changed.is_new else 200, headers, msgspec.Raw(body))
+    return Response(body, status_code=201 if changed.is_new else 200, headers=headers, media_type=MediaType.JSON)

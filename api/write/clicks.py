@@ -9,6 +9,7 @@ from litestar.types import HTTPScope, Receive, Send
 
 from api.raw_http import not_allowed, respond, respond_problem
 from api.write.engagement_token import token_in
+from api.write.fetched_ahead import is_fetched_ahead
 from domain.endpoint import url_as_sent
 from domain.errors import InvalidToken, Unavailable
 
@@ -32,6 +33,7 @@ def clicks(services: ApiServices) -> ASGIRouteHandler:
                 token_in(scope["query_string"]),
                 ip=services.client_addresses.of(scope),
                 user_agent=headers.get(b"user-agent", b"").decode("latin-1"),
+                is_ahead=is_fetched_ahead(headers),
             )
         except (InvalidToken, Unavailable) as error:
             services.metrics.engagement("click", "forged" if isinstance(error, InvalidToken) else "unavailable")

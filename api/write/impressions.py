@@ -9,6 +9,7 @@ from litestar.types import HTTPScope, Receive, Send
 
 from api.raw_http import not_allowed, respond, respond_problem
 from api.write.engagement_token import token_in
+from api.write.fetched_ahead import is_fetched_ahead
 from domain.errors import Unavailable
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ def impressions(services: ApiServices) -> ASGIRouteHandler:
                 token_in(scope["query_string"]),
                 ip=services.client_addresses.of(scope),
                 user_agent=headers.get(b"user-agent", b"").decode("latin-1"),
+                is_ahead=is_fetched_ahead(headers),
             )
         except Unavailable as error:
             services.metrics.engagement("impression", "unavailable")

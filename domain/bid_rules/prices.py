@@ -12,7 +12,7 @@ from domain.bid_rules.media import RUNNING, tells_media_type
 from domain.bid_rules.refusal import Refusal
 from domain.catalogue import MediaType
 from domain.deals import DealOnSale
-from domain.events import StatedPrice
+from domain.event_parts import StatedPrice
 from domain.floors import Floor, higher
 from domain.limits import BASIS_POINTS, MICROS_PER_UNIT, PRICE_MAX_MICROS
 from domain.market import RegisteredBidder

@@ -86,6 +86,8 @@ class LossReason(Code):
     NOT_ALLOWED_IN_DEAL = 213, "The creative is not allowed in the deal"
     INVALID_SKADN = 214, "Invalid SKAdNetwork response"
     APP_BUNDLE = 215, "The creative's app bundle is not allowed"
+    NO_BUDGET = 500, "The campaign's budget or frequency cap has no room"
+    PACED = 501, "The campaign is held back by its pacing"
 
 
 class NonBidStatus(Code):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from domain.catalogue import MediaType
-from domain.events import Inventory
+from domain.event_parts import Inventory
 from domain.limits import TMAX_DEFAULT_MS, TMAX_MAX_MS, TMAX_MIN_MS
 from domain.money import micros_from_decimal
 from domain.openrtb.context import App, Dooh, Site

@@ -70,3 +70,8 @@ class Bid(RtbObject, frozen=True, kw_only=True):
     dur: Integer | None = None
     mtype: Integer | None = None
     slotinpod: Integer = 0
+
+
+def size_of(bid: Bid) -> str:
+    """`300x250`; empty where the bid does not state its size."""
+    return f"{bid.w}x{bid.h}" if bid.w and bid.h else ""

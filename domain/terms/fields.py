@@ -11,14 +11,18 @@ import msgspec
 from domain.endpoint import is_public_name
 from domain.limits import (
     BASIS_POINTS,
+    BUDGET_MAX_NANOS,
     CATALOGUE_ID_MAX_CHARS,
     CATALOGUE_LIST_MAX_ITEMS,
     CATALOGUE_NAME_MAX_CHARS,
+    CLICK_BID_MAX_NANOS,
     DIMENSION_MAX_PIXELS,
 )
-from domain.money import DIGITS_MAX, InvalidPrice, micros_from_decimal
+from domain.money import DIGITS_MAX, InvalidPrice, micros_from_decimal, nanos_from_decimal
 
 CPM_PLACES_MAX = 6
+AMOUNT_PLACES_MAX = 6
+"""Of what an advertiser states: a millionth of a currency unit. What follows from it is counted in nano-units."""
 RATE_PLACES_MAX = 12
 RATE_MAX = Decimal(1_000_000_000)
 _CODE_MAX_CHARS = 64
@@ -38,6 +42,17 @@ def _cpm_fault(value: Decimal) -> str | None:
     except InvalidPrice as invalid:
         return str(invalid)
     return _places_fault(value, CPM_PLACES_MAX)
+
+
+def _amount_rule(most_nanos: int) -> Rule:
+    def fault_of(value: Decimal) -> str | None:
+        try:
+            nanos_from_decimal(value, most_nanos)
+        except InvalidPrice as invalid:
+            return str(invalid)
+        return _places_fault(value, AMOUNT_PLACES_MAX)
+
+    return Rule(fault_of)
 
 
 def _rate_fault(value: Decimal) -> str | None:
@@ -73,6 +88,8 @@ Domain = Annotated[str, Rule(_domain_fault)]
 Country = Annotated[str, msgspec.Meta(pattern="^[A-Z]{3}$", description="ISO 3166-1 alpha-3.")]
 Currency = Annotated[str, msgspec.Meta(pattern="^[A-Z]{3}$", description="ISO 4217.")]
 Cpm = Annotated[Decimal, Rule(_cpm_fault), msgspec.Meta(description="Currency units per thousand impressions.")]
+Budget = Annotated[Decimal, _amount_rule(BUDGET_MAX_NANOS), msgspec.Meta(description="Currency units.")]
+Cpc = Annotated[Decimal, _amount_rule(CLICK_BID_MAX_NANOS), msgspec.Meta(description="Currency units per click.")]
 Rate = Annotated[Decimal, Rule(_rate_fault)]
 BasisPoints = Annotated[int, msgspec.Meta(ge=0, le=BASIS_POINTS)]
 Pixels = Annotated[int, msgspec.Meta(ge=1, le=DIMENSION_MAX_PIXELS)]

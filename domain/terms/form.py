@@ -59,6 +59,8 @@ class Form(Generic[Stated, Kind]):
     references: Callable[[Kind], Iterable[Reference]] = _nothing
     rules: Callable[[Mapping[str, Any]], Iterable[Fault]] = _nothing
     """Faults that only several fields, or a setting, can tell; it is given the fields that are well-formed."""
+    one_of: tuple[str, ...] = ()
+    """Fields of which exactly one is stated."""
     id_type: Any = None
     """Where the owner may choose the entity's id: the type of the field `id`."""
 
@@ -93,10 +95,18 @@ class Form(Generic[Stated, Kind]):
         faults += islice(object_faults(value, self.stated), REQUEST_FAULTS_MAX)
         unfit = {fault.path.partition("[")[0].partition(".")[0] for fault in faults}
         given = {name: each for name, each in value.items() if each is not None}
+        faults += self._choice_faults(given)
         faults += self.rules({name: each for name, each in given.items() if name not in unfit})
         if faults:
             raise InvalidInput(faults[:REQUEST_FAULTS_MAX])
         return self.to_terms(msgspec.convert(given, self.stated))
+
+    def _choice_faults(self, given: Object) -> Iterator[Fault]:
+        stated = [name for name in self.one_of if name in given]
+        if self.one_of and not stated:
+            yield Fault(self.one_of[0], f"is required, or {' or '.join(self.one_of[1:])}")
+        for surplus in stated[1:]:
+            yield Fault(surplus, f"stands beside {stated[0]}: one of both is stated, the other is absent or null")
 
 
 def _json_object(body: bytes) -> Object:

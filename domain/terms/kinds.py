@@ -6,7 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from domain.entity import EntityKind
+from domain.terms.access_key import ACCESS_KEY
+from domain.terms.ad import AD
+from domain.terms.advertiser import ADVERTISER
 from domain.terms.bidder import bidder_form
+from domain.terms.campaign import CAMPAIGN
 from domain.terms.currency_rate import CURRENCY_RATE
 from domain.terms.deal import DEAL
 from domain.terms.form import Form
@@ -24,5 +28,9 @@ def all_forms(*, allow_private: bool) -> Forms:
         bidder_form(allow_private=allow_private),
         DEAL,
         CURRENCY_RATE,
+        ADVERTISER,
+        CAMPAIGN,
+        AD,
+        ACCESS_KEY,
     )
     return {form.kind: form for form in forms}

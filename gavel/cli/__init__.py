@@ -23,7 +23,10 @@ COMMANDS = {
     "bidders": "gavel.cli.bidders:bidders",
     "auctions": "gavel.cli.auctions:auctions",
     "projections": "gavel.cli.projections:projections",
+    "ledger": "gavel.cli.ledger:ledger",
+    "keys": "gavel.cli.keys:keys",
     "privacy": "gavel.cli.privacy:privacy",
+    "tokens": "gavel.cli.tokens:tokens",
     "simulate": "gavel.cli.simulate:simulate",
 }
 """In the order that a newcomer needs them."""

@@ -10,7 +10,8 @@ from rich.table import Table
 
 from domain.privacy import pseudonym
 from gavel.cli import options
-from gavel.pseudonym_keys import FOLLOW_SECONDS, PseudonymKeyFile
+from gavel.key_file import FOLLOW_SECONDS
+from gavel.pseudonym_keys import PseudonymKeyFile
 from gavel.settings import load
 
 

@@ -21,17 +21,22 @@ from gavel.errors import CannotRun
 from gavel.settings import Settings, load
 from gavel.simulate.bid_requests import bid_requests
 from gavel.simulate.bidder_processes import BidderProcesses
+from gavel.simulate.catalogue_client import CatalogueClient
 from gavel.simulate.chance import chance
 from gavel.simulate.example_catalogue import Stored
+from gavel.simulate.example_demand import store_demand
 from gavel.simulate.exchange_client import ExchangeClient, ExchangeUnreachable
 from gavel.simulate.figures import Observations
 from gavel.simulate.market import set_up_market
+from gavel.simulate.pages import Pages, page_views
 from gavel.simulate.publishers import Publishers
 from gavel.simulate.run import check_ready
 from gavel.simulate.viewers import Viewers
 
 RATE = 40.0
 """Auctions a second, on average over a simulated day."""
+PAGES_SHARE = 0.25
+"""Of the auctions; these are held for pages that ask with a tag."""
 DAY_SECONDS = 600.0
 """A simulated day is short, so that somebody who watches sees the evening come."""
 SWING = 0.6
@@ -65,7 +70,12 @@ async def demo(settings: Settings, rate: float, seed: int) -> None:
 async def _traffic(client: ExchangeClient, stored: Stored, rate: float, seed: int) -> None:
     observations = Observations(keep_evidence=False)
     async with Viewers(client, observations, seed) as viewers:
-        await Publishers(client, viewers, observations).send(bid_requests(seed, stored), wave(rate, seed))
+        publishers = Publishers(client, viewers, observations)
+        pages = Pages(client, viewers, observations)
+        async with asyncio.TaskGroup() as sending:
+            gaps = wave(rate * (1 - PAGES_SHARE), seed)
+            sending.create_task(publishers.send(bid_requests(seed, stored), gaps))
+            sending.create_task(pages.open(page_views(seed, stored), wave(rate * PAGES_SHARE, seed + 1)))
 
 
 async def _until_one_fails(*endless: Coroutine[Any, Any, None]) -> None:
@@ -94,9 +104,12 @@ async def _until_ready(client: ExchangeClient) -> None:
 async def _until_registered(bidders: BidderProcesses, client: ExchangeClient, settings: Settings) -> Stored:
     while True:
         try:
-            return await set_up_market(client, settings, bidders)
+            stored = await set_up_market(client, settings, bidders)
+            await store_demand(CatalogueClient(client, settings))
         except ExchangeUnreachable:
             await asyncio.sleep(PAUSE_SECONDS)
+        else:
+            return stored
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""What the simulated market has in the exchange's catalogue beside its bidders: stored placements, a deal, a rate."""
+"""What the simulated market sells from the exchange's catalogue: stored placements, a house ad, a deal, a rate."""
 
 from __future__ import annotations
 
@@ -21,6 +21,8 @@ STORED_PUBLISHERS = ("pub-harbour", "pub-orbit")
 """The others sell through requests alone, as an SSP's publishers do whom the exchange does not know."""
 SHARE_BPS = 8_500
 """These two have a better contract than the setting gives everybody."""
+HOUSE_AD_SPACE = ("harbourdaily.example", (300, 250))
+"""By domain and size: the space that has a house ad."""
 _NONE: Mapping[Any, str] = MappingProxyType({})
 
 
@@ -92,7 +94,7 @@ async def _store_publisher(catalogue: CatalogueClient, sold_by: Property) -> str
 
 async def _store_placement(catalogue: CatalogueClient, sold_by: Property, size: Size, publisher_id: str) -> str:
     floor = sold_by.floor_cents / 100
-    terms = {
+    terms: Entity = {
         "publisher_id": publisher_id,
         "name": placement_name(sold_by, size),
         "sizes": [list(size)],
@@ -105,7 +107,16 @@ async def _store_placement(catalogue: CatalogueClient, sold_by: Property, size: 
         ],
         "badv": ["casino.example"],
     }
+    if (sold_by.domain, size) == HOUSE_AD_SPACE:
+        terms["house_ads"] = [_house_ad(sold_by, size)]
     return _id_of(await catalogue.register("placements", terms))
+
+
+def _house_ad(sold_by: Property, size: Size) -> Entity:
+    """The publisher's own, for when nobody buys."""
+    address = f"https://www.{sold_by.domain}/subscribe"
+    text = f'<p style="font:16px sans-serif">Read {sold_by.name} without ads</p>'
+    return {"width": size[0], "height": size[1], "html": text, "landing_url": address}
 
 
 def _publisher_domain(sold_by: Property) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -103,6 +104,17 @@ class Observations:
 
     def __repr__(self) -> str:
         return f"Observations({self.figures!r})"
+
+    def saw_answer(self, status: int) -> None:
+        """An auction was answered with this HTTP status."""
+        if status == HTTPStatus.OK:
+            self.figures.answered_200 += 1
+        elif status == HTTPStatus.NO_CONTENT:
+            self.figures.answered_204 += 1
+        elif status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            self.figures.answered_5xx += 1
+        else:
+            self.figures.answered_4xx += 1
 
     def saw_auction(self, auction_id: str, imps: int, *, test: bool) -> None:
         if test:

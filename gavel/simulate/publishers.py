@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from decimal import Decimal
 from http import HTTPStatus
+from typing import Any
 
 import msgspec
 
@@ -44,6 +45,17 @@ def poisson_gaps(rng: random.Random, rate: float, count: int) -> Iterator[float]
     return (rng.expovariate(rate) for _ in range(count))
 
 
+async def at_arrivals(gaps: Iterator[float], ask: Callable[[float], Coroutine[Any, Any, None]]) -> None:
+    """Starts a task after each gap (seconds), then waits for all; each is told when it was due, on the loop's clock."""
+    loop = asyncio.get_running_loop()
+    due = loop.time()
+    async with asyncio.TaskGroup() as asking:
+        for gap in gaps:
+            due += gap
+            await asyncio.sleep(max(0.0, due - loop.time()))
+            asking.create_task(ask(due))
+
+
 class Publishers:
     """Sends bid requests when they are due, whether or not earlier ones were answered."""
 
@@ -57,13 +69,7 @@ class Publishers:
 
     async def send(self, requests: Iterator[SimulatedRequest], gaps: Iterator[float]) -> None:
         """Sends a request after each gap (seconds), then waits for the answers that are outstanding."""
-        loop = asyncio.get_running_loop()
-        due = loop.time()
-        async with asyncio.TaskGroup() as asking:
-            for gap in gaps:
-                due += gap
-                await asyncio.sleep(max(0.0, due - loop.time()))
-                asking.create_task(self._ask(next(requests), due))
+        await at_arrivals(gaps, lambda due: self._ask(next(requests), due))
 
     async def _ask(self, request: SimulatedRequest, due: float) -> None:
         figures = self._seen.figures
@@ -74,16 +80,11 @@ class Publishers:
             figures.unanswered += 1
             return
         self._seen.latency.add((asyncio.get_running_loop().time() - due) * 1_000)
+        self._seen.saw_answer(answer.status)
         if answer.status == HTTPStatus.OK:
-            figures.answered_200 += 1
             self._read_awards(request, answer)
         elif answer.status == HTTPStatus.NO_CONTENT:
-            figures.answered_204 += 1
             self._saw_auction(request, answer)
-        elif answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-            figures.answered_5xx += 1
-        else:
-            figures.answered_4xx += 1
 
     def _saw_auction(self, request: SimulatedRequest, answer: Answer) -> str:
         auction_id = answer.headers.get("gavel-auction", "")

@@ -4,23 +4,27 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import msgspec
 from sqlalchemy import Row, Table, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from domain.events import DealOffered, ImpOffered, LateBid, OtherBid, StatedPrice
+from domain.direct.bidder import DIRECT_ID
+from domain.event_parts import DealOffered, ImpOffered, LateBid, OtherBid, StatedPrice
 from domain.limits import BASIS_POINTS
 from domain.money import cpm_text
 from domain.openrtb.codes import LossReason
 from projections.auction_day import auction_day
 from projections.queries.auction_told import told
 from projections.queries.bidder_names import bidder_names
+from projections.queries.campaigns_of_ads import campaigns_of_ads
+from projections.queries.publishers_story import publishers_story
 from projections.queries.story_parts import (
     AuctionStory,
     Award,
+    CampaignOfBid,
     Deal,
     EngagementStory,
     ImpStory,
@@ -49,8 +53,11 @@ _decode_late_bids = msgspec.json.Decoder(tuple[LateBid, ...]).decode
 Rows = Sequence[Row[Any]]
 
 
-async def auction_story(db: AsyncEngine, auction_id: str) -> AuctionStory | None:
-    """The story of an auction, or None if there is none of that id (yet). It is told from one snapshot."""
+async def auction_story(db: AsyncEngine, auction_id: str, *, publisher_id: str | None = None) -> AuctionStory | None:
+    """The story of an auction, or None if there is none of that id (yet). It is told from one snapshot.
+
+    With `publisher_id` as that publisher may read it, and None where nothing of it is that publisher's.
+    """
     try:
         key = {"day": auction_day(auction_id), "auction_id": UUID(auction_id)}
     except ValueError:
@@ -66,6 +73,9 @@ async def auction_story(db: AsyncEngine, auction_id: str) -> AuctionStory | None
         engagements = await _in_time_order(connection, auction_engagements, key)
         notices = await _in_time_order(connection, auction_notices, key)
         names = await bidder_names(connection, {each.bidder_id for each in (*outcomes, *late, *notices)})
+        direct = (each.bid_id for each in outcomes if each.bidder_id == DIRECT_ID and each.bid_id)
+        campaigns = await campaigns_of_ads(connection, direct)
+    imps = _decode_imps(auction.imps)
     story = AuctionStory(
         id=auction_id,
         status="awarded" if any(award.sold for award in awards) else "unsold",
@@ -77,7 +87,7 @@ async def auction_story(db: AsyncEngine, auction_id: str) -> AuctionStory | None
         currency=auction.currency,
         tmax_ms=auction.tmax_ms,
         request=msgspec.Raw(auction.request.encode()),
-        imps=tuple(_imp_stories(_decode_imps(auction.imps), outcomes, awards, names)),
+        imps=tuple(_imp_stories(imps, outcomes, awards, _Known(names, campaigns))),
         late_answers=tuple(_late_answer(each, names) for each in late),
         engagements=tuple(
             EngagementStory(kind=each.kind, at=each.at, verdict=each.verdict, imp_id=each.imp_id, reason=each.reason)
@@ -85,6 +95,8 @@ async def auction_story(db: AsyncEngine, auction_id: str) -> AuctionStory | None
         ),
         notices=tuple(_notice(each, names) for each in notices),
     )
+    if publisher_id is not None:
+        return publishers_story(story, {imp.imp_id for imp in imps if imp.inventory.publisher_id == publisher_id})
     return msgspec.structs.replace(story, told=told(story))
 
 
@@ -95,16 +107,23 @@ async def _in_time_order(connection: AsyncConnection, table: Table, key: Mapping
 # -- an imp ------------------------------------------------------------------------------------------
 
 
-def _imp_stories(
-    imps: Sequence[ImpOffered], outcomes: Rows, awards: Rows, names: Mapping[str, str]
-) -> Iterable[ImpStory]:
+class _Known(NamedTuple):
+    """What the catalogue says of who bid."""
+
+    names: Mapping[str, str]
+    """Of bidders, by id."""
+    campaigns: Mapping[str, CampaignOfBid]
+    """By ad."""
+
+
+def _imp_stories(imps: Sequence[ImpOffered], outcomes: Rows, awards: Rows, known: _Known) -> Iterable[ImpStory]:
     award_of = {award.imp_id: award for award in awards}
     outcomes_of: dict[str, list[Row[Any]]] = defaultdict(list)
     for outcome in outcomes:
         outcomes_of[outcome.imp_id].append(outcome)
     for imp in imps:
         award = award_of.get(imp.imp_id)
-        told_of = [_outcome(row, award, names) for row in outcomes_of[imp.imp_id]]
+        told_of = [_outcome(row, award, known) for row in outcomes_of[imp.imp_id]]
         yield ImpStory(
             id=imp.imp_id,
             floor=_floor(imp),
@@ -155,7 +174,8 @@ def _award(row: Row[Any]) -> Award:
     )
 
 
-def _outcome(row: Row[Any], award: Row[Any] | None, names: Mapping[str, str]) -> Outcome:
+def _outcome(row: Row[Any], award: Row[Any] | None, known: _Known) -> Outcome:
+    names = known.names
     status, code, reason = row.outcome, row.code, row.reason
     rank = None
     if row.outcome == "placed":
@@ -178,6 +198,7 @@ def _outcome(row: Row[Any], award: Row[Any] | None, names: Mapping[str, str]) ->
         group=row.bid_group,
         stated=None if row.stated is None else _stated(_decode_stated(row.stated)),
         other_bids=tuple(_other_bid(each) for each in _decode_other_bids(row.other_bids)) if row.other_bids else (),
+        campaign=known.campaigns.get(row.bid_id) if row.bidder_id == DIRECT_ID else None,
     )
 
 

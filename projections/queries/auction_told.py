@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from decimal import Decimal
 
 from domain.auction import AGREED_PRICE, FIRST_PRICE
+from domain.direct.bidder import DIRECT
 from domain.limits import PRICE_INCREMENT_MICROS
 from domain.money import cpm_text
 from projections.queries.story_parts import (
@@ -34,8 +35,8 @@ _VERDICTS = {
     "valid": "it counts",
     "duplicate": "a duplicate, which does not count",
     "expired": "too late to count",
-    "bot": "by a robot, which does not count",
-    "rate_limited": "one of too many from one address, which does not count",
+    "bot": "by no person, and does not count",
+    "rate_limited": "one of too many, which does not count",
     "test": "part of a test, which does not count",
 }
 _INCREMENT = cpm_text(PRICE_INCREMENT_MICROS)
@@ -101,7 +102,7 @@ def _not_asked(skipped: Iterable[Outcome]) -> Iterator[str]:
     for each in skipped:
         by_reason.setdefault(each.reason, []).append(each.bidder)
     for reason, bidders in by_reason.items():
-        was = "was" if len(bidders) == 1 else "were"
+        was = "was" if len(bidders) == 1 and not _is_many(bidders[0]) else "were"
         yield f"{_and(bidders)} {was} not asked: {_clause(reason.removeprefix(_NOT_ASKED))}."
 
 
@@ -112,7 +113,8 @@ def _answered(outcome: Outcome) -> str:
     if outcome.status in {"timeout", "error"}:
         return f"{outcome.bidder} gave no usable answer (code {outcome.code}){after}: {_clause(outcome.reason)}."
     price = "" if outcome.price is None else f" {outcome.price} {outcome.currency}"
-    bid = f"{outcome.bidder} bid{price}{_as_stated(outcome.stated)}{after}"
+    whose = "" if outcome.campaign is None else f" for {outcome.campaign.campaign!r} with ad {outcome.campaign.ad_id}"
+    bid = f"{outcome.bidder} bid{price}{_as_stated(outcome.stated)}{whose}{after}"
     if outcome.status == "refused":
         return f"{bid}, and the bid was refused (code {outcome.code}): {_clause(outcome.reason)}."
     deal = "" if outcome.deal_id is None else f" under deal {outcome.deal_id}"
@@ -140,7 +142,7 @@ def _deal_mark(outcome: Outcome) -> str:
 
 def _clearing(imp: ImpStory, award: Award, ranked: Sequence[Outcome]) -> Iterator[str]:
     winner = next((each.bidder for each in ranked if each.rank == 1), award.bidder_id)
-    pays = f"{winner} won and pays {award.clearing_price} {award.currency}"
+    pays = f"{winner} won and {'pay' if _is_many(winner) else 'pays'} {award.clearing_price} {award.currency}"
     own_floor = next((each.floor for each in ranked if each.rank == 1), None) or imp.floor or _NO_FLOOR
     if award.auction_type == FIRST_PRICE:
         yield f"{pays}: what it bid, by the first-price rule."
@@ -164,7 +166,7 @@ def _second_price(award: Award, ranked: Sequence[Outcome], floor: str) -> str:
     second = ranked[1].price if len(ranked) > 1 else None
     if second is not None and paid == Decimal(second) + Decimal(_INCREMENT):
         return f"the next bid of {second} plus {_INCREMENT}, by the second-price rule"
-    if paid == Decimal(award.price):
+    if award.price is not None and paid == Decimal(award.price):
         return "its own bid, which the second-price rule never exceeds"
     if paid == Decimal(floor):
         why = "there being no other bid" if second is None else f"which is above the next bid of {second}"
@@ -202,6 +204,9 @@ def _notice(notice: NoticeStory) -> str:
 
 
 def _engagement(engagement: EngagementStory) -> str:
+    if engagement.verdict == "voided":
+        about = f"The {engagement.kind} of imp {engagement.imp_id} counts no longer"
+        return f"{about} since {engagement.at:%Y-%m-%d %H:%M:%S}: {_clause(engagement.reason)}."
     what = "seen" if engagement.kind == "impression" else "clicked"
     why = f" ({_clause(engagement.reason)})" if engagement.reason else ""
     verdict = _VERDICTS[engagement.verdict]
@@ -243,6 +248,11 @@ def _clause(sentence: str) -> str:
     """A sentence of the log as the second half of one of ours."""
     text = sentence.rstrip(".")
     return text[:1].lower() + text[1:] if text[1:2].islower() else text
+
+
+def _is_many(bidder: str) -> bool:
+    """The campaigns of the exchange's own are one bidder with the name of many."""
+    return bidder == DIRECT.terms.name
 
 
 def _and(words: Sequence[str]) -> str:

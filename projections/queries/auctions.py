@@ -12,7 +12,7 @@ from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from domain.errors import Fault, InvalidInput
-from domain.events import ImpOffered
+from domain.event_parts import ImpOffered
 from domain.money import cpm_text
 from projections.auction_day import auction_day
 from projections.queries.bidder_names import bidder_names
@@ -71,6 +71,7 @@ CROSS JOIN LATERAL (
     FROM auction_outcomes WHERE day = recent.day AND auction_id = recent.auction_id
 ) AS outcome
 WHERE (CAST(:site AS text) IS NULL OR recent.site = :site)
+  AND (CAST(:publisher_id AS text) IS NULL OR recent.publisher_id = :publisher_id)
   AND (CAST(:bidder_id AS text) IS NULL OR outcome.asked)
   AND (CAST(:awarded AS boolean) IS NULL OR (cardinality(awarded.awards) > 0) = :awarded)
 ORDER BY recent.day DESC, recent.auction_id DESC
@@ -88,17 +89,21 @@ async def list_auctions(
     status: str | None = None,
     bidder_id: str | None = None,
     site: str | None = None,
+    publisher_id: str | None = None,
 ) -> Page[AuctionSummary]:
-    """Auctions, newest first; `bidder_id` means that the bidder was considered. Raises InvalidInput."""
+    """Auctions, newest first; `bidder_id` means that the bidder was considered. Raises InvalidInput.
+
+    With `publisher_id` those whose first imp is that publisher's, and of them its own imps alone are told.
+    """
     after = _auction_of(cursor) if cursor is not None else None
     where: dict[str, Any] = {
         "day": auction_day(after) if after else None,
         "auction_id": UUID(after) if after else None,
         "scan": SCAN_MAX_AUCTIONS,
     }
-    filters = {"site": site, "bidder_id": bidder_id, "awarded": _awarded(status), "rows": limit + 1}
+    filters = {"site": site, "bidder_id": bidder_id, "awarded": _awarded(status), "publisher_id": publisher_id}
     async with db.connect() as connection:
-        rows = (await connection.execute(_LIST, where | filters)).all()
+        rows = (await connection.execute(_LIST, where | filters | {"rows": limit + 1})).all()
         more = len(rows) > limit
         rows = rows[:limit]
         last = str(rows[-1].auction_id) if more else None
@@ -108,7 +113,8 @@ async def list_auctions(
             last = str(scanned) if scanned is not None else None
         names = await bidder_names(connection, {award[1] for row in rows for award in row.awards})
     return Page(
-        items=tuple(_summary(row, names) for row in rows), next_cursor=cursor_after(last) if last is not None else None
+        items=tuple(_summary(row, names, publisher_id) for row in rows),
+        next_cursor=cursor_after(last) if last is not None else None,
     )
 
 
@@ -127,16 +133,19 @@ def _awarded(status: str | None) -> bool | None:
     return None if status is None else status == "awarded"
 
 
-def _summary(row: Row[Any], names: Mapping[str, str]) -> AuctionSummary:
+def _summary(row: Row[Any], names: Mapping[str, str], publisher_id: str | None) -> AuctionSummary:
+    imps = [imp for imp in _decode_imps(row.imps) if publisher_id in (None, imp.inventory.publisher_id)]
+    own = {imp.imp_id for imp in imps}
+    awards = [award for award in row.awards if award[0] in own]
     return AuctionSummary(
         id=str(row.auction_id),
         at=row.at,
-        status="awarded" if row.awards else "unsold",
+        status="awarded" if awards else "unsold",
         test=row.test,
         publisher_id=row.publisher_id,
         site=row.site,
         country=row.country,
-        imps=len(_decode_imps(row.imps)),
+        imps=len(imps),
         bids=row.bids,
         awards=tuple(
             AwardSummary(
@@ -146,6 +155,6 @@ def _summary(row: Row[Any], names: Mapping[str, str]) -> AuctionSummary:
                 clearing_price=cpm_text(int(micros)),
                 currency=currency,
             )
-            for imp_id, bidder_id, micros, currency in row.awards
+            for imp_id, bidder_id, micros, currency in awards
         ),
     )

@@ -8,13 +8,19 @@ import msgspec
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from domain.direct.bidder import DIRECT, DIRECT_ID
 from projections.tables import entities
 
 
 async def bidder_names(connection: AsyncConnection, ids: Iterable[str]) -> dict[str, str]:
     """Names by id; bidders that the catalogue does not know (yet) are not in it."""
-    query = select(entities.c.id, entities.c.terms).where(entities.c.id.in_(sorted(ids)), entities.c.kind == "bidder")
-    return {row.id: _decode_name(row.terms).name for row in await connection.execute(query)}
+    wanted = set(ids)
+    query = select(entities.c.id, entities.c.terms).where(
+        entities.c.id.in_(sorted(wanted)), entities.c.kind == "bidder"
+    )
+    names = {row.id: _decode_name(row.terms).name for row in await connection.execute(query)}
+    # The exchange's own campaigns are no entity of the catalogue.
+    return names | {DIRECT_ID: DIRECT.terms.name} if DIRECT_ID in wanted else names
 
 
 class _Named(msgspec.Struct):

@@ -1,48 +1,38 @@
-"""The delivery report: counts and money by the dimensions asked for."""
+"""The delivery report: counts, money and reach by the dimensions asked for."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import asyncio
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 from msgspec import UNSET, UnsetType
-from sqlalchemy import ColumnElement, Date, Row, cast, func, select
+from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from domain.errors import Fault, InvalidInput
 from domain.money import amount_text
-from projections.tables import DELIVERY_COUNTS, DELIVERY_MONEY, delivery
-
-DIMENSIONS: Mapping[str, ColumnElement[Any]] = {
-    "hour": delivery.c.hour,
-    "day": cast(func.timezone("UTC", delivery.c.hour), Date).label("day"),
-    "publisher": delivery.c.publisher_id,
-    "placement": delivery.c.placement_id,
-    "site": delivery.c.site,
-    "country": delivery.c.country,
-    "device_type": delivery.c.device_type,
-    "bidder": delivery.c.bidder_id,
-    "campaign": delivery.c.campaign_id,
-    "ad": delivery.c.ad_id,
-    "currency": delivery.c.currency,
-}
-"""What a report can be grouped and filtered by."""
+from projections.queries.delivery_groups import RATES, Answer, Question, asked, check
+from projections.tables import DELIVERY_COUNTS, DELIVERY_MONEY
 
 ROWS_MAX = 50_000
+ROWS_PER_TURN = 1_000
+"""Of the event loop, which serves others in between."""
 RATE_DIGITS = 6
 IMPRESSIONS_PER_MILLE = 1_000
 
 
 class Counts(msgspec.Struct, frozen=True, kw_only=True):
-    """Gross counts every recorded engagement that is not a test, the plain name only valid ones."""
+    """Gross counts every recorded engagement that is not a test; the plain name valid ones that were not voided."""
 
     requests: int
     """Auctions; one with several imps counts once, under its first imp's inventory."""
     imps: int
     bids: int
+    """Of the exchange's own campaigns the best one for each imp, for it alone competes."""
     wins: int
     impressions_gross: int
     impressions: int
@@ -53,18 +43,21 @@ class Counts(msgspec.Struct, frozen=True, kw_only=True):
     win_rate: float | None
     """Wins per bid."""
     ctr: float | None
-    """Valid clicks per valid impression."""
+    """Valid clicks per valid impression: above 1 where clicks count whose pixels were never fetched."""
+    reach: int
+    """Different people behind the valid impressions, estimated: two of three estimates are within 0.8 %, 19 of 20
+    within 1.6 %. Of whom nothing may be known is not in it; whose impression was voided later still is."""
 
 
 class Money(msgspec.Struct, frozen=True, kw_only=True):
-    """Of valid impressions, exact decimal text in units of `currency`."""
+    """Of what was paid for, exact decimal text in units of `currency`."""
 
     currency: str
     spend: str
     """What buyers owe."""
-    revenue: str
-    """The publishers' share."""
-    fee: str
+    revenue: str | UnsetType = UNSET
+    """The publishers' share; absent, as `fee` is, in a report for a buyer."""
+    fee: str | UnsetType = UNSET
     """The exchange's: spend is revenue and fee."""
     ecpm: str | None
     """Spend per thousand valid impressions, rounded to six digits."""
@@ -74,6 +67,7 @@ class DeliveryRow(Counts, frozen=True, kw_only=True):
     """One group. A dimension that was not asked for is absent; currency never is, for money does not mix."""
 
     hour: datetime | UnsetType = UNSET
+    """Its begin, in the report's time zone."""
     day: date | UnsetType = UNSET
     publisher: str | UnsetType = UNSET
     placement: str | UnsetType = UNSET
@@ -81,18 +75,26 @@ class DeliveryRow(Counts, frozen=True, kw_only=True):
     country: str | UnsetType = UNSET
     device_type: int | UnsetType = UNSET
     bidder: str | UnsetType = UNSET
-    """Empty for what no bidder has a part in: requests and imps."""
+    """Empty for what no buyer has a part in, requests and imps; so are the next ones."""
+    deal: str | UnsetType = UNSET
+    advertiser: str | UnsetType = UNSET
+    """These three of the exchange's own campaigns, whose bidder is `direct`."""
     campaign: str | UnsetType = UNSET
     ad: str | UnsetType = UNSET
+    size: str | UnsetType = UNSET
+    """Of the ad, `300x250`."""
     currency: str
     spend: str
-    revenue: str
-    fee: str
+    revenue: str | UnsetType = UNSET
+    fee: str | UnsetType = UNSET
     ecpm: str | None
 
 
 class DeliveryTotals(Counts, frozen=True, kw_only=True, omit_defaults=True):
-    """Over all rows. Money stands beside the counts where there is one currency, else under `by_currency`."""
+    """Over all groups, those too that are not in a top list.
+
+    Money stands beside the counts where there is one currency, else under `by_currency`.
+    """
 
     currency: str | UnsetType = UNSET
     spend: str | UnsetType = UNSET
@@ -102,97 +104,76 @@ class DeliveryTotals(Counts, frozen=True, kw_only=True, omit_defaults=True):
     by_currency: tuple[Money, ...] | UnsetType = UNSET
 
 
+Shared = TypeVar("Shared", Money, DeliveryRow, DeliveryTotals)
+
+
 class DeliveryReport(msgspec.Struct, frozen=True, kw_only=True):
     rows: tuple[DeliveryRow, ...]
     totals: DeliveryTotals
     lag: int | None
     """Events that are logged and not counted yet; null when Kafka does not say."""
 
+    def for_a_buyer(self) -> DeliveryReport:
+        """Without how the price is shared between publishers and exchange."""
+        totals = _unshared(self.totals)
+        if isinstance(totals.by_currency, tuple):
+            totals = msgspec.structs.replace(totals, by_currency=tuple(_unshared(each) for each in totals.by_currency))
+        return DeliveryReport(rows=tuple(_unshared(row) for row in self.rows), totals=totals, lag=self.lag)
 
-async def delivery_report(
-    db: AsyncEngine,
-    *,
-    start: datetime,
-    end: datetime,
-    by: Sequence[str] = (),
-    filters: Mapping[str, str] | None = None,
-    lag: int | None = None,
-) -> DeliveryReport:
-    """What was delivered from `start` up to but not including `end`, by whole UTC hours.
 
-    `by` and the keys of `filters` are names of DIMENSIONS; `lag` is passed through (`progress.lag`).
-    Raises InvalidInput for an unknown dimension, an empty range, or more than ROWS_MAX rows.
+async def delivery_report(db: AsyncEngine, question: Question, *, lag: int | None = None) -> DeliveryReport:
+    """What was delivered in the quarters of an hour that begin in the range of the question.
+
+    `lag` is passed through (`progress.lag`).
+    Raises InvalidInput for an unknown dimension, a filter of another type, an empty range, or more than ROWS_MAX rows.
     """
-    dimensions = _checked_dimensions(by)
-    if start >= end:
-        raise InvalidInput([Fault("to", "must be later than 'from'")])
-    keys = [DIMENSIONS[name].label(name) for name in dimensions]
-    sums = [func.sum(delivery.c[name]).label(name) for name in (*DELIVERY_COUNTS, *DELIVERY_MONEY)]
-    query = (
-        select(*keys, *sums)
-        .where(delivery.c.hour >= start, delivery.c.hour < end, *_conditions(filters or {}))
-        .group_by(*(DIMENSIONS[name] for name in dimensions))
-        .order_by(*(DIMENSIONS[name] for name in dimensions))
-        .limit(ROWS_MAX + 1)
-    )
+    check(question)
     async with db.connect() as connection:
-        groups = (await connection.execute(query)).all()
-    if len(groups) > ROWS_MAX:
-        raise InvalidInput([Fault("by", f"gives more than {ROWS_MAX} rows: narrow the range or ask for fewer")])
-    return DeliveryReport(rows=tuple(_row(group, dimensions) for group in groups), totals=_totals(groups), lag=lag)
+        await connection.execution_options(isolation_level="REPEATABLE READ")
+        answer = await asked(connection, question, most=ROWS_MAX)
+    if len(answer.groups) > ROWS_MAX:
+        why = f"gives more than {ROWS_MAX} rows: narrow the range, ask for fewer dimensions or for a top list"
+        raise InvalidInput([Fault("by", why)])
+    rows: list[DeliveryRow] = []
+    for start in range(0, len(answer.groups), ROWS_PER_TURN):
+        rows += [_row(group, answer, question) for group in answer.groups[start : start + ROWS_PER_TURN]]
+        await asyncio.sleep(0)
+    return DeliveryReport(rows=tuple(rows), totals=_totals(answer), lag=lag)
 
 
-def _checked_dimensions(by: Sequence[str]) -> list[str]:
-    unknown = [name for name in by if name not in DIMENSIONS]
-    if unknown:
-        raise InvalidInput([Fault("by", f"{name!r} is not one of {', '.join(DIMENSIONS)}") for name in unknown])
-    return [*dict.fromkeys([*by, "currency"])]
+def _unshared(part: Shared) -> Shared:
+    return msgspec.structs.replace(part, revenue=UNSET, fee=UNSET)
 
 
-def _conditions(filters: Mapping[str, str]) -> Iterable[ColumnElement[bool]]:
-    faults = [Fault(name, f"is not one of {', '.join(DIMENSIONS)}") for name in filters if name not in DIMENSIONS]
-    if faults:
-        raise InvalidInput(faults)
-    for name, value in filters.items():
-        kind = DIMENSIONS[name].type.python_type
-        try:
-            yield DIMENSIONS[name] == (value if kind is str else msgspec.convert(value, kind, strict=False))
-        except msgspec.ValidationError as error:
-            raise InvalidInput([Fault(name, str(error))]) from None
+def _row(group: Row[Any], answer: Answer, question: Question) -> DeliveryRow:
+    keys = {name: getattr(group, name) for name in question.dimensions}
+    reach = answer.reach.get(tuple(keys.values()), 0)
+    if "hour" in keys:
+        keys["hour"] = keys["hour"].astimezone(question.zone)
+    return DeliveryRow(**(keys | _counts([group], reach) | msgspec.structs.asdict(_money(group))))
 
 
-def _row(group: Row[Any], dimensions: Sequence[str]) -> DeliveryRow:
-    keys = {name: getattr(group, name) for name in dimensions}
-    return DeliveryRow(**(keys | _counts([group]) | msgspec.structs.asdict(_money(group.currency, [group]))))
-
-
-def _totals(groups: Sequence[Row[Any]]) -> DeliveryTotals:
-    by_currency = tuple(
-        _money(currency, [group for group in groups if group.currency == currency])
-        for currency in sorted({group.currency for group in groups})
-    )
+def _totals(answer: Answer) -> DeliveryTotals:
+    counts = _counts(answer.totals, answer.total_reach)
+    by_currency = tuple(_money(group) for group in answer.totals)
     if len(by_currency) == 1:
-        return DeliveryTotals(**(_counts(groups) | msgspec.structs.asdict(by_currency[0])))
-    return DeliveryTotals(**_counts(groups), by_currency=by_currency)
+        return DeliveryTotals(**(counts | msgspec.structs.asdict(by_currency[0])))
+    return DeliveryTotals(**counts, by_currency=by_currency)
 
 
-def _counts(groups: Sequence[Row[Any]]) -> dict[str, Any]:
-    sums = {name: sum(int(getattr(group, name)) for group in groups) for name in DELIVERY_COUNTS}
-    return {
-        **sums,
-        "fill_rate": _rate(sums["wins"], sums["imps"]),
-        "win_rate": _rate(sums["wins"], sums["bids"]),
-        "ctr": _rate(sums["clicks"], sums["impressions"]),
-    }
+def _counts(groups: Sequence[Row[Any]], reach: int) -> dict[str, Any]:
+    sums: Mapping[str, int] = {name: sum(int(getattr(group, name)) for group in groups) for name in DELIVERY_COUNTS}
+    rates = {name: _rate(sums[part], sums[whole]) for name, (part, whole) in RATES.items()}
+    return {**sums, **rates, "reach": reach}
 
 
-def _money(currency: str, groups: Sequence[Row[Any]]) -> Money:
-    """Of groups in one currency. Nano-units are divided here and nowhere before."""
-    spend, revenue, fee = (sum(int(getattr(group, name)) for group in groups) for name in DELIVERY_MONEY)
-    impressions = sum(int(group.impressions) for group in groups)
+def _money(group: Row[Any]) -> Money:
+    """Of a group in one currency. Nano-units are divided here and nowhere before."""
+    spend, revenue, fee = (int(getattr(group, name)) for name in DELIVERY_MONEY)
+    impressions = int(group.impressions)
     ecpm_nanos = round(Decimal(spend * IMPRESSIONS_PER_MILLE) / impressions, -3) if impressions else None
     return Money(
-        currency=currency,
+        currency=group.currency,
         spend=amount_text(spend),
         revenue=amount_text(revenue),
         fee=amount_text(fee),

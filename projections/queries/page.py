@@ -29,6 +29,10 @@ def cursor_after(key: str) -> str:
 def key_of(cursor: str) -> str:
     """The key a cursor stands for; raises InvalidInput for one that was never issued."""
     try:
-        return base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True).decode()
+        key = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True).decode()
     except (binascii.Error, UnicodeDecodeError, ValueError):
-        raise InvalidInput([Fault("cursor", "is not one that was given out")]) from None
+        key = ""
+    # What no key has, such as a NUL, which Postgres would refuse.
+    if not key.isprintable() or not key:
+        raise InvalidInput([Fault("cursor", "is not one that was given out")])
+    return key

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping
-from typing import Literal, Protocol, cast
+from typing import Any, Literal, Protocol, cast
 
 import msgspec
 from aiokafka import TopicPartition
@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from domain.errors import LogUnavailable
 from domain.names import Names
 from projections.lag import lag_of
-from projections.redis_store import answering, checkpoints_of, state_of
+from projections.redis_store import RedisProjection, answering, checkpoints_of, state_of
 from projections.registry import REGISTRY, Registration, registered
 from projections.store import Checkpoint, State
 from projections.tables import projection_offsets, projection_states
@@ -137,8 +137,9 @@ async def _high(watermarks: Watermarks, of: Registration, names: Names) -> dict[
 async def _progress(db: AsyncEngine, redis: Redis, of: Registration, names: Names) -> tuple[State, Checkpoints]:
     if of.place == "redis":
         async with answering():
-            fields = cast("dict[bytes, bytes]", await redis.hgetall(names.catalogue_offsets))
-        return state_of(fields), checkpoints_of(names.catalogue, fields)
+            offsets_key = cast("RedisProjection[Any]", of.projection(names)).offsets_key
+            fields = cast("dict[bytes, bytes]", await redis.hgetall(offsets_key))
+        return state_of(fields), checkpoints_of(fields)
     query = select(projection_states).where(projection_states.c.projection == of.name)
     async with db.connect() as connection:
         row = (await connection.execute(query)).first()

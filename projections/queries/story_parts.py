@@ -8,7 +8,7 @@ from typing import Literal
 import msgspec
 
 from domain.catalogue import MediaType
-from domain.events import EngagementKind, NoticeKind, RankedBy, Verdict
+from domain.event_parts import EngagementKind, NoticeKind, RankedBy, Verdict
 
 AuctionStatus = Literal["awarded", "unsold"]
 OutcomeStatus = Literal["won", "lost", "refused", "no_bid", "timeout", "error", "skipped"]
@@ -34,6 +34,16 @@ class OtherBidStory(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     price: str | None = None
 
 
+class CampaignOfBid(msgspec.Struct, frozen=True, kw_only=True):
+    """Whose ad a bid of the exchange's own campaigns is for."""
+
+    advertiser_id: str
+    campaign_id: str
+    campaign: str
+    """Its name."""
+    ad_id: str
+
+
 class Outcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What came of asking one bidder for one imp, and why."""
 
@@ -57,6 +67,8 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The bidder's bids of this auction with the same number win or lose as a whole."""
     stated: Stated | None = None
     other_bids: tuple[OtherBidStory, ...] = ()
+    campaign: CampaignOfBid | None = None
+    """Of the bidder `direct` only, where it has a bid."""
 
 
 class Award(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -64,7 +76,8 @@ class Award(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     bidder_id: str
     bid_id: str
-    price: str
+    price: str | None
+    """What was bid; None where the reader may not know."""
     clearing_price: str
     currency: str
     auction_type: int
@@ -138,7 +151,8 @@ class EngagementStory(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
 
     kind: EngagementKind
     at: datetime
-    verdict: Verdict
+    verdict: Verdict | Literal["voided"]
+    """`voided`: not met, but taken back."""
     imp_id: str
     reason: str = ""
 

@@ -21,6 +21,8 @@ HIGH_CPM, LOW_CPM = 2.5, 1.2
 CLEARING_CPM = 1.21
 """Second price plus: the lower bid and one increment of 0.01."""
 LANDING_URL = "https://shop.example/offer?from=gavel"
+TOKEN_KEY = "11" * 16
+PSEUDONYM_KEY = "22" * 16
 
 
 @pytest.fixture(scope="session")
@@ -49,8 +51,8 @@ async def settings(kafka_url: str, redis_url: str, api_database: str, data_folde
         postgres_url=api_database,
         redis_url=redis_url,
         admin_key=ADMIN_KEY,
-        token_key="11" * 16,
-        pseudonym_key="22" * 16,
+        token_key=TOKEN_KEY,
+        pseudonym_key=PSEUDONYM_KEY,
         allow_private_endpoints=True,
     )
     await delete_topics(kafka_url, names)

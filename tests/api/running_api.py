@@ -24,6 +24,7 @@ from projections.run import run_projectors
 ADMIN_KEY = "an-admin-key-of-the-tests"
 START_SECONDS = 20.0
 POLL_SECONDS = 0.02
+MARKUP = "<a href='${GAVEL_CLICK_URL}'>An ad</a>" + " " * 2_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,7 +131,7 @@ async def _answers(http: aiohttp.ClientSession) -> bool:
 
 
 @asynccontextmanager
-async def bidding(cpm: float, landing_url: str) -> AsyncIterator[str]:
+async def bidding(cpm: float, landing_url: str, markup: str = MARKUP) -> AsyncIterator[str]:
     """A bidder on a real socket that bids the same for every imp; its endpoint."""
 
     async def bid(request: web.Request) -> web.Response:
@@ -140,7 +141,7 @@ async def bidding(cpm: float, landing_url: str) -> AsyncIterator[str]:
                 "id": f"bid-{imp['id']}",
                 "impid": imp["id"],
                 "price": cpm,
-                "adm": "<a href='${GAVEL_CLICK_URL}'>An ad</a>" + " " * 2_000,
+                "adm": markup,
                 "adomain": ["shop.example"],
                 "crid": "creative-1",
                 "w": 300,

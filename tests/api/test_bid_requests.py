@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+from contextlib import suppress
 from typing import Any
 
 import msgspec
 import pytest
 
+from domain.errors import RateLimited
 from tests.api.conftest import CLEARING_CPM, bid_request
 from tests.api.running_api import RunningApi
 
 PATH = "/openrtb2/auction"
+AUCTIONS_PER_MINUTE = 60_000
+"""Of an address, unless the operator says otherwise."""
 ANSWER_SECONDS = 5.0
 
 
@@ -120,6 +124,31 @@ async def test_every_second_version_is_understood(api: RunningApi, version: str)
     """Senders of any 2.x are answered in 2.6; a header that names no version says nothing."""
     async with api.http.post(PATH, json=bid_request(), headers={"x-openrtb-version": version}) as response:
         assert (response.status, response.headers["x-openrtb-version"]) == (200, "2.6")
+
+
+async def test_an_address_that_asks_too_often(api: RunningApi) -> None:
+    """It is told to wait, with nothing logged; others and our own proxies get their answers."""
+    clock = asyncio.get_running_loop().time
+    topics = [api.services.names.auctions]
+
+    async def asked_by(forwarded: dict[str, str]) -> tuple[int, str, str]:
+        async with api.http.post(PATH, json=bid_request(), headers=forwarded) as response:
+            return response.status, response.headers.get("Retry-After", ""), await response.text()
+
+    # Twice, should a minute end just now.
+    for _ in range(2):
+        for _ in range(AUCTIONS_PER_MINUTE):
+            with suppress(RateLimited):
+                api.services.auction_rates.check("203.0.113.79", clock())
+        before = await api.services.watermarks.high(topics)
+        status, retry_after, answer = await asked_by({"X-Forwarded-For": "203.0.113.79"})
+        if status == 429:
+            break
+    assert (status, msgspec.json.decode(answer)["type"]) == (429, "/problems/too-many-requests")
+    assert 1 <= int(retry_after) <= 60, "the next minute counts anew"
+    assert await api.services.watermarks.high(topics) == before
+    assert (await asked_by({"X-Forwarded-For": "203.0.113.80"}))[0] == 200
+    assert (await asked_by({}))[0] == 200
 
 
 async def test_nobody_bids(api: RunningApi) -> None:

@@ -90,7 +90,7 @@ async def test_an_unknown_bidder(empty_api: RunningApi) -> None:
     assert (status, problem["type"]) == (404, "/problems/not-found")
 
 
-@pytest.mark.parametrize("query", ["limit=0", "limit=501", "limit=many", "cursor=%21%21"])
+@pytest.mark.parametrize("query", ["limit=0", "limit=501", "limit=many", "cursor=%21%21", "cursor=AA"])
 async def test_a_bad_page_is_refused(empty_api: RunningApi, query: str) -> None:
     """A page's bounds and cursors are checked, and the fault is named."""
     status, problem, _ = await get(empty_api, f"/v1/bidders?{query}")

@@ -12,7 +12,7 @@ import pytest
 
 from tests.api.running_api import RunningApi
 
-KINDS = ("publishers", "placements", "bidders", "deals")
+KINDS = ("publishers", "placements", "bidders", "deals", "advertisers", "campaigns", "ads")
 
 
 class Answer(NamedTuple):
@@ -29,8 +29,8 @@ class Answer(NamedTuple):
 
 
 async def ask(api: RunningApi, method: str, path: str, body: Any = None, **headers: str) -> Answer:
-    """Underscores in the names of headers are dashes."""
-    sent = {name.replace("_", "-"): value for name, value in headers.items()} | api.authorized
+    """As the operator, unless `headers` say otherwise; underscores in their names are dashes."""
+    sent = api.authorized | {name.replace("_", "-"): value for name, value in headers.items()}
     async with api.http.request(method, path, json=body, headers=sent) as response:
         return Answer(response.status, msgspec.json.decode(await response.read()), response.headers)
 
@@ -57,6 +57,8 @@ class Market(NamedTuple):
     publisher: str
     placement: str
     bidder: str
+    advertiser: str
+    campaign: str
 
 
 @pytest.fixture(scope="module")
@@ -69,13 +71,30 @@ async def market(empty_api: RunningApi) -> Market:
         empty_api, "placements", {"publisher_id": publisher["id"], "name": "Top", "sizes": [[300, 250]]}
     )
     bidder = await registered(empty_api, "bidders", {"name": "Northwind", "endpoint": "http://127.0.0.1:9/bid"})
-    return Market(publisher["id"], placement["id"], bidder["id"])
+    advertiser = await registered(empty_api, "advertisers", {"name": "Shop", "domain": "shop.example"})
+    campaign = await registered(
+        empty_api,
+        "campaigns",
+        # Long before its flight, so that it takes no part in other tests' auctions.
+        {
+            "advertiser_id": advertiser["id"],
+            "name": "Winter",
+            "bid_cpm": "2.00",
+            "budget": "100.00",
+            "starts_at": "2099-01-01T00:00:00Z",
+        },
+    )
+    return Market(publisher["id"], placement["id"], bidder["id"], advertiser["id"], campaign["id"])
 
 
 def terms_of(kind: str, market: Market) -> dict[str, Any]:
     """Good terms that state everything."""
+    return (supply_of(market) | demand_of(market))[kind]
+
+
+def supply_of(market: Market) -> dict[str, dict[str, Any]]:
     rules = [{"floor_cpm": "1.20", "country": "DEU", "device_type": 4, "size": [300, 600], "media_type": "banner"}]
-    terms: dict[str, dict[str, Any]] = {
+    return {
         "publishers": {"name": "Daily", "domain": "daily.example", "share_bps": 8_500, "floor_rules": rules},
         "placements": {
             "publisher_id": market.publisher,
@@ -91,6 +110,14 @@ def terms_of(kind: str, market: Market) -> dict[str, Any]:
             "battr": [3],
             "bapp": ["com.example.game"],
             "required_bid_fields": ["crid", "cat"],
+            "house_ads": [
+                {
+                    "width": 300,
+                    "height": 250,
+                    "landing_url": "https://daily.example/",
+                    "image_url": "https://daily.example/us.png",
+                }
+            ],
         },
         "bidders": {
             "name": "Northwind",
@@ -117,7 +144,41 @@ def terms_of(kind: str, market: Market) -> dict[str, Any]:
             "wadomain": ["shop.example"],
         },
     }
-    return terms[kind]
+
+
+def demand_of(market: Market) -> dict[str, dict[str, Any]]:
+    return {
+        "advertisers": {"name": "Shop", "domain": "shop.example"},
+        "campaigns": {
+            "advertiser_id": market.advertiser,
+            "name": "Winter",
+            "bid_cpm": None,
+            "bid_cpc": "0.25",
+            "budget": "100.00",
+            "currency": "EUR",
+            "daily_budget": "5.000001",
+            "starts_at": "2099-01-01T00:00:00Z",
+            "ends_at": "2099-02-01T00:00:00Z",
+            "pacing": "asap",
+            "frequency_cap": {"impressions": 3, "per_seconds": 3_600},
+            "targeting": {
+                "countries": ["DEU"],
+                "placement_ids": [market.placement],
+                "device_types": [4],
+                "sites": ["daily.example"],
+                "segments": [{"client": "data", "segment": "cars"}],
+            },
+        },
+        "ads": {
+            "campaign_id": market.campaign,
+            "name": "Coats",
+            "width": 300,
+            "height": 250,
+            "landing_url": "https://shop.example/coats?click=${CLICK_ID}",
+            "html": "<a href='${GAVEL_CLICK_URL}'><b>Coats</b></a>",
+            "image_url": None,
+        },
+    }
 
 
 CHANGES: dict[str, dict[str, Any]] = {
@@ -125,6 +186,9 @@ CHANGES: dict[str, dict[str, Any]] = {
     "placements": {"floor_cpm": "0.75"},
     "bidders": {"qps_limit": 7},
     "deals": {"floor_cpm": "4.50"},
+    "advertisers": {"name": "Shop and Sons"},
+    "campaigns": {"budget": "250.00"},
+    "ads": {"name": "Coats, blue"},
 }
 
 
@@ -202,10 +266,9 @@ async def test_a_patch_is_a_merge_patch(empty_api: RunningApi, market: Market) -
     """Null restores a default, a list is replaced as a whole, the rest stays; the result is checked as a whole."""
     entity = await registered(empty_api, "placements", terms_of("placements", market))
     path = f"/v1/placements/{entity['id']}"
-    patched = await ask(
-        empty_api, "PATCH", path, {"badv": None, "sizes": [[1, 1]]}, Content_Type="application/merge-patch+json"
-    )
-    assert patched.body == entity | {"version": 2, "badv": [], "sizes": [[1, 1]]}
+    patch = {"badv": None, "house_ads": None, "sizes": [[1, 1]]}
+    patched = await ask(empty_api, "PATCH", path, patch, Content_Type="application/merge-patch+json")
+    assert patched.body == entity | {"version": 2, "badv": [], "house_ads": [], "sizes": [[1, 1]]}
     refused = await ask(empty_api, "PATCH", path, {"name": None, "auction": "none", "id": "x"})
     assert (refused.status, set(refused.faults)) == (400, {"name", "auction", "id"})
     same = await ask(empty_api, "PATCH", path, {"sizes": [[1, 1]]})
@@ -219,6 +282,9 @@ async def test_a_patch_is_a_merge_patch(empty_api: RunningApi, market: Market) -
         ("deals", {"bidder_ids": ["nobody"], "placement_ids": ["nowhere", "none"]},
          {"bidder_ids[0]", "placement_ids[0]", "placement_ids[1]"}),
         ("bidders", {"placement_ids": ["nowhere"]}, {"placement_ids[0]"}),
+        ("campaigns", {"targeting": {"placement_ids": ["nowhere"]}}, {"targeting.placement_ids[0]"}),
+        ("campaigns", {"advertiser_id": "nobody"}, {"advertiser_id"}),
+        ("ads", {"campaign_id": "none"}, {"campaign_id"}),
     ],
 )  # fmt: skip
 async def test_who_is_named_must_be_there(
@@ -287,6 +353,8 @@ async def test_a_key_makes_a_retry_safe(empty_api: RunningApi, market: Market) -
     terms = terms_of("deals", market)
     first = await ask(empty_api, "POST", "/v1/deals", terms, Idempotency_Key=key)
     await ask(empty_api, "POST", f"/v1/deals/{first.body['id']}/pause")
+    changed = await ask(empty_api, "PATCH", f"/v1/deals/{first.body['id']}", {"floor_cpm": "7.00"})
+    assert changed.body["version"] == 3
     again = await ask(empty_api, "POST", "/v1/deals", terms, Idempotency_Key=key)
     assert (again.status, again.body) == (201, first.body)
     for header in ("Location", "ETag", "Gavel-Token"):
@@ -295,6 +363,20 @@ async def test_a_key_makes_a_retry_safe(empty_api: RunningApi, market: Market) -
     assert (other.status, other.body["type"]) == (422, "/problems/key-reused")
     elsewhere = await ask(empty_api, "POST", f"/v1/deals/{first.body['id']}/resume", Idempotency_Key=key)
     assert elsewhere.status == 422
+
+
+async def test_a_retry_does_not_cost_the_memory_of_what_it_is_answered_with(
+    empty_api: RunningApi, market: Market
+) -> None:
+    """Redis keeps as little of a command about long terms as of one about short ones."""
+    redis, names = empty_api.services.redis, empty_api.services.names
+    before = {*await redis.keys(f"{names.namespace}:idempotency:*")}
+    terms = terms_of("placements", market) | {"badv": [f"{n}.{'x' * 60}.example" for n in range(200)]}
+    key = uuid.uuid4().hex
+    first = await ask(empty_api, "POST", "/v1/placements", terms, Idempotency_Key=key)
+    assert (await ask(empty_api, "POST", "/v1/placements", terms, Idempotency_Key=key)).body == first.body
+    [added] = {*await redis.keys(f"{names.namespace}:idempotency:*")} - before
+    assert sum(len(value) for value in (await redis.hgetall(added)).values()) < 1_000 < len(str(first.body))
 
 
 async def test_a_key_of_a_refused_command_is_free(empty_api: RunningApi, market: Market) -> None:

@@ -16,7 +16,7 @@ import msgspec
 import pytest
 
 from gavel.settings import Settings
-from tests.api.running_api import ADMIN_KEY, RunningApi, api_process, free_port, running_api
+from tests.api.running_api import ADMIN_KEY, RunningApi, api_process, free_port, running_api, until
 from tests.api.test_catalogue import ask
 from tests.api.test_health import unreachable
 from tests.api.test_hostile_parameters import HOSTILE
@@ -70,6 +70,20 @@ async def test_of_two_processes_that_patch_at_once_one_wins(pair: list[OtherProc
         assert sorted(status for status, _ in answers) == [200, 412], answers
         [(winner, won)] = [(number, body) for number, (status, body) in enumerate(answers) if status == 200]
         assert (won["version"], won["name"]) == (version + 1, f"{version}-{winner}")
+
+
+async def test_all_processes_know_of_an_access_key(pair: list[OtherProcess]) -> None:
+    """Made at one process, it lets its holder in at the other a moment later, and out again when it is revoked."""
+    _, made = await pair[0].ask("POST", "/v1/access-keys", {"name": "Known", "role": "admin"})
+    path = f"/v1/access-keys/{made['id']}"
+
+    async def answers(expected: int) -> bool:
+        status, _ = await pair[1].ask("GET", "/v1/whoami", None, Authorization=f"Bearer {made['key']}")
+        return status == expected
+
+    await until(lambda: answers(200))
+    assert (await pair[0].ask("POST", f"{path}/archive", None))[0] == 200
+    await until(lambda: answers(401))
 
 
 async def test_without_a_version_the_slower_one_is_told(pair: list[OtherProcess]) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import aiohttp
 import pytest
 
-from tests.api.conftest import LANDING_URL, Auction
+from domain.tokens import TokenKey, sign, verify
+from tests.api.conftest import LANDING_URL, TOKEN_KEY, Auction
 from tests.api.running_api import RunningApi
 
 BROWSER = {"User-Agent": "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"}
@@ -41,7 +42,14 @@ async def test_looking_at_the_pixels_headers_is_no_impression(api: RunningApi, a
     assert await logged_engagements(api) == before
 
 
-@pytest.mark.parametrize("change", ["forged", "cut", "empty", "missing", "a click's"])
+def of_another_installation(address: str) -> str:
+    """The address with all that it says, signed with a key that is not this exchange's."""
+    path, _, token = address.partition("?t=")
+    claims = verify(token, [TokenKey.of(bytes.fromhex(TOKEN_KEY))])
+    return f"{path}?t={sign(claims, TokenKey.of(b'of another installation'))}"
+
+
+@pytest.mark.parametrize("change", ["forged", "cut", "empty", "missing", "a click's", "another installation's"])
 async def test_a_pixel_that_was_tampered_with_is_still_a_pixel(api: RunningApi, auction: Auction, change: str) -> None:
     """A page never shows a broken image; nothing is logged for a token that cannot be believed."""
     before = await logged_engagements(api)
@@ -51,6 +59,7 @@ async def test_a_pixel_that_was_tampered_with_is_still_a_pixel(api: RunningApi, 
         "empty": "/impression?t=",
         "missing": "/impression",
         "a click's": auction.click_url.replace("/click", "/impression"),
+        "another installation's": of_another_installation(auction.impression_url),
     }[change]
     async with api.http.get(address, headers=BROWSER) as response:
         assert_is_pixel(response, await response.read())
@@ -67,7 +76,31 @@ async def test_a_click_leads_to_the_landing_page(api: RunningApi, auction: Aucti
     assert await logged_engagements(api) == before + 1
 
 
-@pytest.mark.parametrize("change", ["forged", "cut", "missing", "a pixel's"])
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"Sec-Purpose": "prefetch"},
+        {"Sec-Purpose": "prefetch;prerender"},
+        {"Purpose": "prefetch"},
+        {"X-Purpose": "preview"},
+        {"X-Moz": "prefetch"},
+    ],
+)
+async def test_what_is_only_fetched_ahead_of_time(api: RunningApi, auction: Auction, said: dict[str, str]) -> None:
+    """Pixel and redirect are what they always are, but nobody has seen the ad or clicked on it yet."""
+    bots, counted = verdicts(api)["bot"], verdicts(api)["valid"]
+    for _ in range(2):
+        async with api.http.get(auction.impression_url, headers=BROWSER | said) as response:
+            assert_is_pixel(response, await response.read())
+        async with api.http.get(auction.click_url, headers=BROWSER | said, allow_redirects=False) as response:
+            assert (response.status, response.headers["Location"]) == (302, LANDING_URL)
+    assert verdicts(api)["bot"] == bots + 2
+    async with api.http.get(auction.impression_url, headers=BROWSER | {"Sec-Purpose": "speculative"}):
+        pass
+    assert verdicts(api)["valid"] == counted + 1
+
+
+@pytest.mark.parametrize("change", ["forged", "cut", "missing", "a pixel's", "another installation's"])
 async def test_a_click_that_was_tampered_with_leads_nowhere(api: RunningApi, auction: Auction, change: str) -> None:
     """An open redirect would lend the exchange's name to anybody."""
     before = await logged_engagements(api)
@@ -76,6 +109,7 @@ async def test_a_click_that_was_tampered_with_leads_nowhere(api: RunningApi, auc
         "cut": auction.click_url[:-20],
         "missing": "/click?url=https://evil.example/",
         "a pixel's": auction.impression_url.replace("/impression", "/click"),
+        "another installation's": of_another_installation(auction.click_url),
     }[change]
     async with api.http.get(address, headers=BROWSER, allow_redirects=False) as response:
         problem = await response.json(content_type="application/problem+json")

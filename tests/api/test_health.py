@@ -157,8 +157,9 @@ async def test_any_worker_answers_for_all(settings: Settings) -> None:
 def test_a_dead_worker_does_not_speak_of_the_present(tmp_path: Path) -> None:
     """What it counted stays; that the log was away for it does not."""
     tell = "from api.metrics import Metrics; import sys; metrics = Metrics(sys.argv[1]); "
-    dead = tell + "metrics.engagement('click', 'valid'); metrics.log_health(healthy=False, spool_pending_bytes=7)"
-    alive = tell + "metrics.log_health(healthy=True, spool_pending_bytes=0); print(metrics.exposition().decode())"
+    health = "metrics.health(log_healthy={0}, spool_pending_bytes={1}, budgets_known={0}); "
+    dead = tell + health.format(False, 7) + "metrics.engagement('click', 'valid')"
+    alive = tell + health.format(True, 0) + "print(metrics.exposition().decode())"
     environment = {**os.environ, "PROMETHEUS_MULTIPROC_DIR": str(tmp_path)}
     for code in (dead, alive):
         told = subprocess.run(
@@ -167,3 +168,4 @@ def test_a_dead_worker_does_not_speak_of_the_present(tmp_path: Path) -> None:
     assert 'gavel_engagements_total{kind="click",verdict="valid"} 1.0' in told
     assert "gavel_log_healthy 1.0" in told
     assert "gavel_spool_pending_bytes 0.0" in told
+    assert "gavel_budgets_known 1.0" in told

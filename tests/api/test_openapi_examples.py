@@ -38,6 +38,26 @@ def test_every_example_is_of_its_schema(document: dict[str, Any]) -> None:
     assert tried > 40
 
 
+async def test_the_example_of_an_access_key_works(empty_api: RunningApi, document: dict[str, Any]) -> None:
+    """Issued with the key, read and listed without, paused, resumed and archived as the document shows it."""
+    documented = {name: each for name, each in operations(document).items() if "/access-keys" in name}
+    for operation in documented.values():
+        [content] = operation["responses"].get("201", operation["responses"].get("200"))["content"].values()
+        validator(document, content["schema"]).validate(content["example"])
+    name = "post /v1/access-keys"
+    body = documented[name]["requestBody"]["content"][JSON]["example"]
+    publisher = await ask(empty_api, "POST", "/v1/publishers", {"name": "D", "domain": "d.example", "share_bps": 1})
+    answer = await told(empty_api, document, name, "/v1/access-keys", body | {"subject_id": publisher.body["id"]})
+    assert answer.body["key"]
+    path = answer.headers["Location"]
+    for move in ("pause", "resume", "archive"):
+        answer = await told(empty_api, document, f"post /v1/access-keys/{{id}}/{move}", f"{path}/{move}")
+    waiting = {"Gavel_Token": answer.headers["Gavel-Token"], "Prefer": "wait=20"}
+    assert (await ask(empty_api, "GET", path, **waiting)).body["status"] == "archived"
+    await told(empty_api, document, "get /v1/access-keys/{id}", path)
+    await told(empty_api, document, "get /v1/access-keys", "/v1/access-keys?status=archived")
+
+
 async def told(api: RunningApi, document: dict[str, Any], name: str, path: str, body: Any = None) -> Answer:
     """What the operation answers, which is what the document says of it."""
     method = name.partition(" ")[0].upper()
@@ -49,11 +69,14 @@ async def told(api: RunningApi, document: dict[str, Any], name: str, path: str, 
     return answer
 
 
-@pytest.mark.parametrize("kind", ["publishers", "placements", "bidders", "deals"])
+KINDS = ("publishers", "placements", "bidders", "deals", "advertisers", "campaigns", "ads")
+
+
+@pytest.mark.parametrize("kind", KINDS)
 async def test_the_examples_work(empty_api: RunningApi, document: dict[str, Any], kind: str) -> None:
     """Registered, changed, paused, resumed, archived, read and listed as the document shows it."""
     ids: dict[str, str] = {}
-    for each in ("publishers", "placements", "bidders", "deals"):
+    for each in KINDS[: KINDS.index(kind) + 1]:
         body = operations(document)[f"post /v1/{each}"]["requestBody"]["content"][JSON]["example"]
         body = body | {name: ids[value] for name, value in _LINKS[each].items()}
         body |= {name: [ids[value]] for name, value in _LISTS[each].items()}
@@ -77,12 +100,18 @@ _LINKS: dict[str, dict[str, str]] = {
     "placements": {"publisher_id": "publishers"},
     "bidders": {},
     "deals": {},
+    "advertisers": {},
+    "campaigns": {"advertiser_id": "advertisers"},
+    "ads": {"campaign_id": "campaigns"},
 }
 _LISTS: dict[str, dict[str, str]] = {
     "publishers": {},
     "placements": {},
     "bidders": {},
     "deals": {"placement_ids": "placements", "bidder_ids": "bidders"},
+    "advertisers": {},
+    "campaigns": {},
+    "ads": {},
 }
 
 

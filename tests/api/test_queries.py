@@ -73,7 +73,7 @@ async def test_an_unknown_auction(api: RunningApi, auction_id: str) -> None:
     assert (status, problem["type"]) == (404, "/problems/not-found")
 
 
-@pytest.mark.parametrize("query", ["status=sold", "limit=0", "cursor=xyz"])
+@pytest.mark.parametrize("query", ["status=sold", "limit=0", "cursor=xyz", "cursor=AA"])
 async def test_a_bad_filter_is_named(api: RunningApi, query: str) -> None:
     """The fault's path is the parameter."""
     status, problem, _ = await get(api, f"/v1/auctions?{query}")

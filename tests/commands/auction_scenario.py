@@ -5,10 +5,12 @@
 `bidders`: by name, `{"terms": {...}, "answer": {...}}`; the terms are those of `POST /v1/bidders` without name and
 endpoint, and a `status` where it is not active; the answers are listed in `answer_of`.
 `seen`: the imps of which a person saw the ad.
+`budgets`: what campaigns have spent before, see `scenario_budgets`.
 `expected`: `status`; `imps`, what was on sale; `outcomes` by imp and bidder; `awards` by imp; `unsold`, the reasons by
 imp; `requests`, what each bidder was sent, null where it was not called; `response`; `lifetimes` and `landings` of the
 addresses in it, by imp; `notices`, the kind and address of each by bidder, in alphabetical order; `late`, the late
-answers by bidder; `requested`, the first event; `within_ms`; or, of a request that is refused, `faults`.
+answers by bidder; `requested`, the first event; `reserved`, the sum by campaign, in its currency; `tokens`, what the
+impression's address claims, by imp; `within_ms`; or, of a request that is refused, `faults`.
 Whatever is named is compared, what is not named may be anything, and what is null must be absent;
 `{"$contains": [...]}` and `{"$lacks": [...]}` look into a text. Everywhere a bidder is named by its name.
 """
@@ -41,6 +43,7 @@ class Scenario(msgspec.Struct, forbid_unknown_fields=True):
     bidders: dict[str, ScenarioBidder] = {}
     seen: list[str] = []
     catalogue: ScenarioCatalogue = msgspec.field(default_factory=ScenarioCatalogue)
+    budgets: dict[str, dict[str, Any]] = {}
 
     @property
     def body(self) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from typing import Any
 
 from domain.events import ImpressionRecorded
@@ -100,6 +101,8 @@ def _outcome(event: Event, award: Event | None, imp_floor_micros: int) -> dict[s
         "notices": event.get("notices"),
         "was_called": "latency_ms" in event,
         "others": [[each["bid_id"], each["code"]] for each in event.get("other_bids", [])],
+        "why_others": [each["reason"] for each in event.get("other_bids", [])],
+        "direct": event.get("direct"),
     }
 
 
@@ -119,7 +122,17 @@ def _award(event: Event, bidder_names: Mapping[str, str]) -> dict[str, Any]:
         "ranking": _names(event["ranking"], bidder_names),
         "withdrawn": _names(event.get("withdrawn"), bidder_names),
         "ranked_by": event["ranked_by"],
+        "direct": event.get("direct"),
+        "lives_seconds": _lifetime(event),
     }
+
+
+def _lifetime(event: Event) -> int | None:
+    """Whole seconds from the award to the end of what it reserved."""
+    if "expires_at" not in event:
+        return None
+    lives = datetime.fromisoformat(event["expires_at"]) - datetime.fromisoformat(event["at"]).replace(microsecond=0)
+    return int(lives.total_seconds())
 
 
 def _names(ids: list[str] | None, bidder_names: Mapping[str, str]) -> list[str]:

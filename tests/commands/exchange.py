@@ -8,6 +8,7 @@ import msgspec
 from redis.asyncio import Redis
 
 from commands.bidder_client import KeepAliveBidderClient
+from commands.budgets import RedisBudgets
 from commands.catalogue_view import CatalogueView
 from commands.hold_auction import AuctionResult, HoldAuction
 from commands.late_answers import LateAnswers
@@ -15,11 +16,13 @@ from commands.ports import RefusingLog
 from commands.quota import Quota
 from commands.ranking import RedisRanking
 from commands.redis_pipeline import RedisPipeline
+from domain.money import amount_text
 from domain.names import Names
 from domain.tokens import TokenKey
 from gavel.process_clock import SystemClock, fresh_id
 from tests.commands.auction_scenario import Scenario
 from tests.commands.hostile_bidder import HostileBidder
+from tests.commands.scenario_budgets import put_budgets
 from tests.commands.scenario_catalogue import entities_of, entity_of
 
 SHARE_BPS = 8_000
@@ -36,6 +39,7 @@ class Exchange:
         self._redis = redis
         self._catalogue = CatalogueView(redis, self.names)
         pipeline = RedisPipeline(hot_redis or redis, timeout_s=1.0)
+        self.budgets = RedisBudgets(pipeline, self.names)
         self._client = KeepAliveBidderClient(allow_private=True)
         self.late_answers_logged = 0
         self._late_answers = LateAnswers(
@@ -52,12 +56,14 @@ class Exchange:
             clock=SystemClock(),
             ids=fresh_id,
             base_url=BASE_URL,
-            token_key=TOKEN_KEY,
+            token_key=lambda: TOKEN_KEY,
             pseudonym_key=lambda: b"p" * 32,
             publisher_share_bps=SHARE_BPS,
+            budgets=self.budgets,
         )
         self.bidder_names: dict[str, str] = {}
         """By id; those that take part in auctions."""
+        self._campaigns: list[str] = []
 
     async def register(self, scenario: Scenario, bidders: dict[str, HostileBidder]) -> None:
         ids = {name: fresh_id() for name in scenario.bidders}
@@ -66,11 +72,22 @@ class Exchange:
             for name, bidder in scenario.bidders.items()
         ]
         self.bidder_names = {each.id: name for each, name in zip(entities, ids, strict=True) if each.status == "active"}
+        if scenario.catalogue.campaigns:
+            self.bidder_names["direct"] = "direct"
+            self._campaigns = list(scenario.catalogue.campaigns)
+            await put_budgets(self._redis, self.names, scenario.budgets)
+            await self.budgets.start()
         entities += entities_of(scenario.catalogue, ids)
         for each in entities:
             field = f"{each.kind}:{each.id}"
             await self._redis.hset(self.names.catalogue_entities, field, msgspec.json.encode(each).decode())
         await self._catalogue.start()
+
+    async def reserved(self) -> dict[str, str]:
+        """By campaign that the scenario has, the sum in its currency; nothing where that is not known."""
+        if not self.budgets.are_known:
+            return {}
+        return {each: amount_text((await self.budgets.state_of(each)).reserved_nanos) for each in self._campaigns}
 
     async def hold(self, body: bytes, *, received_ago_seconds: float = 0) -> AuctionResult:
         return await self._hold(body, received_at_monotonic=time.monotonic() - received_ago_seconds)
@@ -82,4 +99,5 @@ class Exchange:
         await self._late_answers.close()
         await self._catalogue.close()
         await self._client.close()
-        await self._redis.delete(self.names.catalogue_entities)
+        await self.budgets.close()
+        await self._redis.delete(self.names.catalogue_entities, *self.names.budget_keys)

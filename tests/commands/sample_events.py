@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 
 import uuid_utils
 
-from domain.events import AuctionUnsold, Inventory
+from domain.event_parts import Inventory
+from domain.events import AuctionUnsold
 
 
 def fresh_id() -> str:

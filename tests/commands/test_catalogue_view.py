@@ -12,8 +12,9 @@ from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
+from commands import catalogue_view
 from commands.catalogue_view import CatalogueView
-from domain.catalogue import Bidder, CurrencyRate, Deal, Placement, Publisher, Status
+from domain.catalogue import Ad, Advertiser, Bidder, Campaign, CurrencyRate, Deal, Placement, Publisher, Status
 from domain.entity import Entity, EntityKind
 from domain.names import Names
 from gavel.process_clock import fresh_id
@@ -151,3 +152,66 @@ async def test_a_publisher_that_takes_no_part(view: CatalogueView, redis: Redis,
     await eventually(lambda: [each.status for each in view.market.placements.values()] == ["paused"])
     await put_entity(redis, names, "publisher", "p", publisher, version=2)
     await eventually(lambda: [each.status for each in view.market.placements.values()] == ["active"])
+
+
+async def test_a_campaign_bids_within_moments(view: CatalogueView, redis: Redis, names: Names) -> None:
+    """As soon as its advertiser, itself and an ad are known, in whatever order; and no more once it is paused."""
+    terms = Campaign(advertiser_id="adv", name="Winter", bid_micros=1_000_000, budget_nanos=10**12)
+    ad = Ad(
+        campaign_id="camp", name="Coats", width=300, height=250, landing_url="https://shop.example/", html="<b>x</b>"
+    )
+    await put_entity(redis, names, "ad", "ad", ad)
+    await put_entity(redis, names, "campaign", "camp", terms)
+    await put_entity(redis, names, "advertiser", "adv", Advertiser(name="Shop", domain="shop.example"))
+    await eventually(lambda: view.market.direct.campaign("camp") is not None, seconds=1.0)
+    await put_entity(redis, names, "campaign", "camp", terms, version=2, status="paused")
+    await eventually(lambda: view.market.direct.campaign("camp") is None, seconds=1.0)
+
+
+async def test_a_change_whose_announcement_was_lost(
+    redis: Redis, names: Names, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The offsets of the cache tell that there is something to read."""
+    monkeypatch.setattr(catalogue_view, "LISTEN_SECONDS", 0.05)
+    view = CatalogueView(redis, names)
+    await view.start()
+    bidder = Entity("bidder", "b", 1, "active", msgspec.Raw(b'{"name":"quiet","endpoint":"https://dsp.example/"}'))
+    await redis.hset(names.catalogue_entities, "bidder:b", msgspec.json.encode(bidder))
+    await redis.hset(names.catalogue_offsets, "0", "1")
+    await eventually(lambda: known(view) == {"b": "quiet"})
+    await view.close()
+
+
+async def test_nothing_is_read_again_while_nothing_changes(
+    redis: Redis, names: Names, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A catalogue of hundreds of thousands costs a look at its offsets, also after a change that was announced."""
+    monkeypatch.setattr(catalogue_view, "LISTEN_SECONDS", 0.02)
+    await redis.hset(names.catalogue_offsets, "0", "1")
+    view = CatalogueView(redis, names)
+    await view.start()
+    await redis.hset(names.catalogue_offsets, "0", "2")
+    await put(redis, names, "b", 1)
+    await eventually(lambda: known(view) == {"b": "v1"})
+    async with redis.monitor() as monitor:
+        asked = [str((await monitor.next_command())["command"]) for _ in range(40)]
+    await view.close()
+    about_this = [each for each in asked if names.namespace in each]
+    assert about_this
+    assert {each.split()[0] for each in about_this} == {"HGETALL"}
+    assert all(names.catalogue_offsets in each for each in about_this)
+
+
+async def test_a_cache_that_is_being_filled_again(view: CatalogueView, redis: Redis, names: Names) -> None:
+    """What is not in it yet, or in an older version, stays as it was known; the rest is taken up."""
+    await put(redis, names, "b-1", 3)
+    await put(redis, names, "b-2", 1)
+    await eventually(lambda: known(view) == {"b-1": "v3", "b-2": "v1"})
+    await redis.delete(names.catalogue_entities)
+    await put(redis, names, "b-1", 1)
+    await put(redis, names, "b-3", 1)
+    other = CatalogueView(redis, names)
+    await other.start()
+    await eventually(lambda: known(view) == {"b-1": "v3", "b-2": "v1", "b-3": "v1"})
+    assert known(other) == {"b-1": "v1", "b-3": "v1"}
+    await other.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
@@ -12,12 +13,21 @@ import pytest
 from aiokafka import AIOKafkaProducer
 from redis.asyncio import Redis
 
+from commands import catalogue_head
 from commands.catalogue_head import CatalogueHead
 from commands.change_catalogue import ChangeCatalogue, Changed
 from commands.kafka_log import KafkaLog
 from commands.once import Once
 from commands.redis_pipeline import RedisPipeline
-from domain.errors import Conflict, LogUnavailable, StillRunning, UndecodableEvent, VersionMismatch
+from domain.errors import (
+    Conflict,
+    IllegalMove,
+    LogUnavailable,
+    StillRunning,
+    Unavailable,
+    UndecodableEvent,
+    VersionMismatch,
+)
 from domain.names import Names
 from domain.terms.kinds import all_forms
 from gavel.process_clock import SystemClock, fresh_id
@@ -35,14 +45,21 @@ class Process:
         self.head = CatalogueHead(kafka_url, names.catalogue, client_id="test")
         self.pipeline = RedisPipeline(redis, timeout_s=1.0)
         self.once = Once(self.pipeline, names, fresh_id)
+        self.spent_nanos: int | None = 0
         self.commands = ChangeCatalogue(
             log=self.log,
             head=self.head,
             names=names,
             forms=all_forms(allow_private=False),
+            spent_of=self.spent_of,
             clock=SystemClock(),
             ids=fresh_id,
         )
+
+    async def spent_of(self, campaign_id: str) -> int:
+        if self.spent_nanos is None:
+            raise Unavailable(campaign_id)
+        return self.spent_nanos
 
     async def register(self, body: bytes = BIDDER, *, kind: Any = "bidder") -> Changed:
         return await self.commands.register(kind, body, command_id=fresh_id())
@@ -172,6 +189,86 @@ async def test_who_dies_before_it_answers_has_done_it_once(
     assert (await living.register_once("key")).decode() == registered[0]
     [event] = await logged(kafka_url, names)
     assert event["aggregate_id"] == registered[0]
+
+
+async def test_a_command_is_answered_again_as_it_was_and_nobody_keeps_its_terms(pair: list[Process]) -> None:
+    """Each process tells what every command made, after any number of changes, without holding all of it in memory."""
+    first, second = pair
+    long = msgspec.json.encode({"name": "Alfa", "endpoint": f"https://alfa.example/{'x' * 2_000}"})
+    bidder_id = (await first.register(long)).entity.id
+    patches: dict[str, bytes] = {fresh_id(): msgspec.json.encode({"name": f"Name {number}"}) for number in range(5)}
+    pausing = fresh_id()
+
+    async def change(process: Process, command_id: str) -> Changed:
+        patch = patches[command_id]
+        return await process.commands.change("bidder", bidder_id, patch, expected=None, command_id=command_id)
+
+    def told(changed: Changed) -> tuple[object, ...]:
+        return changed.made, changed.is_new, changed.entity.version, changed.entity.status, bytes(changed.entity.terms)
+
+    async def pause(process: Process) -> Changed:
+        return await process.commands.move("bidder", bidder_id, "paused", expected=None, command_id=pausing)
+
+    answers = {command_id: await change(first, command_id) for command_id in [*patches][:3]}
+    paused = await pause(first)
+    answers |= {command_id: await change(first, command_id) for command_id in [*patches][3:]}
+    for process in pair:
+        for command_id, answer in answers.items():
+            assert told(await change(process, command_id)) == told(answer)
+        assert told(await pause(process)) == told(paused)
+        assert paused.entity.status == "paused"
+        assert b"Name 2" in bytes(paused.entity.terms)
+        for command_id in (*patches, pausing):
+            assert len(msgspec.json.encode(process.head.made_by(command_id))) < 1_000
+    # Reading back has not moved the head.
+    renamed = await second.rename(bidder_id, "Last", 7)
+    assert (await first.rename(bidder_id, "Very last", 8)).entity.version == renamed.entity.version + 1
+
+
+class SlowHead(CatalogueHead):
+    """Takes its time over every event."""
+
+    def _fold(self, record: Any) -> None:
+        time.sleep(0.02)
+        super()._fold(record)
+
+
+async def test_a_long_way_to_the_head(
+    pair: list[Process], kafka_url: str, names: Names, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A catalogue that takes longer to read than a command waits for the log is read to its end all the same."""
+    head = SlowHead(kafka_url, names.catalogue, client_id="slow")
+    await head.read()
+    await asyncio.gather(*(pair[0].register() for _ in range(70)))
+    monkeypatch.setattr(catalogue_head, "CATALOGUE_READ_MAX_SECONDS", 1.0)
+    monkeypatch.setattr(catalogue_head, "READ_RECORDS_MAX", 1)
+    await head.read()
+    assert len(head.entities) == 70
+    await head.close()
+
+
+@pytest.mark.parametrize(
+    ("spent", "budget", "error"),
+    [(4 * 10**9, "5.00", None), (6 * 10**9, "5.00", IllegalMove), (None, "5.00", Unavailable), (None, "20.00", None)],
+)
+async def test_a_budget_is_lowered_by_what_is_spent_now(
+    pair: list[Process], spent: int | None, budget: str, error: type[Exception] | None
+) -> None:
+    """Not below what is spent; where nobody knows, it can be raised only."""
+    process = pair[0]
+    process.spent_nanos = spent
+    advertiser = (await process.register(b'{"name":"Shop","domain":"shop.example"}', kind="advertiser")).entity
+    terms = {"advertiser_id": advertiser.id, "name": "Winter", "bid_cpm": "1.00", "budget": "10.00"}
+    campaign = (await process.register(msgspec.json.encode(terms), kind="campaign")).entity
+    patch = msgspec.json.encode({"budget": budget})
+    changing = process.commands.change("campaign", campaign.id, patch, expected=None, command_id=fresh_id())
+    if error is None:
+        assert (await changing).entity.version == 2
+    else:
+        with pytest.raises(error):
+            await changing
+        await process.head.read()
+        assert process.head.entities[campaign.id].version == 1
 
 
 async def test_an_event_that_cannot_be_read(pair: list[Process], kafka_url: str, names: Names) -> None:

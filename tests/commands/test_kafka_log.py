@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from msgspec.structs import replace
 
 from commands.kafka_log import EVENT_MAX_BYTES, KafkaLog
 from commands.ports import AppendUndecided, Position
@@ -51,6 +52,24 @@ async def test_events_stand_in_the_topic_in_order(log: KafkaLog, kafka_url: str,
     assert [record.event["id"] for record in logged] == [event.id for event in events]
     assert {record.key for record in logged} == {auction}
     assert position == Position(names.auctions, logged[-1].partition, logged[-1].offset)
+
+
+async def test_an_event_for_every_partition(log: KafkaLog, kafka_url: str, names: Names) -> None:
+    """Each has the one that was made for it, where its position says, whatever their common key."""
+    [made] = auction_events(fresh_id(), 1)
+    positions = await log.append_everywhere(
+        names.auctions, "all", lambda number, count: replace(made, causation_id=f"{number} of {count}")
+    )
+    logged = await read_topic(kafka_url, names.auctions)
+    assert {(record.partition, record.event["causation_id"]) for record in logged} == {
+        (0, "0 of 3"),
+        (1, "1 of 3"),
+        (2, "2 of 3"),
+    }
+    assert set(positions) == {Position(names.auctions, record.partition, record.offset) for record in logged}
+    await log.close()
+    with pytest.raises(LogUnavailable):
+        await log.append_everywhere(names.auctions, "all", lambda _number, _count: made)
 
 
 async def test_many_appends_at_once(log: KafkaLog, kafka_url: str, names: Names) -> None:

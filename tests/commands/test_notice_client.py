@@ -12,7 +12,7 @@ import pytest
 from aiohttp import web
 
 from commands.notice_client import NoticeClient, NoticeRefused, NoticeUndelivered
-from domain.events import Viewer
+from domain.event_parts import Viewer
 from tests.commands.notice_receiver import Behaviour, NoticeReceiver
 
 

@@ -37,10 +37,9 @@ from tests.commands.hostile_bidder import HostileBidder
 from tests.schemas.openrtb import schema_faults
 
 PARTITIONS = 3
-SAME_IN_AWARD_AND_TOKEN = (
-    "auction_id", "imp_id", "bidder_id", "bid_id", "deal_id", "price_micros", "clearing_price_micros",
-    "revenue_micros", "fee_micros", "currency",
-)  # fmt: skip
+SAME_IN_AWARD_AND_TOKEN = ("auction_id", "imp_id", "bidder_id", "bid_id", "deal_id", "currency")
+PRICES = ("price_micros", "clearing_price_micros", "revenue_micros", "fee_micros")
+"""The same as well, but for campaigns that pay for clicks: then the token's are those of a click."""
 LATE_ANSWERS_SECONDS = 10
 DEVICE_IDS = {"ip", "ipv6", "ifa", "didsha1", "didmd5", "dpidsha1", "dpidmd5", "macsha1", "macmd5"}
 RECOGNISABLE_CHARS = 6
@@ -131,6 +130,7 @@ async def test_scenario(path: Path, exchange: Exchange, topic: Topic) -> None:
     )
     story["notices"] = notices_told(notices, exchange.bidder_names)
     story |= _addresses(story["response"], events)
+    story["reserved"] = await exchange.reserved()
     wrong = differences({name: value for name, value in scenario.expected.items() if name != "within_ms"}, story)
     wrong += _wrongly_sent(bidders, story["response"])
     wrong += [fault for each in notices for fault in schema_faults("notice", {"kind": each.key.kind, "url": each.url})]
@@ -155,10 +155,11 @@ def _wrongly_sent(bidders: dict[str, HostileBidder], response: dict[str, Any] | 
 
 
 def _addresses(response: dict[str, Any] | None, events: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """By imp, where a click leads and how long addresses live; every token must say what the award says."""
+    """By imp, where a click leads, how long addresses live, what is claimed; tokens must say what the award says."""
     awards = {each["imp_id"]: each for each in events if each["type"] == "auction_awarded"}
     landings: dict[str, str | None] = {}
     lifetimes: dict[str, dict[str, int]] = {}
+    tokens: dict[str, dict[str, Any]] = {}
     for bid in [bid for seat in (response or {}).get("seatbid", []) for bid in seat["bid"]]:
         award, addresses = awards[bid["impid"]], bid["ext"]["gavel"]
         landings[bid["impid"]], lifetimes[bid["impid"]] = None, {}
@@ -168,15 +169,20 @@ def _addresses(response: dict[str, Any] | None, events: list[dict[str, Any]]) ->
             assert url.startswith(f"{BASE_URL}/{kind}?t=")
             claims = verify(url.partition("?t=")[2], [TOKEN_KEY])
             assert claims.kind == kind
-            said = {name: getattr(claims, name) for name in SAME_IN_AWARD_AND_TOKEN}
-            assert said == {name: award.get(name) for name in SAME_IN_AWARD_AND_TOKEN}
+            same = SAME_IN_AWARD_AND_TOKEN + (PRICES if claims.charged_on == "impression" else ())
+            said = {name: getattr(claims, name) for name in same}
+            assert said == {name: award.get(name) for name in same}
+            whose = {name: getattr(claims, name) for name in ("advertiser_id", "campaign_id", "ad_id")}
+            assert whose == {name: award.get("direct", {}).get(name) for name in whose}
+            assert claims.size == award.get("size", "")
+            tokens.setdefault(bid["impid"], {name: getattr(claims, name) for name in claims.__struct_fields__})
             assert msgspec.to_builtins(claims.inventory) == award["inventory"]
             assert claims.awarded_at == datetime.fromisoformat(award["at"])
             assert (claims.test, claims.seat) == (award.get("test", False), award.get("seat", ""))
             landings[bid["impid"]] = claims.landing_url
             lifetimes[bid["impid"]][kind] = claims.expires_at - int(claims.awarded_at.timestamp())
     assert landings.keys() == awards.keys(), "every award is answered"
-    return {"landings": landings, "lifetimes": lifetimes}
+    return {"landings": landings, "lifetimes": lifetimes, "tokens": tokens}
 
 
 def _assert_complete(

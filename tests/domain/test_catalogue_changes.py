@@ -200,5 +200,9 @@ def test_every_kind_has_a_form() -> None:
         "bidder": catalogue.Bidder,
         "deal": catalogue.Deal,
         "currency_rate": catalogue.CurrencyRate,
+        "advertiser": catalogue.Advertiser,
+        "campaign": catalogue.Campaign,
+        "ad": catalogue.Ad,
+        "access_key": catalogue.AccessKey,
     }
     assert {kind: form.terms for kind, form in FORMS.items()} == terms

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from domain.endpoint import endpoint_fault, is_landing_page_of
+from domain.endpoint import endpoint_fault, is_landing_page_of, web_page_fault
 
 
 @pytest.mark.parametrize(
@@ -71,3 +71,28 @@ def test_landing_pages(url: str, allowed: bool) -> None:
 def test_an_advertiser_is_never_a_machine_of_the_network(domain: str) -> None:
     """An address in `adomain` opens nothing."""
     assert not is_landing_page_of(f"http://{domain}/", (domain,))
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "shop.example", "www.shop-online.example", "SHOP.example.", "2shop.example", "a_b.shop.example",
+        "shop.xn--p1ai", "m\u00fcnchen.example", "home.example", "mail.example", "shop.co-op", "private.example",
+    ],
+)  # fmt: skip
+def test_websites_that_people_may_be_shown(host: str) -> None:
+    """Names as the public DNS has them, whatever else a label means at the end of one."""
+    assert web_page_fault(f"https://{host}/") is None
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "router.home", "a.corp", "shop.private", "localhost.localdomain", "x.test", "a.invalid", "x.onion", "x.alt",
+        "relay.mail", "printer.local", "nas.lan", "a.home.arpa", "_._", "a-.example", "-a.example", "a.b-", "a.-b",
+        "shop.1-2", "shop._", "shop",
+    ],
+)  # fmt: skip
+def test_what_is_no_public_website(host: str) -> None:
+    """Names set aside for tests, for other networks and for nobody, and what is no name at all."""
+    assert "is not on a public website" in (web_page_fault(f"http://{host}/") or "")

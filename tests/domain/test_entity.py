@@ -80,6 +80,8 @@ def test_as_json() -> None:
         "version": 1,
         "status": "active",
         "terms": {"name": "old", "endpoint": "http://old.example/"},
+        "active_since": 1767312000.0,
+        "paused_at": 0,
     }
     assert msgspec.json.decode(written, type=Entity) == entity
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from domain.events import StatedPrice
+from domain.event_parts import StatedPrice
 from domain.macros import Macros, fill
 
 

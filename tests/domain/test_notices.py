@@ -12,21 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain import codec
-from domain.events import (
-    AuctionAwarded,
-    AuctionUnsold,
-    BidPlaced,
-    BidRefused,
-    BidRequested,
-    Event,
-    ImpOffered,
-    ImpressionRecorded,
-    Inventory,
-    NoticeUrls,
-    OtherBid,
-    StatedPrice,
-    Viewer,
-)
+from domain.event_parts import ImpOffered, Inventory, NoticeUrls, OtherBid, StatedPrice, Viewer
+from domain.events import AuctionAwarded, AuctionUnsold, BidPlaced, BidRefused, BidRequested, Event, ImpressionRecorded
 from domain.notices import notices_of, still_needed
 
 AUCTION = "0197c0de-7aaa-7bbb-8ccc-0123456789ab"

@@ -9,16 +9,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from domain.events import (
-    AuctionAwarded,
-    AuctionUnsold,
-    BidPlaced,
-    BidRequested,
-    DealOffered,
-    Event,
-    ImpOffered,
-    Inventory,
-)
+from domain.event_parts import DealOffered, ImpOffered, Inventory
+from domain.events import AuctionAwarded, AuctionUnsold, BidPlaced, BidRequested, Event
 from domain.replay import CannotReplay, Replayer, replay
 
 AT = datetime(2026, 11, 21, 10, 15, 30, tzinfo=UTC)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.errors import InvalidInput
-from domain.events import StatedPrice
+from domain.event_parts import StatedPrice
 from domain.floors import Floor
 from tests.domain.trading import bidder, imp, market, placement, publisher, request, sale_of, sold
 

@@ -20,6 +20,15 @@ from domain.tokens import EngagementClaims, TokenKey, expires_at, is_expired, si
 KEY = TokenKey.of(b"0123456789abcdef")
 AT = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
 UUID = "0197c0de-7aaa-7bbb-8ccc-0123456789ab"
+PERSON = "mZ3xQ-07_aBc"
+FORMER_TOKEN = (
+    "JDcQetwAHaVjbGlja9kkMDE5N2MwZGUtN2FhYS03YmJiLThjY2MtMDEyMzQ1Njc4OWFioTHZJDAxOTdjMGRlLTdhYWEtN2JiYi04"
+    "Y2NjLTAxMjM0NTY3ODlhYtkkMDE5N2MwZGUtN2FhYS03YmJiLThjY2MtMDEyMzQ1Njc4OWFiz9_gh7gCALiWzgAN4rDPr__bOzxT"
+    "tgCjVVNE1_-h3NQgaVc1pc5pV0O1p3B1Yi0xMjOtcGxhY2VtZW50LTEyM6xuZXdzLmV4YW1wbGWjVVNBAqZzZWF0LTGmZGVhbC0x"
+    "wtkzaHR0cHM6Ly9zaG9wLmV4YW1wbGUvbGFuZGluZz9jYW1wYWlnbj0xMjM0NSZhZD02Nzg5wsDAwKppbXByZXNzaW9uoKxtWjN4"
+    "US0wN19hQmOgACube4sn5C_58FWECwW-QQo"
+)
+"""Of `claims(person=PERSON)` under KEY, as the version before signed it: the person stands in it in clear."""
 
 
 def claims(**changes: Any) -> EngagementClaims:
@@ -48,6 +57,7 @@ def claims(**changes: Any) -> EngagementClaims:
 
 
 texts = st.text(max_size=40)
+people = st.text(string.ascii_letters + string.digits + "-_", max_size=12)
 micros = st.integers(0, 2**43)
 any_claims = st.builds(
     claims,
@@ -55,6 +65,7 @@ any_claims = st.builds(
     price_micros=micros, clearing_price_micros=micros, revenue_micros=micros, test=st.booleans(),
     awarded_at=st.datetimes(min_value=datetime(2020, 1, 1), timezones=st.just(UTC)),  # noqa: DTZ001 - Hypothesis adds it
     site=texts, country=texts, publisher_id=texts, placement_id=texts, device_type=st.integers(-(2**31), 2**31 - 1),
+    person=people,
 )  # fmt: skip
 
 
@@ -90,6 +101,24 @@ def test_hidden_figures_tell_nothing_of_each_other() -> None:
     different = {*hidden(), *hidden(imp_id="2"), *hidden(auction_id=UUID[:-1] + "c")}
     assert len(different) == 6
     assert hidden() == hidden(kind="impression", landing_url=None)
+
+
+def test_no_page_recognises_a_viewer_by_tokens() -> None:
+    """Without the key a person cannot be read in tokens, and looks another in each auction and imp."""
+    awards: list[dict[str, Any]] = [{}, {"imp_id": "2"}, {"auction_id": UUID[:-1] + "c"}]
+    tokens = [sign(claims(person=PERSON, **award), KEY) for award in awards]
+    read = [read_without_key(token) for token in tokens]
+    place = EngagementClaims.__struct_fields__.index("person")
+    assert len({PERSON, *(each[place] for each in read)}) == 4
+    assert not any(PERSON in str(each) for each in read)
+    assert {verify(token, [KEY]).person for token in tokens} == {PERSON}
+
+
+def test_tokens_of_the_version_before_go_on_counting() -> None:
+    """Ads that are on pages while the exchange is upgraded carry them."""
+    assert verify(FORMER_TOKEN, [KEY]) == claims(person=PERSON)
+    with pytest.raises(InvalidToken):
+        verify(FORMER_TOKEN[:100] + "A" + FORMER_TOKEN[101:], [KEY])
 
 
 def test_a_usual_token_is_short() -> None:

@@ -6,10 +6,12 @@ import stat
 from pathlib import Path
 
 import msgspec
+import pytest
 
 from gavel.installation import Installation
 from gavel.pseudonym_keys import PseudonymKeyFile
 from gavel.settings import INSTALLATION_FILE, Settings, load
+from gavel.token_keys import TokenKeyFile
 
 
 def read(folder: Path) -> Settings:
@@ -20,30 +22,36 @@ def read(folder: Path) -> Settings:
 def test_keys_are_made_once(tmp_path: Path) -> None:
     """The second start has the first one's keys, and only the first says that they are new."""
     first, is_new = Installation(tmp_path).complete(Settings(data=tmp_path))
-    hidden_with = PseudonymKeyFile.of(first).read()
+    rotating = PseudonymKeyFile.of(first).read() + TokenKeyFile.of(first).read()
     assert is_new
     second, is_new = Installation(tmp_path).complete(read(tmp_path))
     assert not is_new
-    assert (second.admin_key, second.token_key) == (first.admin_key, first.token_key)
-    assert PseudonymKeyFile.of(second).read() == hidden_with
-    assert len({first.admin_key, first.token_key, *(each.key for each in hidden_with)}) == 3
+    assert second.admin_key == first.admin_key
+    assert PseudonymKeyFile.of(second).read() + TokenKeyFile.of(second).read() == rotating
+    assert len({first.admin_key, *(each.key for each in rotating)}) == 3
 
 
-def test_the_pseudonym_key_of_an_older_version_is_taken_over(tmp_path: Path) -> None:
-    """People keep their pseudonyms, and the key can rotate from then on."""
-    (tmp_path / INSTALLATION_FILE).write_text(f'{{"pseudonym_key":"{"ab" * 32}","admin_key":"given"}}')
+@pytest.mark.parametrize(("name", "file"), [("pseudonym_key", PseudonymKeyFile), ("token_key", TokenKeyFile)])
+def test_a_key_of_an_older_version_is_taken_over(
+    tmp_path: Path, name: str, file: type[PseudonymKeyFile | TokenKeyFile]
+) -> None:
+    """People keep their pseudonyms, ads on pages still count, and the key can rotate from then on."""
+    (tmp_path / INSTALLATION_FILE).write_text(f'{{"{name}":"{"ab" * 32}","admin_key":"given"}}')
     settings, _ = Installation(tmp_path).complete(read(tmp_path))
-    assert settings.pseudonym_key is None
-    assert [each.key for each in PseudonymKeyFile.of(read(tmp_path)).read()] == ["ab" * 32]
-    assert "pseudonym_key" not in (tmp_path / INSTALLATION_FILE).read_text()
+    assert getattr(settings, name) is None
+    assert [each.key for each in file.of(read(tmp_path)).read()] == ["ab" * 32]
+    assert name not in (tmp_path / INSTALLATION_FILE).read_text()
 
 
-def test_a_pseudonym_key_of_the_environment_needs_no_file(tmp_path: Path) -> None:
-    """It is nowhere written down."""
-    settings, _ = Installation(tmp_path).complete(Settings(data=tmp_path, pseudonym_key="cd" * 32))
-    assert settings.pseudonym_key == "cd" * 32
+def test_keys_of_the_environment_need_no_file(tmp_path: Path) -> None:
+    """They are nowhere written down."""
+    given = Settings(data=tmp_path, pseudonym_key="cd" * 32, token_key="ef" * 32)
+    settings, _ = Installation(tmp_path).complete(given)
+    assert (settings.pseudonym_key, settings.token_key) == ("cd" * 32, "ef" * 32)
     assert [path.name for path in tmp_path.iterdir()] == [INSTALLATION_FILE]
-    assert "cd" * 32 not in (tmp_path / INSTALLATION_FILE).read_text()
+    written = (tmp_path / INSTALLATION_FILE).read_text()
+    assert "cd" * 32 not in written
+    assert "ef" * 32 not in written
 
 
 def test_nobody_else_can_read_it(tmp_path: Path) -> None:

@@ -48,6 +48,14 @@ class RunningExchange:
             assert answer.status == 200, f"{path}: {answer.status} {text}"
             return text
 
+    async def post(self, path: str, body: Any) -> Any:
+        """JSON of what a command answers. Raises AssertionError for anything but a 2xx."""
+        headers = {"Authorization": f"Bearer {self.installation['admin_key']}"}
+        async with aiohttp.ClientSession() as http, http.post(self.url + path, headers=headers, json=body) as answer:
+            text = await answer.text()
+            assert answer.ok, f"{path}: {answer.status} {text}"
+            return msgspec.json.decode(text)
+
     async def settled(self) -> None:
         """Returns when nothing waits on disk for the log and every projection has applied all that is in the log."""
 

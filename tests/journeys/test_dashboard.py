@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-import shutil
 import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -12,26 +11,15 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.async_api import Browser, Page, async_playwright, expect
+from playwright.async_api import Browser, Page, expect
 
 from domain.names import Names
 from tests.journeys.running_exchange import GAVEL, RunningExchange, running_exchange
 from tests.projections.test_auction_story import NAMES, TOLD, afterwards, of_every_rule
 from tests.projections.traffic import Log, Traffic
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-ARGUMENTS = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
 PATIENCE_MS = 45_000
 TRAFFIC = ("--rate", "15", "--seconds", "600")
-
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine: install the package `chromium`")
 
 
 @pytest.fixture(scope="module")
@@ -42,15 +30,6 @@ async def exchange(data_folder: Path) -> AsyncIterator[RunningExchange]:
         yield running
         traffic.send_signal(signal.SIGINT)
         await traffic.wait()
-
-
-@pytest.fixture(scope="module")
-async def browser() -> AsyncIterator[Browser]:
-    """The machine's own Chromium."""
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        yield browser
-        await browser.close()
 
 
 @asynccontextmanager

@@ -37,6 +37,14 @@ async def test_every_count_agrees_after_a_burst_of_traffic(data_folder: Path) ->
         assert_clients_agree(seen, counted)
         await assert_read_models_agree(exchange, counted)
 
+        for auction_id, imp_id in seen["evidence"]["impressions"][::100]:
+            order = {"imp_id": imp_id, "kind": "impression", "reason": "Nobody could see it."}
+            await exchange.post(f"/v1/auctions/{auction_id}/void", order)
+        await exchange.settled()
+        voided = await recounted(exchange)
+        assert voided["money"]["spend"] < counted["money"]["spend"], "something was given back"
+        await assert_read_models_agree(exchange, voided)
+
 
 async def test_counts_stay_exact_when_processes_are_killed(data_folder: Path) -> None:
     """Projectors, API and broker are killed in mid-traffic: nothing that was answered is lost or counts twice."""
@@ -87,8 +95,10 @@ STORED = {
     " WHERE sold AND NOT test",
     "auction_unsold": "SELECT count(*) FROM auction_awards JOIN auctions USING (day, auction_id)"
     " WHERE NOT sold AND NOT test",
-    "impression_recorded": "SELECT count(*) FROM auction_engagements WHERE kind = 'impression' AND verdict <> 'test'",
-    "click_recorded": "SELECT count(*) FROM auction_engagements WHERE kind = 'click' AND verdict <> 'test'",
+    "impression_recorded": "SELECT count(*) FROM auction_engagements"
+    " WHERE kind = 'impression' AND verdict NOT IN ('test', 'voided')",
+    "click_recorded": "SELECT count(*) FROM auction_engagements"
+    " WHERE kind = 'click' AND verdict NOT IN ('test', 'voided')",
 }
 """What the log calls it, to the rows of it in Postgres."""
 
@@ -134,10 +144,10 @@ def assert_clients_agree(seen: dict[str, Any], counted: dict[str, Any]) -> None:
 
 
 async def assert_read_models_agree(exchange: RunningExchange, counted: dict[str, Any]) -> None:
-    """The report's totals, its rows by publisher, bidder and hour, and the rows in Postgres equal the recount."""
+    """The report's totals, its rows by publisher, bidder, campaign and hour, and Postgres equal the recount."""
     counts = counted["counts"]
     day = "from=2020-01-01T00:00:00Z&to=2100-01-01T00:00:00Z"
-    report = await exchange.get(f"/v1/reports/delivery?{day}&by=publisher,bidder,hour")
+    report = await exchange.get(f"/v1/reports/delivery?{day}&by=publisher,bidder,campaign,hour")
     assert {REPORTED[name]: counts[name] for name in REPORTED} == {
         name: report["totals"][name] for name in REPORTED.values()
     }
@@ -145,17 +155,41 @@ async def assert_read_models_agree(exchange: RunningExchange, counted: dict[str,
         unit: Decimal(report["totals"][unit]) for unit in counted["money"]
     }
     units = ("spend", "revenue", "fee")
+    kinds = ("impressions", "clicks")
     reported_rows = {
-        (row["publisher"], row["bidder"], row["hour"][:13]): (row["impressions"], *(Decimal(row[u]) for u in units))
+        (row["publisher"], row["bidder"], row["campaign"], row["hour"][:13]): (
+            *(row[kind] for kind in kinds),
+            *(Decimal(row[unit]) for unit in units),
+        )
         for row in report["rows"]
-        if row["impressions"]
+        if row["impressions"] or row["clicks"]
     }
     assert reported_rows == {
-        key: (row["impressions"], *(row[unit] / NANOS for unit in units))
-        for key, row in counted["by publisher, bidder and hour"].items()
+        key: (*(row[kind] for kind in kinds), *(row[unit] / NANOS for unit in units))
+        for key, row in counted["by publisher, bidder, campaign and hour"].items()
+        if row["impressions"] or row["clicks"]
     }
     stored = {name: (await column(exchange, query))[0] for name, query in STORED.items()}
     assert stored == {name: counts[name] for name in STORED}
+    await assert_books_agree(exchange, counted)
+
+
+async def assert_books_agree(exchange: RunningExchange, counted: dict[str, Any]) -> None:
+    """What every account owes or has earned, and for which campaign, equals the recount; and the books' own audit."""
+    balances: Counter[tuple[str, str]] = Counter()
+    for (publisher, bidder, campaign, _), row in counted["by publisher, bidder, campaign and hour"].items():
+        balances["advertiser" if campaign else f"bidder:{bidder}", campaign] += row["spend"]
+        balances[f"publisher:{publisher}", campaign] -= row["revenue"]
+        balances["exchange", campaign] -= row["fee"]
+    booked: Counter[tuple[str, str]] = Counter()
+    report = await exchange.get("/v1/reports/ledger?from=2020-01-01&to=2100-01-01&by=campaign")
+    for row in report["rows"]:
+        account = "advertiser" if row["campaign"] and row["account"].startswith("advertiser:") else row["account"]
+        booked[account, row["campaign"]] += int(Decimal(row["balance"]) * NANOS)
+    assert {key: nanos for key, nanos in booked.items() if nanos} == {
+        key: nanos for key, nanos in balances.items() if nanos
+    }
+    assert "agree to the nano-unit" in await gavel("ledger", "verify", "--data", str(exchange.data))
 
 
 async def column(exchange: RunningExchange, query: str) -> list[Any]:

@@ -7,17 +7,8 @@ from typing import Any
 
 import msgspec
 
-from domain.events import (
-    AuctionAwarded,
-    BidPlaced,
-    BidRequested,
-    Event,
-    ImpOffered,
-    ImpressionRecorded,
-    Inventory,
-    NoticeUrls,
-    Viewer,
-)
+from domain.event_parts import ImpOffered, Inventory, NoticeUrls, Viewer
+from domain.events import AuctionAwarded, BidPlaced, BidRequested, Event, ImpressionRecorded
 from gavel.process_clock import fresh_id
 from tests.projections.traffic import Traffic
 

@@ -10,7 +10,8 @@ import pytest
 
 from domain import events
 from domain.errors import InvalidInput
-from domain.events import Event, ImpOffered, Inventory
+from domain.event_parts import ImpOffered, Inventory, OtherBid, OutcomeStatus
+from domain.events import Event
 from projections.queries.auction_story import auction_story
 from projections.queries.auctions import list_auctions
 from tests.projections.conftest import ReadSide
@@ -59,7 +60,7 @@ class Auction:
             **fields,
         )
 
-    def refused(self, imp_id: str, bidder_id: str, outcome: events.OutcomeStatus, code: int, **fields: Any) -> None:
+    def refused(self, imp_id: str, bidder_id: str, outcome: OutcomeStatus, code: int, **fields: Any) -> None:
         self.add(
             events.BidRefused,
             imp_id=imp_id,
@@ -225,7 +226,7 @@ async def test_the_whole_story(read_side: ReadSide) -> None:
         bid_id="low",
         price_micros=100_000,
         currency="USD",
-        other_bids=(events.OtherBid(bid_id="lower", code=100, reason="Below the floor.", price_micros=50_000),),
+        other_bids=(OtherBid(bid_id="lower", code=100, reason="Below the floor.", price_micros=50_000),),
     )
     award = auction.awarded("1", ("b-1", "b-2"), 2_500_000, 1_250_000)
     auction.placed("2", "b-1", 3_000_000)

@@ -7,13 +7,15 @@ from datetime import timedelta
 import msgspec
 
 from domain import events
-from domain.events import DealOffered, ImpOffered, StatedPrice
+from domain.catalogue import Ad, Campaign
+from domain.event_parts import DealOffered, ImpOffered, LateBid, OtherBid, StatedPrice
+from domain.events import AdRegistered, CampaignRegistered
 from projections.queries.auction_story import auction_story
 from projections.queries.auctions import list_auctions
 from projections.queries.story_parts import AuctionStory
 from tests.projections.conftest import ReadSide
 from tests.projections.test_auction_queries import Auction
-from tests.projections.traffic import Traffic
+from tests.projections.traffic import START, Traffic
 
 NAMES = {"b-1": "Atlas", "b-2": "Borealis", "b-3": "Cetus", "b-4": "Draco", "b-5": "Eridanus", "b-6": "Fornax"}
 
@@ -82,7 +84,7 @@ def of_every_rule(traffic: Traffic) -> Auction:
 def afterwards(auction: Auction) -> None:
     """A late answer, a notice that arrived and one that was given up, an impression."""
     auction.at += timedelta(seconds=1)
-    bid = events.LateBid(bid_id="late", imp_id="1", price_micros=9_000_000, currency="USD")
+    bid = LateBid(bid_id="late", imp_id="1", price_micros=9_000_000, currency="USD")
     auction.add(events.BidderAnsweredLate, bidder_id="b-6", latency_ms=301.5, http_status=200, bids=(bid,))
     about = {"imp_id": "1", "bidder_id": "b-1", "bid_id": "bid of b-1", "url": "https://atlas.example/n"}
     auction.at += timedelta(seconds=1)
@@ -265,3 +267,48 @@ async def test_a_robot_asks_nobody(read_side: ReadSide) -> None:
     assert story.robot
     assert story.told[0].sentences[-1] == "A known robot had fetched the page, so nobody was asked."
     assert [each.id for each in (await list_auctions(read_side.db)).items] == [auction.id]
+
+
+async def test_whose_ad_the_campaigns_bid_with(read_side: ReadSide) -> None:
+    """The bidder `direct` has a name, its bid a campaign, and every campaign that did not bid its reason."""
+    traffic = Traffic(13)
+    auction = Auction(traffic)
+    auction.requested("1", "2")
+    spent = "The campaign 'Winter' does not bid: its budget of 10.00 USD is spent or reserved."
+    withheld = OtherBid(bid_id="ad-2", code=500, reason=spent, price_micros=3_000_000)
+    auction.placed("1", "direct", 2_000_000, other_bids=(withheld,))
+    auction.events[-1] = msgspec.structs.replace(auction.events[-1], bid_id="ad-1", latency_ms=0.2)
+    auction.refused("2", "direct", "skipped", 202)
+    auction.awarded("1", ("direct",), 2_000_000, 500_000)
+    auction.unsold("2", "No bidder had a valid bid.")
+    known = {
+        "camp-1": (CampaignRegistered, Campaign(advertiser_id="adv", name="Autumn", budget_nanos=10**9)),
+        "ad-1": (AdRegistered, Ad(campaign_id="camp-1", name="Box", width=300, height=250, landing_url="")),
+    }
+    for key, (kind, terms) in known.items():
+        head = {
+            "id": traffic.id_at(START),
+            "at": START,
+            "correlation_id": key,
+            "causation_id": key,
+            "aggregate_id": key,
+        }
+        await read_side.log.append([kind(**head, version=1, terms=terms)])
+    story = await story_of(read_side, traffic, auction)
+    one, _two = story.imps
+    assert one.outcomes[0].campaign is not None
+    assert msgspec.to_builtins(one.outcomes[0].campaign) == {
+        "advertiser_id": "adv",
+        "campaign_id": "camp-1",
+        "campaign": "Autumn",
+        "ad_id": "ad-1",
+    }
+    told = {each.title: each.sentences for each in story.told}
+    assert told["Imp 1"][1:3] == (
+        "Direct campaigns bid 2.00 USD for 'Autumn' with ad ad-1 after 0.2 ms.",
+        (
+            "Its other bid 'ad-2' of 3.00 did not compete (code 500): the campaign 'Winter' does not bid:"
+            " its budget of 10.00 USD is spent or reserved."
+        ),
+    )
+    assert told["Imp 2"][1] == "Direct campaigns were not asked: it is skipped."

@@ -10,7 +10,8 @@ import msgspec
 import pytest
 
 from domain.errors import InvalidInput
-from domain.events import BidderAnsweredLate, BidPlaced, BidRefused, Inventory
+from domain.event_parts import Inventory
+from domain.events import BidderAnsweredLate, BidPlaced, BidRefused
 from gavel.process_clock import fresh_id
 from projections.queries.bidder_health import bidder_report
 from tests.projections import audit

@@ -61,7 +61,7 @@ async def test_a_writer_whose_offset_was_moved_changes_nothing(read_side: ReadSi
     async with Servers(read_side.addresses, client_id="test") as servers:
         store = PostgresStore(servers.pool, Delivery())
         await store.begin({partition: 0})
-        rows = Delivery().fold(traffic.auction(test=False))
+        rows = Delivery().fold([each for each in traffic.auction(test=False) if isinstance(each, Delivery.events)])
         await store.apply(rows, {partition: Move(0, 5)})
         once = await audit.delivery_in(read_side)
         with pytest.raises(FenceLost):
@@ -140,7 +140,9 @@ async def test_engagements_are_judged_over_batches(read_side: ReadSide) -> None:
     """Of valid hits on the same ad the first counts net, the others gross; hits that are not valid do not bar it."""
     traffic = Traffic(6)
     award = next(
-        each for each in iter(lambda: traffic.auction(test=False)[-1], None) if isinstance(each, events.AuctionAwarded)
+        each
+        for each in iter(lambda: traffic.auction(test=False)[-1], None)
+        if isinstance(each, events.AuctionAwarded) and each.direct is None
     )
     impression, click = events.ImpressionRecorded, events.ClickRecorded
     batches = [

@@ -72,7 +72,10 @@ def test_the_map_names_everything() -> None:
         "catalogue_cache": "shop.projection.catalogue_cache",
         "auction_log": "shop.projection.auction_log",
         "delivery": "shop.projection.delivery",
+        "ledger": "shop.projection.ledger",
+        "budgets": "shop.projection.budgets",
         "bidder_health": "shop.projection.bidder_health",
+        "traffic": "shop.projection.traffic",
         "notices": "shop.projection.notices",
         "live": None,
     }

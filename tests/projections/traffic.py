@@ -14,13 +14,20 @@ from aiokafka.consumer import AIOKafkaConsumer
 
 from domain import catalogue, events
 from domain.codec import encode
-from domain.events import Event, ImpOffered, Inventory
+from domain.event_parts import DirectDemand, ImpOffered, Inventory, Verdict
+from domain.events import Event
 from domain.names import Names
 
 START = datetime(2026, 11, 20, 22, 30, tzinfo=UTC)
 """So that an hour of traffic crosses two hours, and three hours cross midnight."""
-BIDDERS = ("b-fast", "b-dear", "b-slow")
-VERDICTS: tuple[events.Verdict, ...] = ("valid", "valid", "valid", "duplicate", "expired", "bot", "rate_limited")
+BIDDERS = ("b-fast", "b-dear", "b-slow", "direct")
+SIZES = ((300, 250), (728, 90), (None, None))
+CAMPAIGNS = (
+    DirectDemand(advertiser_id="adv-1", campaign_id="c-shown", ad_id="ad-1"),
+    DirectDemand(advertiser_id="adv-1", campaign_id="c-clicked", ad_id="ad-2", charged_on="click"),
+)
+PEOPLE = 500
+VERDICTS: tuple[Verdict, ...] = ("valid", "valid", "valid", "duplicate", "expired", "bot", "rate_limited")
 
 
 class Traffic:
@@ -83,11 +90,33 @@ class Traffic:
                 yield engagement
                 if self._random.random() < 0.1:
                     yield engagement
+                if self._random.random() < 0.1:
+                    yield from [self.void(engagement)] * self._random.choice([1, 2])
+
+    def void(self, engagement: events.Engagement) -> events.EngagementVoided:
+        """Takes the engagement back, whether it counted or not."""
+        assert isinstance(engagement, events.ImpressionRecorded | events.ClickRecorded)
+        at = engagement.at + timedelta(hours=2)
+        return events.EngagementVoided(
+            id=self.id_at(at),
+            at=at,
+            correlation_id=engagement.auction_id,
+            causation_id="command",
+            auction_id=engagement.auction_id,
+            imp_id=engagement.imp_id,
+            engagement_id=engagement.id,
+            kind="click" if isinstance(engagement, events.ClickRecorded) else "impression",
+            reason="The site was not what it said.",
+            engagement=engagement,
+        )
 
     def engagement(
-        self, kind: type[events.Engagement], award: events.AuctionAwarded, verdict: events.Verdict
+        self, kind: type[events.Engagement], award: events.AuctionAwarded, verdict: Verdict
     ) -> events.Engagement:
         at = award.at + timedelta(seconds=self._random.uniform(1, 3_000))
+        direct = award.direct
+        # A click is dearer than one of a thousand impressions.
+        times = 1_000 if direct and direct.charged_on == "click" else 1
         return kind(
             id=self.id_at(at),
             at=at,
@@ -99,12 +128,20 @@ class Traffic:
             bid_id=award.bid_id,
             verdict=verdict,
             price_micros=award.price_micros,
-            clearing_price_micros=award.clearing_price_micros,
-            revenue_micros=award.revenue_micros,
-            fee_micros=award.fee_micros,
+            clearing_price_micros=award.clearing_price_micros * times,
+            revenue_micros=award.revenue_micros * times,
+            fee_micros=award.fee_micros * times,
             currency=award.currency,
             inventory=award.inventory,
             awarded_at=award.at,
+            deal_id=award.deal_id,
+            advertiser_id=direct.advertiser_id if direct else None,
+            campaign_id=direct.campaign_id if direct else None,
+            ad_id=direct.ad_id if direct else None,
+            charged_on=direct.charged_on if direct else "impression",
+            charged=kind is not events.ClickRecorded or self._random.random() < 0.8,
+            size=award.size,
+            person=self._random.choice(["", f"person {self._random.randrange(PEOPLE)}"]),
             test=award.test,
         )
 
@@ -144,6 +181,7 @@ class Traffic:
                     latency_ms=80.5,
                 )
                 continue
+            width, height = self._random.choice(SIZES)
             bid = events.BidPlaced(
                 id=self.id_at(at),
                 at=at,
@@ -156,6 +194,10 @@ class Traffic:
                 latency_ms=12.25,
                 inventory=imp.inventory,
                 seat="seat",
+                deal_id=None if bidder_id == "direct" else self._random.choice([None, "deal-7"]),
+                direct=self._random.choice(CAMPAIGNS) if bidder_id == "direct" else None,
+                width=width,
+                height=height,
                 crid="creative",
             )
             placed.append(bid)
@@ -197,6 +239,9 @@ class Traffic:
             inventory=imp.inventory,
             held_ms=81.5,
             seat=best.seat,
+            deal_id=best.deal_id,
+            direct=best.direct,
+            size=f"{best.width}x{best.height}" if best.width else "",
         )
 
 
@@ -226,6 +271,10 @@ class Log:
 
     async def append_bytes(self, topic: str, key: str, payload: bytes) -> Any:
         return await self._producer.send_and_wait(topic, payload, key.encode())
+
+    async def append_to(self, topic: str, partition: int, event: Event) -> None:
+        """An event that belongs to a partition, not to a key."""
+        await self._producer.send_and_wait(topic, encode(event), self._key(event), partition=partition)
 
     async def append_traffic(self, traffic: Traffic, auctions: int) -> None:
         """So many auctions with their engagements, in a mixed order."""
@@ -260,7 +309,8 @@ class Log:
     def _topic(self, event: Event) -> str:
         if isinstance(event, events.CatalogueEvent):
             return self._names.catalogue
-        return self._names.engagements if isinstance(event, events.Engagement) else self._names.auctions
+        engaged = isinstance(event, events.Engagement | events.EngagementVoided)
+        return self._names.engagements if engaged else self._names.auctions
 
     def _key(self, event: Event) -> bytes:
         return event.correlation_id.encode()

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from domain.events import Inventory
+from domain.event_parts import Inventory
 from domain.openrtb.offer import (
     auction_type_of,
     currency_of,

@@ -19,6 +19,17 @@ LEAST: dict[EntityKind, dict[str, Any]] = {
     "bidder": {"name": "Alfa", "endpoint": "https://alfa.example/bid"},
     "deal": {"bidder_ids": ["alfa"]},
     "currency_rate": {"base": "EUR", "quote": "USD", "rate": "1.08"},
+    "advertiser": {"name": "Shop", "domain": "shop.example"},
+    "campaign": {"advertiser_id": "adv", "name": "Winter", "bid_cpm": "2.00", "budget": "100.00"},
+    "ad": {
+        "campaign_id": "camp",
+        "name": "Coats",
+        "width": 300,
+        "height": 250,
+        "landing_url": "https://shop.example/coats",
+        "html": "<b>Coats</b>",
+    },
+    "access_key": {"name": "Reports", "role": "admin"},
 }
 
 
@@ -146,6 +157,11 @@ def test_rules_are_in_their_placements_currency() -> None:
         ("bidder", "price_adjustment_bps", 10_001, {"price_adjustment_bps"}),
         ("bidder", "price_adjustment_bps", 0, {"price_adjustment_bps"}),
         ("bidder", "accepts_gzip", "yes", {"accepts_gzip"}),
+        ("campaign", "starts_at", "2099-12-31T23:59:59-12:00", {"starts_at"}),
+        ("campaign", "ends_at", "2000-01-01T00:00:00+01:00", {"ends_at"}),
+        ("campaign", "ends_at", "9999-12-31T23:59:59-12:00", {"ends_at"}),
+        ("ad", "html", '{"assets": ["${GAVEL_CLICK_URL}"]}', {"html"}),
+        ("ad", "html", '<VAST><Ad id="${GAVEL_CLICK_URL}"></Ad></VAST>', {"html"}),
         ("deal", "bidder_ids", [], {"bidder_ids"}),
         ("deal", "id", "", {"id"}),
         ("deal", "id", "has blank", {"id"}),
@@ -175,6 +191,14 @@ def test_single_faults(kind: EntityKind, field: str, value: Any, paths: set[str]
 def test_deal_ids_that_only_resemble_forbidden_ones(deal_id: str) -> None:
     """They neither take a rate's id nor vanish from an address."""
     assert FORMS["deal"].registration(msgspec.json.encode(LEAST["deal"] | {"id": deal_id})).id == deal_id
+
+
+def test_a_flight_at_the_edge_of_its_years_can_be_stated_again() -> None:
+    """Whatever the zone that it was first stated in: it is kept, shown and judged in UTC."""
+    first = terms("campaign", starts_at="2000-01-01T01:00:00+01:00", ends_at="2100-01-01T11:59:59+12:00")
+    shown = FORMS["campaign"].as_stated(first)
+    assert shown["ends_at"] == "2099-12-31T23:59:59Z"
+    assert FORMS["campaign"].registration(msgspec.json.encode(shown)).terms == first
 
 
 def test_faults_are_bounded() -> None:
