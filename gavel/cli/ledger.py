@@ -154,11 +154,13 @@ async def _statement(addresses: Addresses, start: date, end: date, account: str 
 
 def _print_statement(report: LedgerReport, columns: list[str], rows: list[dict[str, str]]) -> None:
     texts = {"day", "campaign", "account", "currency"}
-    table = Table()
-    for name in columns:
-        table.add_column(name, justify="left" if name in texts else "right")
+    # One account is the table's title, so that its figures have room; what is too long is folded, never cut.
+    shown = [name for name in columns if report.account is None or name != "account"]
+    table = Table(title=report.account, pad_edge=False)
+    for name in shown:
+        table.add_column(name, justify="left" if name in texts else "right", overflow="fold")
     for row in rows:
-        table.add_row(*row.values())
+        table.add_row(*(row[name] for name in shown))
     Console().print(table)
     for total in report.totals:
         click.echo(

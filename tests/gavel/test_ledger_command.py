@@ -143,6 +143,7 @@ async def test_a_refund_and_a_closed_day(read_side: ReadSide, bookkeeping: Bookk
     assert told.code == 0, told.err
     assert "1 charges, 1 refunds" in told.out
     assert "closing 0.00" in told.out
+    assert "…" not in told.out, "no figure is cut"
     assert "Closed through: 2026-11-19." in told.out
 
 
