@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 RETRY_AFTER_SECONDS = 1
 PROBLEM_JSON = "application/problem+json"
-CLIENT_CLOSED_REQUEST = 499
 
 _log = structlog.get_logger(__name__)
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 Headers = Mapping[bytes, bytes]
 """Lower-case names; of a repeated one the last."""
-RawHeaders = Iterable[tuple[bytes, bytes]]
 
 GZIP_WINDOW = 31
 """zlib's number for a gzip member with the largest window."""

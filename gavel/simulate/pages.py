@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import random
 from collections.abc import Iterator
 from http import HTTPStatus
@@ -11,13 +10,13 @@ from urllib.parse import urlencode
 
 import msgspec
 
+from gavel.simulate.arrivals import at_arrivals, observed
 from gavel.simulate.bid_requests import CONSENT, NO_CONSENT_SHARE
 from gavel.simulate.chance import chance
 from gavel.simulate.example_catalogue import Stored
-from gavel.simulate.exchange_client import ExchangeClient, ExchangeUnreachable
+from gavel.simulate.exchange_client import ExchangeClient
 from gavel.simulate.figures import Observations
 from gavel.simulate.inventory import Viewer, viewer_at
-from gavel.simulate.publishers import at_arrivals
 from gavel.simulate.viewers import Award, Viewers
 
 IMP_ID = "1"
@@ -90,16 +89,8 @@ class Pages:
         await at_arrivals(gaps, lambda due: self._ask(next(views), due))
 
     async def _ask(self, view: PageView, due: float) -> None:
-        figures = self._seen.figures
-        figures.sent += 1
-        try:
-            answer = await self._client.get(view.target, view.headers)
-        except ExchangeUnreachable:
-            figures.unanswered += 1
-            return
-        self._seen.latency.add((asyncio.get_running_loop().time() - due) * 1_000)
-        self._seen.saw_answer(answer.status)
-        if answer.status == HTTPStatus.OK:
+        answer = await observed(self._client.get(view.target, view.headers), self._seen, due)
+        if answer is not None and answer.status == HTTPStatus.OK:
             self._show(view, answer.body)
 
     def _show(self, view: PageView, body: bytes) -> None:

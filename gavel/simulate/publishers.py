@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
-import random
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Iterator
 from decimal import Decimal
 from http import HTTPStatus
-from typing import Any
 
 import msgspec
 
 from domain.limits import MICROS_PER_UNIT
+from gavel.simulate.arrivals import at_arrivals, observed
 from gavel.simulate.bid_requests import SimulatedRequest
-from gavel.simulate.exchange_client import Answer, ExchangeClient, ExchangeUnreachable
+from gavel.simulate.exchange_client import Answer, ExchangeClient
 from gavel.simulate.figures import Observations
 from gavel.simulate.viewers import Award, Viewers
 
@@ -40,22 +38,6 @@ class _Response(msgspec.Struct):
 _decode_response = msgspec.json.Decoder(_Response).decode
 
 
-def poisson_gaps(rng: random.Random, rate: float, count: int) -> Iterator[float]:
-    """Seconds between `count` arrivals that come `rate` times a second on average."""
-    return (rng.expovariate(rate) for _ in range(count))
-
-
-async def at_arrivals(gaps: Iterator[float], ask: Callable[[float], Coroutine[Any, Any, None]]) -> None:
-    """Starts a task after each gap (seconds), then waits for all; each is told when it was due, on the loop's clock."""
-    loop = asyncio.get_running_loop()
-    due = loop.time()
-    async with asyncio.TaskGroup() as asking:
-        for gap in gaps:
-            due += gap
-            await asyncio.sleep(max(0.0, due - loop.time()))
-            asking.create_task(ask(due))
-
-
 class Publishers:
     """Sends bid requests when they are due, whether or not earlier ones were answered."""
 
@@ -72,15 +54,9 @@ class Publishers:
         await at_arrivals(gaps, lambda due: self._ask(next(requests), due))
 
     async def _ask(self, request: SimulatedRequest, due: float) -> None:
-        figures = self._seen.figures
-        figures.sent += 1
-        try:
-            answer = await self._client.post("/openrtb2/auction", request.body, VERSION_HEADER)
-        except ExchangeUnreachable:
-            figures.unanswered += 1
+        answer = await observed(self._client.post("/openrtb2/auction", request.body, VERSION_HEADER), self._seen, due)
+        if answer is None:
             return
-        self._seen.latency.add((asyncio.get_running_loop().time() - due) * 1_000)
-        self._seen.saw_answer(answer.status)
         if answer.status == HTTPStatus.OK:
             self._read_awards(request, answer)
         elif answer.status == HTTPStatus.NO_CONTENT:

@@ -16,6 +16,7 @@ from rich.table import Table
 from domain.money import amount_text
 from gavel.errors import CannotRun
 from gavel.settings import Settings
+from gavel.simulate.arrivals import poisson_gaps
 from gavel.simulate.bid_requests import bid_requests
 from gavel.simulate.bidder_processes import BidderProcesses
 from gavel.simulate.chance import chance
@@ -23,7 +24,7 @@ from gavel.simulate.example_catalogue import NOTHING_STORED
 from gavel.simulate.exchange_client import ExchangeClient, ExchangeUnreachable
 from gavel.simulate.figures import Observations
 from gavel.simulate.market import set_up_market
-from gavel.simulate.publishers import Publishers, poisson_gaps
+from gavel.simulate.publishers import Publishers
 from gavel.simulate.viewers import Viewers
 
 PROGRESS_SECONDS = 0.5

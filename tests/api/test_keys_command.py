@@ -2,30 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
-import sys
-from typing import NamedTuple
-
 import msgspec
 
 from gavel.settings import Settings, environment_of
 from tests.api.running_api import RunningApi, until
 from tests.api.tenants import Key, as_holder, seller
-
-
-class Told(NamedTuple):
-    code: int | None
-    out: str
-    err: str
+from tests.gavel.shell import Shell, Told
 
 
 async def gavel_keys(settings: Settings, *words: str) -> Told:
-    pipe = asyncio.subprocess.PIPE
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "gavel", "keys", *words, env=environment_of(settings), stdout=pipe, stderr=pipe
-    )
-    out, err = await process.communicate()
-    return Told(process.returncode, out.decode(), err.decode())
+    return await Shell("keys", environment_of(settings))(*words)
 
 
 async def test_the_life_of_a_key(empty_api: RunningApi, settings: Settings) -> None:

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
-import os
-import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from types import MappingProxyType
 
 import msgspec
 import pytest
@@ -16,43 +13,21 @@ from domain.events import BidPlaced, Event
 from domain.names import Names
 from gavel.process_clock import fresh_id
 from tests.domain.test_replay import Story, offered
+from tests.gavel.shell import Shell
 from tests.projections.traffic import Log
 
 
-class Told(NamedTuple):
-    code: int | None
-    out: str
-    err: str
-
-
-class Shell:
-    """Runs the command line against one log."""
-
-    def __init__(self, kafka_url: str, names: Names, data: Path, *, servers: Mapping[str, str] | None = None) -> None:
-        self._environment = {
-            **os.environ,
-            **(servers or {}),
-            "GAVEL_KAFKA_URL": kafka_url,
-            "GAVEL_NAMESPACE": names.namespace,
-            "GAVEL_DATA": str(data),
-        }
-
-    async def __call__(self, *words: str) -> Told:
-        pipe = asyncio.subprocess.PIPE
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "gavel", "auctions", *words, env=self._environment, stdout=pipe, stderr=pipe
-        )
-        out, err = await process.communicate()
-        return Told(process.returncode, out.decode(), err.decode())
-
-    async def json(self, *words: str) -> tuple[int | None, Any]:
-        told = await self(*words, "--json")
-        return told.code, msgspec.json.decode(told.out)
+def auctions_shell(
+    kafka_url: str, names: Names, data: Path, *, servers: Mapping[str, str] = MappingProxyType({})
+) -> Shell:
+    """For `gavel auctions` beside one log."""
+    here = {"GAVEL_KAFKA_URL": kafka_url, "GAVEL_NAMESPACE": names.namespace, "GAVEL_DATA": str(data)}
+    return Shell("auctions", {**servers, **here})
 
 
 @pytest.fixture
 def shell(kafka_url: str, names: Names, tmp_path: Path) -> Shell:
-    return Shell(kafka_url, names, tmp_path)
+    return auctions_shell(kafka_url, names, tmp_path)
 
 
 def duel(auction_id: str) -> list[Event]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from tests.gavel.test_ledger_command import Shell
+from tests.gavel.shell import Shell, shell_beside
 from tests.projections.conftest import ReadSide, read_side
 from tests.projections.traffic import Traffic
 
@@ -19,7 +19,7 @@ UNKNOWN = b'{"type":"never_heard_of"}'
 
 @pytest.fixture
 def shell(read_side: ReadSide, tmp_path: Path) -> Shell:
-    return Shell(read_side, tmp_path, "dead-letters")
+    return shell_beside(read_side, tmp_path, "dead-letters")
 
 
 async def test_from_the_list_to_the_end(read_side: ReadSide, shell: Shell) -> None:

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import csv
-import os
-import sys
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Any, NamedTuple
 
-import msgspec
 import pytest
 
 from domain.events import ClickRecorded, Engagement
+from tests.gavel.shell import Shell, shell_beside
 from tests.projections.bookkeeping import Bookkeeping
 from tests.projections.books import books_in, books_of, logged_by_partition
 from tests.projections.conftest import ReadSide, read_side
@@ -24,43 +20,9 @@ DAY = date(2026, 11, 20)
 MONTH = ("--from", "2026-11-01", "--to", "2026-12-01")
 
 
-class Told(NamedTuple):
-    code: int | None
-    out: str
-    err: str
-
-
-class Shell:
-    """Runs a group of commands against one installation."""
-
-    def __init__(self, read_side: ReadSide, data: Path, group: str) -> None:
-        addresses = read_side.addresses
-        self._group = group
-        self._environment = {
-            **os.environ,
-            "GAVEL_KAFKA_URL": addresses.kafka_url,
-            "GAVEL_POSTGRES_URL": addresses.postgres_url,
-            "GAVEL_REDIS_URL": addresses.redis_url,
-            "GAVEL_NAMESPACE": addresses.names.namespace,
-            "GAVEL_DATA": str(data),
-        }
-
-    async def __call__(self, *words: str) -> Told:
-        pipe = asyncio.subprocess.PIPE
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "gavel", self._group, *words, env=self._environment, stdout=pipe, stderr=pipe
-        )
-        out, err = await process.communicate()
-        return Told(process.returncode, out.decode(), err.decode())
-
-    async def json(self, *words: str) -> tuple[int | None, Any]:
-        told = await self(*words, "--json")
-        return told.code, msgspec.json.decode(told.out)
-
-
 @pytest.fixture
 def shell(read_side: ReadSide, tmp_path: Path) -> Shell:
-    return Shell(read_side, tmp_path, "ledger")
+    return shell_beside(read_side, tmp_path, "ledger")
 
 
 @pytest.fixture

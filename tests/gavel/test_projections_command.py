@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.gavel.test_ledger_command import Shell
+from tests.gavel.shell import shell_beside
 from tests.projections import audit
 from tests.projections.conftest import ReadSide, read_side
 from tests.projections.traffic import Traffic
@@ -14,7 +14,7 @@ __all__ = ["read_side"]
 
 async def test_from_a_rebuild_to_the_end_of_the_old_generation(read_side: ReadSide, tmp_path: Path) -> None:
     """Rebuilt by two processes, compared, swapped, swapped back and retired, with words for each step."""
-    shell = Shell(read_side, tmp_path, "projections")
+    shell = shell_beside(read_side, tmp_path, "projections")
     await read_side.log.append_traffic(Traffic(1), 80)
     await read_side.run_to_the_end("delivery")
     rebuilt = await shell("rebuild", "delivery", "--processes", "2", "--no-swap")
@@ -35,7 +35,7 @@ async def test_from_a_rebuild_to_the_end_of_the_old_generation(read_side: ReadSi
 
 async def test_a_difference_ends_with_the_rows_and_an_exit_code(read_side: ReadSide, tmp_path: Path) -> None:
     """Nothing is swapped, both sides of a row are shown, and the way on is named."""
-    shell = Shell(read_side, tmp_path, "projections")
+    shell = shell_beside(read_side, tmp_path, "projections")
     await read_side.log.append([Traffic(1).bidder("b-1", "One")])
     await read_side.run_to_the_end("catalogue")
     await read_side.fetch("UPDATE entities SET status = 'spoilt'")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from gavel.process_clock import fresh_id
-from tests.gavel.test_auctions_command import Shell
+from tests.gavel.test_auctions_command import auctions_shell
 from tests.projections.conftest import ReadSide
 from tests.projections.test_auction_story import NAMES, TOLD, of_every_rule
 from tests.projections.traffic import Traffic
@@ -15,7 +15,7 @@ async def test_an_auction_is_explained(read_side: ReadSide, kafka_url: str, tmp_
     """The read model's story, a paragraph for the request, each imp and what came after; or the same as JSON."""
     addresses = read_side.addresses
     servers = {"GAVEL_POSTGRES_URL": addresses.postgres_url, "GAVEL_REDIS_URL": addresses.redis_url}
-    told = Shell(kafka_url, read_side.names, tmp_path, servers=servers)
+    told = auctions_shell(kafka_url, read_side.names, tmp_path, servers=servers)
     traffic = Traffic(9)
     auction = of_every_rule(traffic)
     await read_side.log.append([traffic.bidder(each, name) for each, name in NAMES.items()])
