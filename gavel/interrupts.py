@@ -29,13 +29,14 @@ async def until_interrupted(
         task.cancel()
 
     loop = asyncio.get_running_loop()
-    for number in SIGNALS:
-        loop.add_signal_handler(number, on_signal)
+    # Not `loop.add_signal_handler`: closing the loop would put the default action back, and a signal that comes
+    # while the process ends, all its work done, would turn success into a death.
+    earlier = {number: signal.signal(number, lambda *_: loop.call_soon_threadsafe(on_signal)) for number in SIGNALS}
     try:
         await task
     except asyncio.CancelledError:
         if not interrupted:
             raise
     finally:
-        for number in SIGNALS:
-            loop.remove_signal_handler(number)
+        for number, handler in earlier.items():
+            signal.signal(number, signal.SIG_IGN if interrupted else handler)
