@@ -45,6 +45,18 @@ DESCRIPTION = (
 CONTRACT_VERSION = "1.0.0"
 """Of the public contract: `/v1`."""
 METHODS = frozenset({"get", "post", "put", "patch", "delete", "head"})
+LOGGED = frozenset(
+    {
+        "post /openrtb2/auction",
+        "post /openrtb2/event",
+        "get /ad",
+        "get /impression",
+        "get /click",
+        "post /v1/auctions/{auction_id}/void",
+        "post /v1/ledger/days/{day}/close",
+    }
+)
+"""Operations that write to the log, beside the commands of the catalogue: their answers carry a token."""
 READ_MODEL_PATHS = ("/v1/auctions", "/v1/reports", *(f"/v1/{each.path}" for each in COLLECTIONS))
 
 _PROBLEM_RESPONSE = {"$ref": "#/components/responses/Problem"}
@@ -93,6 +105,8 @@ def complete(derived: dict[str, Any]) -> dict[str, Any]:
     for path, item in paths.items():
         for method in METHODS & item.keys():
             item[method] = _with_problem(item[method])
+            if f"{method} {path}" in LOGGED:
+                item[method] = _with_token(item[method])
             if path.startswith("/v1/"):
                 item[method] = _with_roles(item[method], roles_of(method.upper(), path))
         if path.startswith(READ_MODEL_PATHS) and "get" in item:
@@ -126,9 +140,23 @@ def _with_freshness(operation: dict[str, Any]) -> dict[str, Any]:
         *({"$ref": f"#/components/parameters/{name}"} for name in _READ_HEADERS),
     ]
     success = operation["responses"]["200"]
-    headers = {**success.get("headers", {}), "Gavel-Lag": {"$ref": "#/components/headers/Gavel-Lag"}}
-    responses = {**operation["responses"], "200": {**success, "headers": headers}}
+    responses = {**operation["responses"], "200": _with_headers(success, "Gavel-Lag", "Preference-Applied")}
     return {**operation, "parameters": parameters, "responses": responses}
+
+
+def _with_token(operation: dict[str, Any]) -> dict[str, Any]:
+    return {
+        **operation,
+        "responses": {
+            status: _with_headers(response, "Gavel-Token") if status.startswith(("2", "3")) else response
+            for status, response in operation["responses"].items()
+        },
+    }
+
+
+def _with_headers(response: dict[str, Any], *names: str) -> dict[str, Any]:
+    shared = {name: {"$ref": f"#/components/headers/{name}"} for name in names}
+    return {**response, "headers": {**response.get("headers", {}), **shared}}
 
 
 def _problem_responses() -> dict[str, Any]:
@@ -178,7 +206,20 @@ def _headers() -> dict[str, Any]:
             "description": "Events that are logged and not in this answer yet; `unknown` while Kafka is away.",
             "schema": {"type": "string"},
             "example": "0",
-        }
+        },
+        "Gavel-Token": {
+            "description": (
+                "Where the log has it: a query that sends it with `Prefer: wait` sees it. Absent while the log is away "
+                "and the disk stands in for it, and for a forged token, which is not logged."
+            ),
+            "schema": {"type": "string"},
+            "example": "gavel.engagements/3/17",
+        },
+        "Preference-Applied": {
+            "description": "How long would have been waited for `Gavel-Token`, where there was something to wait for.",
+            "schema": {"type": "string"},
+            "example": "wait=5",
+        },
     }
 
 

@@ -10,7 +10,7 @@ from commands.auction_debug import debug_ext
 from commands.direct_bidder import DirectBidder, DirectStanding, Occasion
 from commands.fan_out import Asked, FanOut
 from commands.late_answers import Decided, LateAnswers
-from commands.ports import BidderClient, Budgets, Catalogue, Clock, Ids, Ranked, Ranking, RefusingLog
+from commands.ports import BidderClient, Budgets, Catalogue, Clock, Ids, Position, Ranked, Ranking, RefusingLog
 from commands.quota import Quota
 from commands.robots import compile_list, is_known_robot
 from domain.answer import AddressBook, AnsweredAuction, Sold, answer, no_bid_answer
@@ -47,6 +47,8 @@ class AuctionResult(NamedTuple):
     body: bytes
     outcomes: tuple[Literal["won", "lost"] | OutcomeStatus, ...]
     """One per bidder considered and imp."""
+    logged_at: Position | None = None
+    """Of its last event; None until it is logged."""
 
 
 class HoldAuction:
@@ -141,13 +143,13 @@ class HoldAuction:
         ext = {} if is_robot else _response_ext(sale, asked, decision, ranked, held_ms=held_ms)
         addresses = AddressBook(self._base_url, self._token_key())
         result = _result(AnsweredAuction(sale, auction_id, decided_at, viewing, addresses), asked, decision.awards, ext)
-        await self._append(auction_id, story, direct)
+        position = await self._append(auction_id, story, direct)
         self._check_reservations(decision.awards, deciding_since)
         for each in asked:
             if each.late is not None:
                 auction = Decided(auction_id, sale.request.id, story.events[0].id, sale.is_test)
                 self._late_answers.expect(auction, each.bidder.id, each.late)
-        return result
+        return result._replace(logged_at=position)
 
     async def _decide(
         self, auction_id: str, sale: Sale, asked: Sequence[Asked], direct: DirectStanding | None
@@ -162,9 +164,9 @@ class HoldAuction:
             if direct is None or await direct.reserve(decision.awards, at=decided_at):
                 return ranked, decision, decided_at
 
-    async def _append(self, auction_id: str, story: AuctionStory, direct: DirectStanding | None) -> None:
+    async def _append(self, auction_id: str, story: AuctionStory, direct: DirectStanding | None) -> Position:
         try:
-            await self._log.append(self._topic, auction_id, story.events)
+            return await self._log.append(self._topic, auction_id, story.events)
         except Overloaded:
             # Nothing of it will be written. After any other failure it may be, so that the reservations stay.
             if direct is not None:

@@ -58,10 +58,23 @@ class LogOfPartitions(Protocol):
         ...
 
 
+class LoggedEvent(Protocol):
+    """An event, and where in the log it stands."""
+
+    @property
+    def event(self) -> Event: ...
+    @property
+    def topic(self) -> str: ...
+    @property
+    def partition(self) -> int: ...
+    @property
+    def offset(self) -> int: ...
+
+
 class EngagementHistory(Protocol):
     """What the log has of the engagements of one auction."""
 
-    async def of(self, auction_id: str) -> Sequence[Event]:
+    async def of(self, auction_id: str) -> Sequence[LoggedEvent]:
         """All events of the auction on the topic of engagements, in order. Raises LogUnavailable."""
         ...
 

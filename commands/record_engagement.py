@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Literal, NamedTuple
 
 from commands.engagement_rates import EngagementRates
-from commands.ports import Clock, EventLog, Ids, SeenEngagements
+from commands.ports import Clock, EventLog, Ids, Position, SeenEngagements
 from commands.traffic_lists import TrafficLists
 from domain.access import Caller
 from domain.direct.budget import Uncharged
@@ -20,12 +20,21 @@ from domain.names import Names
 from domain.tokens import EngagementClaims, TokenKey, verify
 
 
+class Impression(NamedTuple):
+    """Whether it counts, and where the log has it."""
+
+    verdict: Verdict | Literal["forged"]
+    logged_at: Position | None
+    """None for a forged one, of which nothing is logged."""
+
+
 class Click(NamedTuple):
     """Where the click leads, and whether it counts."""
 
     verdict: Verdict
     landing_url: str
     """With its macros filled."""
+    logged_at: Position
 
 
 class Reported(NamedTuple):
@@ -35,6 +44,7 @@ class Reported(NamedTuple):
     verdict: Verdict
     landing_url: str | None
     """Of a click, with its macros filled."""
+    logged_at: Position
 
 
 class Reporter(NamedTuple):
@@ -92,9 +102,7 @@ class RecordEngagement:
         self._ids = ids
         self._keys = keys
 
-    async def impression(
-        self, token: str, *, ip: str, user_agent: str, is_ahead: bool = False
-    ) -> Verdict | Literal["forged"]:
+    async def impression(self, token: str, *, ip: str, user_agent: str, is_ahead: bool = False) -> Impression:
         """The verdict, once it is logged; nothing is logged for a forged token. Raises LogUnavailable, Overloaded.
 
         `is_ahead`: the browser says that it fetches the address before anybody has seen the ad.
@@ -102,16 +110,17 @@ class RecordEngagement:
         try:
             claims = self._claims(token, "impression")
         except InvalidToken:
-            return "forged"
-        return (await self._record(claims, _Hit(ip, user_agent, ip, is_ahead=is_ahead))).verdict
+            return Impression("forged", None)
+        event, position = await self._record(claims, _Hit(ip, user_agent, ip, is_ahead=is_ahead))
+        return Impression(event.verdict, position)
 
     async def click(self, token: str, *, ip: str, user_agent: str, is_ahead: bool = False) -> Click:
         """Where it leads, once it is logged. Raises InvalidToken, LogUnavailable, Overloaded."""
         claims = self._claims(token, "click")
         if claims.landing_url is None:
             raise InvalidToken("The token names no landing page.")
-        event = await self._record(claims, _Hit(ip, user_agent, ip, is_ahead=is_ahead))
-        return Click(event.verdict, filled(claims.landing_url, click_macros(claims, event.id)))
+        event, position = await self._record(claims, _Hit(ip, user_agent, ip, is_ahead=is_ahead))
+        return Click(event.verdict, filled(claims.landing_url, click_macros(claims, event.id)), position)
 
     async def reported(self, token: str, *, ip: str | None, user_agent: str, by: Reporter) -> Reported:
         """What the token's own kind is and comes to, once it is logged; `ip` and `user_agent` are the viewer's.
@@ -128,9 +137,9 @@ class RecordEngagement:
             (ip or "") if is_believed else by.ip,
             is_stated=is_believed,
         )
-        event = await self._record(claims, hit)
+        event, position = await self._record(claims, hit)
         page = claims.landing_url if claims.kind == "click" else None
-        return Reported(claims.kind, event.verdict, page and filled(page, click_macros(claims, event.id)))
+        return Reported(claims.kind, event.verdict, page and filled(page, click_macros(claims, event.id)), position)
 
     def _claims(self, token: str, kind: EngagementKind) -> EngagementClaims:
         claims = verify(token, self._keys)
@@ -138,7 +147,7 @@ class RecordEngagement:
             raise InvalidToken(f"The token was issued for a different address: {claims.kind}.")
         return claims
 
-    async def _record(self, claims: EngagementClaims, hit: _Hit) -> Engagement:
+    async def _record(self, claims: EngagementClaims, hit: _Hit) -> tuple[Engagement, Position]:
         at = self._clock.now()
         judgement = await self._judge(claims, at, hit)
         is_to_be_charged = judgement is VALID and is_charged_click(claims)
@@ -152,12 +161,12 @@ class RecordEngagement:
             user_agent=hit.user_agent,
             uncharged=uncharged,
         )
-        await self._log.append(self._topic, claims.auction_id, [event])
+        position = await self._log.append(self._topic, claims.auction_id, [event])
         if uncharged is not None:
             self._not_charged(uncharged)
         if judgement is VALID:
             await self._seen.confirm(claims, at)
-        return event
+        return event, position
 
     async def _judge(self, claims: EngagementClaims, at: datetime, hit: _Hit) -> Judgement:
         """A hit that does not count for another reason uses up no address' share of a minute."""

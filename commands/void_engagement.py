@@ -18,7 +18,7 @@ class Voided(NamedTuple):
 
     event: EngagementVoided
     position: Position | None
-    """None for one that an earlier command has logged."""
+    """None for one that the version before has kept for its retries."""
 
 
 _encode = msgspec.json.Encoder().encode
@@ -51,7 +51,9 @@ class VoidEngagement:
     async def _void(self, auction_id: str, order: VoidOrder, command_id: str) -> Voided:
         self._log.check(self._names.engagements, auction_id)
         history = await self._history.of(auction_id)
-        refund = void(history, auction_id, order, at=self._clock.now(), command_id=command_id)
-        if any(each.id == refund.id for each in history):
-            return Voided(refund, None)
+        events = [each.event for each in history]
+        refund = void(events, auction_id, order, at=self._clock.now(), command_id=command_id)
+        for each in history:
+            if each.event.id == refund.id:
+                return Voided(refund, Position(each.topic, each.partition, each.offset))
         return Voided(refund, await self._log.append(self._names.engagements, auction_id, [refund]))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from typing import NamedTuple
 from uuid import UUID
 
 from domain.codec import decode
@@ -18,6 +19,15 @@ CLOCKS_APART_MS = 60_000
 READ_MAX_S = 20.0
 
 
+class LoggedEngagement(NamedTuple):
+    """Implements `commands.ports.LoggedEvent`."""
+
+    event: Event
+    topic: str
+    partition: int
+    offset: int
+
+
 class LoggedEngagements:
     """Implements `commands.ports.EngagementHistory`; connects for each question."""
 
@@ -25,7 +35,7 @@ class LoggedEngagements:
         self._kafka_url = kafka_url
         self._topic = names.engagements
 
-    async def of(self, auction_id: str) -> Sequence[Event]:
+    async def of(self, auction_id: str) -> Sequence[LoggedEngagement]:
         """Reads its partition from the auction's time on, to the end: the older the auction, the longer it takes.
 
         Raises NotFound for what is no auction's id, CorruptEvent, LogUnavailable, also after READ_MAX_S.
@@ -40,7 +50,7 @@ class LoggedEngagements:
         except TimeoutError:
             raise LogUnavailable(f"The log since that auction could not be read within {READ_MAX_S:.0f} s.") from None
 
-    async def _read(self, key: bytes, held_at_ms: int) -> Sequence[Event]:
+    async def _read(self, key: bytes, held_at_ms: int) -> Sequence[LoggedEngagement]:
         ends = await ends_of(self._kafka_url, self._topic, client_id=CLIENT_ID)
         partition = partition_of(key, self._topic, ends)
         end = ends[partition]
@@ -48,7 +58,7 @@ class LoggedEngagements:
             found = await consumer.offsets_for_times({partition: max(0, held_at_ms - CLOCKS_APART_MS)})
             consumer.seek(partition, end.high if found[partition] is None else found[partition].offset)
             return [
-                decode(record.value or b"")
+                LoggedEngagement(decode(record.value or b""), record.topic, record.partition, record.offset)
                 async for batch in until(consumer, {partition: end})
                 for record in batch
                 if record.key == key

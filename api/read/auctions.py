@@ -62,6 +62,6 @@ async def show_auction(
     """
     async with read_model(PROJECTION, request, services) as freshness:
         story = await auction_story(services.database, auction_id, publisher_id=caller_of(request).subject_id)
-    if story is None:
-        raise NotFound(f"There is no auction {auction_id!r} in the read model (yet).")
+        if story is None:
+            raise NotFound(f"There is no auction {auction_id!r} in the read model (yet).")
     return Response(story, headers=freshness.headers)

@@ -18,8 +18,10 @@ from domain.direct.budget import BudgetState
 from domain.errors import NotFound
 from domain.money import amount_text
 from projections.queries.entities import entity
+from projections.registry import BUDGETS
 
-PROJECTION = "catalogue"
+PROJECTIONS = ("catalogue", BUDGETS)
+"""Whose campaign it is and what it may spend stands in the one, what it has spent in the other."""
 
 
 class DayBudget(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -57,14 +59,14 @@ async def show_campaign_budget(
     request: Request[Any, Any, Any], services: Services, campaign_id: FromPath[str]
 ) -> Response[CampaignBudget]:
     """The very account that awards are reserved in; 503 while it is being read from the log anew."""
-    async with read_model(PROJECTION, request, services):
+    async with read_model(PROJECTIONS[0], request, services, *PROJECTIONS[1:]) as freshness:
         found = await entity(services.database, "campaign", campaign_id, tenant=tenant_of(request))
-    if found is None:
-        raise NotFound(f"There is no campaign {campaign_id!r} in the read model (yet).")
-    state = await services.budgets.state_of(campaign_id)
+        if found is None:
+            raise NotFound(f"There is no campaign {campaign_id!r} in the read model (yet).")
+        state = await services.budgets.state_of(campaign_id)
     terms = msgspec.json.decode(found.terms, type=Campaign)
     answer = _told(campaign_id, terms, state, day_of(datetime.now(UTC)))
-    return Response(answer, headers={"Cache-Control": "no-store"})
+    return Response(answer, headers=freshness.headers)
 
 
 def _told(campaign_id: str, terms: Campaign, state: BudgetState, day: str) -> CampaignBudget:

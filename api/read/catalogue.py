@@ -88,8 +88,8 @@ def _one(collection: Collection) -> HTTPRouteHandler:
     ) -> Response[dict[str, Any]]:
         async with read_model(PROJECTION, request, services) as freshness:
             found = await queries.entity(services.database, collection.kind, entity_id, tenant=tenant_of(request))
-        if found is None:
-            raise NotFound(f"There is no {collection.singular} {entity_id!r} in the read model (yet).")
+            if found is None:
+                raise NotFound(f"There is no {collection.singular} {entity_id!r} in the read model (yet).")
         document = shown(found, services.change_catalogue.form(collection.kind))
         return Response(document, headers=freshness.headers | {"ETag": etag(found)})
 

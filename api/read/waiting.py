@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Iterator
+import time
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -13,10 +14,11 @@ import msgspec
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as NoConnectionFree
 
-from api.position_token import HEADER, position_of
+from api.position_token import HEADER, positions_of
 from api.problems import ProblemRaised
-from domain.errors import Fault, InvalidInput, Unavailable
-from projections.queries import progress
+from commands.ports import Position
+from domain.errors import Fault, InvalidInput, NotFound, Unavailable
+from projections.queries.freshness import Whereabouts, lag, wait_for
 from projections.queries.generations import is_of_this_version
 from projections.registry import registered
 
@@ -42,20 +44,31 @@ class Freshness(msgspec.Struct, frozen=True):
 
 @asynccontextmanager
 async def read_model(
-    projection: str, request: Request[Any, Any, Any], services: ApiServices
+    projection: str, request: Request[Any, Any, Any], services: ApiServices, *others: str
 ) -> AsyncIterator[Freshness]:
-    """Within it the read model of `projection` may be queried.
+    """Within it the read model of `projection` may be queried, and those of the others that the answer is made of.
 
-    With `Gavel-Token` and `Prefer: wait=N` it is entered once the projection has applied the event that the token
-    names; raises ProblemRaised (503) if that takes longer, or if it is being built for this version of the code.
+    With `Gavel-Token` and `Prefer: wait=N` it is entered once they have applied the events that the token names;
+    raises ProblemRaised (503) if that takes longer, or if one is being built for this version of the code.
+    That something is not there (NotFound inside) is an answer of the read model as well, and says how old it is.
     """
     with database_errors():
-        if not await is_of_this_version(services.database, projection):
-            raise ProblemRaised("being-built", f"{projection} is being built for this version of Gavel: try again soon")
-        applied = await _wait(projection, request, services)
-        lag = await _lag(projection, services)
-        headers = {"Cache-Control": "no-store", "Gavel-Lag": "unknown" if lag is None else str(lag)} | applied
-        yield Freshness(lag, headers)
+        for each in (projection, *others):
+            if not await is_of_this_version(services.database, each):
+                raise ProblemRaised("being-built", f"{each} is being built for this version of Gavel: try again soon")
+        whereabouts = Whereabouts(services.database, services.redis, services.names)
+        waited = await _wait((projection, *others), request, whereabouts)
+        behind = await _lag((projection, *others), whereabouts, services)
+        headers = {"Cache-Control": "no-store", "Gavel-Lag": "unknown" if behind is None else str(behind)}
+        if waited.wait_s is not None:
+            headers["Preference-Applied"] = f"wait={waited.wait_s}"
+        if waited.in_vain_for is not None:
+            told = f"{waited.in_vain_for} did not reach {request.headers[HEADER]} within {waited.wait_s} s"
+            raise ProblemRaised("not-yet", told, headers=headers)
+        try:
+            yield Freshness(behind, headers)
+        except NotFound as error:
+            raise ProblemRaised("not-found", str(error), headers=headers) from error
 
 
 @contextmanager
@@ -71,34 +84,47 @@ def database_errors() -> Iterator[None]:
         raise Unavailable("The read models are away: Postgres closed the connection.") from error
 
 
-async def _wait(projection: str, request: Request[Any, Any, Any], services: ApiServices) -> dict[str, str]:
-    """Response headers that say what was waited for."""
-    token = request.headers.get(HEADER)
-    position = position_of(token) if token is not None else None
+class _Waited(msgspec.Struct, frozen=True):
+    wait_s: int | None = None
+    """How long it would have been waited; None where there was nothing to wait for."""
+    in_vain_for: str | None = None
+    """The projection that did not come that far."""
+
+
+async def _wait(projections: Sequence[str], request: Request[Any, Any, Any], whereabouts: Whereabouts) -> _Waited:
+    """Raises InvalidInput for a token that no command of this exchange has answered with."""
+    positions = positions_of(request.headers.getall(HEADER, []))
     wanted_s = _wanted_wait_s(request)
-    if position is None or wanted_s is None:
-        return {}
-    if position.topic not in services.names.topics:
-        raise InvalidInput([Fault(HEADER, f"{position.topic!r} is not a topic of this exchange")])
-    if position.topic not in registered(projection).topics_of(services.names):
-        # What this read model does not read cannot be missing from it.
-        return {}
+    if wanted_s is None:
+        return _Waited()
+    if foreign := {each.topic for each in positions} - {*whereabouts.names.topics}:
+        raise InvalidInput([Fault(HEADER, f"{each!r} is not a topic of this exchange") for each in sorted(foreign)])
     wait_s = min(wanted_s, WAIT_MAX_S)
-    if not await progress.wait_for(services.database, projection, position, wait_s):
-        raise ProblemRaised(
-            "not-yet",
-            f"{projection} did not reach {token} within {wait_s} s",
-            headers={"Preference-Applied": f"wait={wait_s}"},
-        )
-    return {"Preference-Applied": f"wait={wait_s}"}
+    deadline = time.monotonic() + wait_s
+    waited = _Waited()
+    for projection in projections:
+        # What a read model does not read cannot be missing from it.
+        own = _of_topics(positions, registered(projection).topics_of(whereabouts.names))
+        if own:
+            waited = _Waited(wait_s)
+            if not await wait_for(whereabouts, projection, own, max(0.0, deadline - time.monotonic())):
+                return _Waited(wait_s, projection)
+    return waited
 
 
-async def _lag(projection: str, services: ApiServices) -> int | None:
+def _of_topics(positions: Sequence[Position], topics: Sequence[str]) -> list[Position]:
+    return [each for each in positions if each.topic in topics]
+
+
+async def _lag(projections: Sequence[str], whereabouts: Whereabouts, services: ApiServices) -> int | None:
+    """Of all of them together; none of them reads what another one reads."""
     try:
         async with asyncio.timeout(LAG_TIMEOUT_S):
-            return await progress.lag(services.database, services.watermarks, projection, names=services.names)
+            behind = [await lag(whereabouts, services.watermarks, each) for each in projections]
     except TimeoutError:
         return None
+    known = [each for each in behind if each is not None]
+    return sum(known) if len(known) == len(behind) else None
 
 
 def _wanted_wait_s(request: Request[Any, Any, Any]) -> int | None:

@@ -10,6 +10,7 @@ import msgspec
 from litestar import Response, asgi, get
 from litestar.types import HTTPScope, Receive, Send
 
+from api.position_token import raw_token_header
 from api.problems import problem_of
 from api.raw_http import WORTH_COMPRESSING_BYTES, Headers, accepts_gzip, gzip, not_allowed, respond, respond_problem
 from api.write.ad_query import AdQuery, ad_query
@@ -34,7 +35,7 @@ _SHARED_HEADERS = (
     (b"vary", b"accept-encoding"),
     # An ad is for whoever asks: pages fetch it from their own scripts.
     (b"access-control-allow-origin", b"*"),
-    (b"access-control-expose-headers", b"gavel-auction"),
+    (b"access-control-expose-headers", b"gavel-auction, gavel-token"),
     (b"x-content-type-options", b"nosniff"),
 )
 _HTML_HEADERS = (
@@ -104,6 +105,8 @@ async def _refuse(send: Send, error: GavelError, query: bytes) -> None:
 
 async def _answer(send: Send, query: AdQuery, shown: AdResult, asked_with: Headers) -> None:
     headers = [(b"gavel-auction", shown.auction.auction_id.encode()), *_SHARED_HEADERS]
+    if shown.auction.logged_at is not None:
+        headers += raw_token_header(shown.auction.logged_at)
     if shown.ad is None:
         await respond(send, 204, headers)
         return

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from litestar import asgi
 from litestar.types import HTTPScope, Receive, Send
 
+from api.position_token import raw_token_header
 from api.problems import ProblemRaised
 from api.raw_http import (
     WORTH_COMPRESSING_BYTES,
@@ -81,6 +82,8 @@ def _result_of(error: Exception) -> str:
 
 async def _answer(send: Send, result: AuctionResult, *, compress: bool) -> None:
     headers = [(b"gavel-auction", result.auction_id.encode()), OPENRTB_VERSION]
+    if result.logged_at is not None:
+        headers += raw_token_header(result.logged_at)
     body = result.body
     if body:
         headers += (JSON, VARIES)

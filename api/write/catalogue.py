@@ -13,7 +13,7 @@ from litestar.params import FromPath
 from api.access import tenant_of
 from api.catalogue_entity import COLLECTIONS, Collection, etag, location, shown
 from api.json_body import MERGE_PATCH, json_body
-from api.position_token import HEADER, token_of
+from api.position_token import token_header, token_of
 from api.services import ApiServices, Services
 from api.write.preconditions import IF_MATCH, expected_versions, idempotency_key
 from commands.catalogue_head import Made
@@ -134,6 +134,7 @@ def _answer(services: ApiServices, collection: Collection, changed: Changed) -> 
     entity = changed.entity
     # A key that is revoked here is refused here from this moment on; other processes hear of it in a moment.
     services.access_keys.learn([entity])
-    headers = {"Location": location(collection, entity), "ETag": etag(entity), HEADER: token_of(changed.made.position)}
+    token = token_header(token_of(changed.made.position))
+    headers = {"Location": location(collection, entity), "ETag": etag(entity)} | token
     body = _encode(shown(entity, services.change_catalogue.form(collection.kind)))
     return Response(body, status_code=201 if changed.is_new else 200, headers=headers, media_type=MediaType.JSON)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from litestar import asgi
 from litestar.types import HTTPScope, Receive, Send
 
+from api.position_token import raw_token_header
 from api.raw_http import not_allowed, respond, respond_problem
 from api.write.engagement_token import token_in
 from api.write.fetched_ahead import is_fetched_ahead
@@ -44,7 +45,12 @@ def clicks(services: ApiServices) -> ASGIRouteHandler:
         await respond(
             send,
             302,
-            [(b"location", location), (b"cache-control", b"no-store"), (b"referrer-policy", b"no-referrer")],
+            [
+                (b"location", location),
+                (b"cache-control", b"no-store"),
+                (b"referrer-policy", b"no-referrer"),
+                *raw_token_header(click.logged_at),
+            ],
         )
 
     return record_click

@@ -14,8 +14,10 @@ import msgspec
 from litestar import asgi
 from litestar.types import HTTPScope, Receive, Send
 
+from api.position_token import raw_token_header
 from api.problems import ProblemRaised
 from api.raw_http import ClientLeft, check_json_post, read_body, respond, respond_problem
+from commands.ports import Position
 from commands.record_engagement import Reporter
 from domain.errors import Fault, GavelError, InvalidInput, InvalidToken, Unavailable
 from domain.limits import EVENTS_PER_REQUEST_MAX, REQUEST_BODY_MAX_BYTES, TOKEN_MAX_CHARS, USER_AGENT_READ_MAX_CHARS
@@ -65,13 +67,15 @@ def events(services: ApiServices, holders: KeyHolders) -> ASGIRouteHandler:
             holder = None if sent_key is None else holders.of(sent_key.decode("latin-1"))
             reporter = Reporter(services.client_addresses.of(scope), holder)
             user_agent = headers.get(b"user-agent", b"").decode("latin-1")
-            body = await _Recording(services, reporter, user_agent).of(stated)
+            recording = _Recording(services, reporter, user_agent)
+            body = await recording.of(stated)
         except ClientLeft:
             return
         except (GavelError, ProblemRaised) as error:
             await respond_problem(send, error)
             return
-        await respond(send, 200, [(b"content-type", b"application/json"), (b"cache-control", b"no-store")], body)
+        answered = [(b"content-type", b"application/json"), (b"cache-control", b"no-store")]
+        await respond(send, 200, [*answered, *raw_token_header(*recording.positions)], body)
 
     return record_event
 
@@ -110,6 +114,8 @@ class _Recording(msgspec.Struct, frozen=True):
     reporter: Reporter
     user_agent: str
     """The reporter's own."""
+    positions: list[Position] = msgspec.field(default_factory=list)
+    """Of what is logged by now."""
 
     async def of(self, stated: StatedEvent | list[StatedEvent]) -> bytes:
         """The answer, once all are logged. Raises InvalidToken for a single forged one, and Unavailable.
@@ -136,4 +142,5 @@ class _Recording(msgspec.Struct, frozen=True):
             metrics.engagement("impression", "forged" if isinstance(error, InvalidToken) else "unavailable")
             raise
         metrics.engagement(reported.kind, reported.verdict)
+        self.positions.append(reported.logged_at)
         return ToldEvent(kind=reported.kind, verdict=reported.verdict, landing_url=reported.landing_url)

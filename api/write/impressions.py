@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from litestar import asgi
 from litestar.types import HTTPScope, Receive, Send
 
+from api.position_token import raw_token_header
 from api.raw_http import not_allowed, respond, respond_problem
 from api.write.engagement_token import token_in
 from api.write.fetched_ahead import is_fetched_ahead
@@ -42,7 +43,7 @@ def impressions(services: ApiServices) -> ASGIRouteHandler:
             return
         headers = dict(scope["headers"])
         try:
-            verdict = await services.record_engagement.impression(
+            impression = await services.record_engagement.impression(
                 token_in(scope["query_string"]),
                 ip=services.client_addresses.of(scope),
                 user_agent=headers.get(b"user-agent", b"").decode("latin-1"),
@@ -52,7 +53,8 @@ def impressions(services: ApiServices) -> ASGIRouteHandler:
             services.metrics.engagement("impression", "unavailable")
             await respond_problem(send, error)
             return
-        services.metrics.engagement("impression", verdict)
-        await respond(send, 200, [*HEADERS], GIF)
+        services.metrics.engagement("impression", impression.verdict)
+        token = () if impression.logged_at is None else raw_token_header(impression.logged_at)
+        await respond(send, 200, [*HEADERS, *token], GIF)
 
     return record_impression

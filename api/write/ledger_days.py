@@ -9,6 +9,7 @@ import msgspec
 from litestar import Request, Response, post
 from litestar.params import FromPath
 
+from api.position_token import token_header, token_of
 from api.services import Services
 from api.write.preconditions import idempotency_key
 from domain.errors import Fault, InvalidInput
@@ -22,8 +23,14 @@ class ClosedDay(msgspec.Struct, frozen=True):
     """That the mark was written to: all there are."""
 
 
+class _Answer(ClosedDay, frozen=True):
+    """What a retry is answered with."""
+
+    token: str = ""
+
+
 _encode = msgspec.json.Encoder().encode
-_decode = msgspec.json.Decoder(ClosedDay).decode
+_decode = msgspec.json.Decoder(_Answer).decode
 
 
 @post("/ledger/days/{day:str}/close", tags=["Ledger"], summary="Close a day of the books", status_code=200)
@@ -38,10 +45,11 @@ async def close_ledger_day(
 
     async def run(command_id: str) -> bytes:
         marks = await services.close_ledger_day(closing, command_id=command_id)
-        return _encode(ClosedDay(closing, len(marks)))
+        return _encode(_Answer(closing, len(marks), token_of(*marks)))
 
     sent = f"{request.method} {request.url.path}".encode()
-    return Response(_decode(await services.once(idempotency_key(request), sent, run)))
+    answer = _decode(await services.once(idempotency_key(request), sent, run))
+    return Response(ClosedDay(answer.day, answer.partitions), headers=token_header(answer.token))
 
 
 def _day(text: str) -> date:

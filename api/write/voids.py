@@ -12,7 +12,7 @@ from litestar.openapi.spec import OpenAPIMediaType, OpenAPIType, Operation, Requ
 from litestar.params import FromPath
 
 from api.json_body import JSON, json_body
-from api.position_token import HEADER, token_of
+from api.position_token import token_header, token_of
 from api.services import Services
 from api.write.preconditions import idempotency_key
 from commands.void_engagement import Voided
@@ -96,7 +96,7 @@ async def void_engagement(
 
     sent = f"{request.method} {request.url.path} ".encode() + body
     answer = _decode(await services.once(idempotency_key(request), sent, run))
-    return Response(answer.refund, headers={HEADER: answer.token} if answer.token else {})
+    return Response(answer.refund, headers=token_header(answer.token or ""))
 
 
 def _answer(voided: Voided) -> _Answer:

@@ -12,6 +12,7 @@ import uvloop
 from gavel.cli import options
 from gavel.interrupts import until_interrupted
 from gavel.settings import load
+from gavel.standstill import ending_at_a_standstill
 
 
 @click.command(epilog="Example: `gavel project`, or one process for each: `gavel project delivery`")
@@ -24,6 +25,6 @@ def project(*, names: tuple[str, ...], data: Path | None) -> None:
     """
     from gavel.wiring import run_projectors  # noqa: PLC0415 - `gavel project --help` does not need the engine
 
-    work = run_projectors(load(data=data), names)
+    work = ending_at_a_standstill(run_projectors(load(data=data), names))
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(until_interrupted(work, stopping=lambda: None, hurry=lambda: os._exit(1)))

@@ -20,6 +20,7 @@ from projections.auction_day import auction_day
 from projections.queries.auction_told import told
 from projections.queries.bidder_names import bidder_names
 from projections.queries.campaigns_of_ads import campaigns_of_ads
+from projections.queries.one_generation import one_generation
 from projections.queries.publishers_story import publishers_story
 from projections.queries.story_parts import (
     AuctionStory,
@@ -62,8 +63,7 @@ async def auction_story(db: AsyncEngine, auction_id: str, *, publisher_id: str |
         key = {"day": auction_day(auction_id), "auction_id": UUID(auction_id)}
     except ValueError:
         return None
-    async with db.connect() as plain:
-        connection = await plain.execution_options(isolation_level="REPEATABLE READ")
+    async with one_generation(db, "auction_log", "catalogue") as connection:
         auction = (await connection.execute(select(auctions).filter_by(**key))).first()
         if auction is None:
             return None

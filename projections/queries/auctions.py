@@ -16,6 +16,7 @@ from domain.event_parts import ImpOffered
 from domain.money import cpm_text
 from projections.auction_day import auction_day
 from projections.queries.bidder_names import bidder_names
+from projections.queries.one_generation import one_generation
 from projections.queries.page import Page, cursor_after, key_of
 
 AuctionStatus = Literal["awarded", "unsold"]
@@ -102,7 +103,7 @@ async def list_auctions(
         "scan": SCAN_MAX_AUCTIONS,
     }
     filters = {"site": site, "bidder_id": bidder_id, "awarded": _awarded(status), "publisher_id": publisher_id}
-    async with db.connect() as connection:
+    async with one_generation(db, "auction_log", "catalogue") as connection:
         rows = (await connection.execute(_LIST, where | filters | {"rows": limit + 1})).all()
         more = len(rows) > limit
         rows = rows[:limit]

@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from domain.errors import Fault, InvalidInput
 from domain.openrtb.codes import LossReason, NoBidReason, NonBidStatus
 from projections.queries.bidder_names import bidder_names
+from projections.queries.one_generation import one_generation
 from projections.tables import BIDDER_LATENCY_COLUMNS, LATENCY_BOUNDS_MS, bidder_health
 
 BIDDERS_MAX = 10_000
@@ -110,7 +111,7 @@ async def bidder_report(
         .group_by(*columns)
         .order_by(*columns)
     )
-    async with db.connect() as connection:
+    async with one_generation(db, "bidder_health", "catalogue") as connection:
         found = (await connection.execute(query)).all()
         groups: dict[tuple[Any, ...], list[Row[Any]]] = {}
         for row in found:

@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from domain.errors import Fault, InvalidInput
 from domain.money import amount_text
 from projections.queries.delivery_groups import RATES, Answer, Question, asked, check
+from projections.queries.one_generation import one_generation
 from projections.tables import DELIVERY_COUNTS, DELIVERY_MONEY
 
 ROWS_MAX = 50_000
@@ -124,12 +125,11 @@ class DeliveryReport(msgspec.Struct, frozen=True, kw_only=True):
 async def delivery_report(db: AsyncEngine, question: Question, *, lag: int | None = None) -> DeliveryReport:
     """What was delivered in the quarters of an hour that begin in the range of the question.
 
-    `lag` is passed through (`progress.lag`).
+    `lag` is passed through (`freshness.lag`).
     Raises InvalidInput for an unknown dimension, a filter of another type, an empty range, or more than ROWS_MAX rows.
     """
     check(question)
-    async with db.connect() as connection:
-        await connection.execution_options(isolation_level="REPEATABLE READ")
+    async with one_generation(db, "delivery") as connection:
         answer = await asked(connection, question, most=ROWS_MAX)
     if len(answer.groups) > ROWS_MAX:
         why = f"gives more than {ROWS_MAX} rows: narrow the range, ask for fewer dimensions or for a top list"

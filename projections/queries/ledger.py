@@ -17,6 +17,7 @@ from sqlalchemy.sql.elements import ColumnElement
 from domain.errors import Fault, InvalidInput
 from domain.ledger import EXCHANGE, UnknownAccount, kind_of_account
 from domain.money import amount_text
+from projections.queries.one_generation import one_generation
 from projections.tables import ledger, ledger_closings
 
 DIMENSIONS = ("day", "campaign")
@@ -98,8 +99,7 @@ async def ledger_report(
     _check(start, end, account, by)
     dimensions = [name for name in DIMENSIONS if name in by]
     postings = _postings(account)
-    async with db.connect() as plain:
-        connection = await plain.execution_options(isolation_level="REPEATABLE READ")
+    async with one_generation(db, "ledger") as connection:
         found = (await connection.execute(_rows(postings, start, end, dimensions))).all()
         before = (await connection.execute(_balances_before(postings, start))).all()
         closed_through = await _closed_through(connection)

@@ -139,8 +139,8 @@ def token(kind: str = "impression", **changes: Any) -> str:
 async def test_a_second_hit_is_a_duplicate(recorder: Recorder) -> None:
     """The first hit counts, the second is recorded beside it, on another process too."""
     pixel = token()
-    verdicts = [await recorder.record.impression(pixel, ip=OWN, user_agent=BROWSER) for _ in range(2)]
-    verdicts.append(await recorder.another().impression(pixel, ip=OWN, user_agent=BROWSER))
+    verdicts = [(await recorder.record.impression(pixel, ip=OWN, user_agent=BROWSER)).verdict for _ in range(2)]
+    verdicts.append((await recorder.another().impression(pixel, ip=OWN, user_agent=BROWSER)).verdict)
     assert verdicts == ["valid", "duplicate", "duplicate"]
     logged = await recorder.logged()
     assert [each["verdict"] for each in logged] == verdicts
@@ -166,8 +166,8 @@ async def test_two_nodes_at_once(recorder: Recorder) -> None:
     """Of hits that arrive everywhere at the same moment exactly one counts."""
     pixel = token()
     nodes = [recorder.another() for _ in range(8)]
-    verdicts = await asyncio.gather(*(node.impression(pixel, ip=OWN, user_agent=BROWSER) for node in nodes))
-    assert Counter(verdicts) == {"valid": 1, "duplicate": 7}
+    impressions = await asyncio.gather(*(node.impression(pixel, ip=OWN, user_agent=BROWSER) for node in nodes))
+    assert Counter(each.verdict for each in impressions) == {"valid": 1, "duplicate": 7}
 
 
 async def test_a_claim_whose_process_died_does_not_lose_the_impression(recorder: Recorder) -> None:
@@ -175,7 +175,7 @@ async def test_a_claim_whose_process_died_does_not_lose_the_impression(recorder:
     auction_id = fresh_id()
     await recorder.redis.set(recorder.names.engagement_key("impression", auction_id, "1"), "claimed", ex=10)
     started = asyncio.get_running_loop().time()
-    verdict = await recorder.record.impression(token(auction_id=auction_id), ip=OWN, user_agent=BROWSER)
+    verdict, _ = await recorder.record.impression(token(auction_id=auction_id), ip=OWN, user_agent=BROWSER)
     assert verdict == "valid"
     assert asyncio.get_running_loop().time() - started >= CLAIM_WAIT_SECONDS
 
@@ -206,8 +206,10 @@ async def test_what_does_not_count_is_recorded(
     )
     auction_id = fresh_id()
     hit = token(auction_id=auction_id, **changes)
-    assert await recorder.record.impression(hit, ip=ip, user_agent=user_agent) == verdict
-    assert await recorder.record.impression(token(auction_id=auction_id), ip=OWN, user_agent=BROWSER) == "valid"
+    assert (await recorder.record.impression(hit, ip=ip, user_agent=user_agent)).verdict == verdict
+    assert (
+        await recorder.record.impression(token(auction_id=auction_id), ip=OWN, user_agent=BROWSER)
+    ).verdict == "valid"
     first, _ = await recorder.logged()
     assert first["reason"]
     assert first.get("ivt") == ivt
@@ -217,7 +219,7 @@ async def test_a_list_of_browsers_stands_in_place_of_those_that_are_known(record
     """What the operator's list does not have is no browser, whatever it says of itself; robots stay robots."""
     recorder.lists = TrafficLists(browsers=user_agent_patterns("^Kiosk/\\d\nGooglebot", "browsers"))
     agents = ("Kiosk/3", BROWSER, ROBOT)
-    verdicts = [await recorder.record.impression(token(), ip=OWN, user_agent=each) for each in agents]
+    verdicts = [(await recorder.record.impression(token(), ip=OWN, user_agent=each)).verdict for each in agents]
     assert verdicts == ["valid", "bot", "bot"]
     assert [each.get("ivt") for each in await recorder.logged()].count("not_a_browser") == 1
 
@@ -231,10 +233,10 @@ async def test_too_many_from_one_address(recorder: Recorder) -> None:
         await recorder.redis.set(
             key("engagements", pseudonym(ADDRESS_KEY, VIEWER), near), ENGAGEMENTS_PER_IP_MINUTE_MAX
         )
-    assert await recorder.record.impression(token(), ip=VIEWER, user_agent=BROWSER) == "rate_limited"
-    assert await recorder.record.impression(token(), ip="203.0.113.8", user_agent=BROWSER) == "valid"
-    assert await recorder.record.impression(token(), ip="", user_agent=BROWSER) == "valid"
-    assert await recorder.record.impression(token(), ip=OWN, user_agent=BROWSER) == "valid"
+    assert (await recorder.record.impression(token(), ip=VIEWER, user_agent=BROWSER)).verdict == "rate_limited"
+    assert (await recorder.record.impression(token(), ip="203.0.113.8", user_agent=BROWSER)).verdict == "valid"
+    assert (await recorder.record.impression(token(), ip="", user_agent=BROWSER)).verdict == "valid"
+    assert (await recorder.record.impression(token(), ip=OWN, user_agent=BROWSER)).verdict == "valid"
 
 
 async def test_too_many_on_one_ad(recorder: Recorder) -> None:
@@ -316,11 +318,11 @@ async def test_what_a_browser_only_fetches_ahead_of_time(recorder: Recorder) -> 
     """Nobody has met the ad: it costs nothing, leads to its page, and the person's own hit counts afterwards."""
     paid: dict[str, Any] = {"auction_id": fresh_id(), "campaign_id": "camp-1", "charged_on": "click"}
     pixel, clicked = token(**paid), token("click", **paid)
-    assert await recorder.record.impression(pixel, ip=OWN, user_agent=BROWSER, is_ahead=True) == "bot"
+    assert (await recorder.record.impression(pixel, ip=OWN, user_agent=BROWSER, is_ahead=True)).verdict == "bot"
     ahead = await recorder.record.click(clicked, ip=OWN, user_agent=BROWSER, is_ahead=True)
     assert (ahead.verdict, ahead.landing_url) == ("bot", "https://shop.example/")
     assert recorder.charged == []
-    assert await recorder.record.impression(pixel, ip=OWN, user_agent=BROWSER) == "valid"
+    assert (await recorder.record.impression(pixel, ip=OWN, user_agent=BROWSER)).verdict == "valid"
     assert (await recorder.record.click(clicked, ip=OWN, user_agent=BROWSER)).verdict == "valid"
     told = [(each["ivt"], each["reason"]) for each in await recorder.logged() if "ivt" in each]
     assert told == [("not_a_browser", "The browser only fetched it ahead of time.")] * 2
@@ -371,7 +373,7 @@ async def test_a_click_before_its_impression(recorder: Recorder) -> None:
     auction_id = fresh_id()
     click = await recorder.record.click(token("click", auction_id=auction_id), ip=OWN, user_agent=BROWSER)
     impression = await recorder.record.impression(token(auction_id=auction_id), ip=OWN, user_agent=BROWSER)
-    assert (click.verdict, impression) == ("valid", "valid")
+    assert (click.verdict, impression.verdict) == ("valid", "valid")
 
 
 async def test_replays(recorder: Recorder) -> None:
@@ -385,7 +387,7 @@ async def test_replays(recorder: Recorder) -> None:
     expected += [(hour, "expired", "duplicate"), (day - second, "expired", "duplicate"), (day, "expired", "expired")]
     for later, impression_is, click_is in expected:
         node = recorder.another(StandingClock(STARTED + later))
-        assert await node.impression(pixel, ip=OWN, user_agent=BROWSER) == impression_is
+        assert (await node.impression(pixel, ip=OWN, user_agent=BROWSER)).verdict == impression_is
         assert (await node.click(click, ip=OWN, user_agent=BROWSER)).verdict == click_is
     key = recorder.names.engagement_key("click", auction_id, "1")
     assert await recorder.redis.ttl(key) >= CLICK_EXPIRY_SECONDS, "it is remembered until nobody can use it"
@@ -399,11 +401,11 @@ async def test_a_hit_while_the_log_is_away(recorder: Recorder, kafka_url: str, t
     offline = Recorder(kafka_url, recorder.names, recorder.redis, spool)
     pixel = token(person="a pseudonym", size="300x250", campaign_id="camp-1")
     agents = (ROBOT, BROWSER, BROWSER)
-    verdicts = [await offline.record.impression(pixel, ip=OWN, user_agent=each) for each in agents]
+    verdicts = [(await offline.record.impression(pixel, ip=OWN, user_agent=each)).verdict for each in agents]
     await spool.close()
     assert verdicts == ["bot", "valid", "duplicate"]
     assert await recorder.logged() == []
-    assert await recorder.record.impression(pixel, ip=OWN, user_agent=BROWSER) == "duplicate"
+    assert (await recorder.record.impression(pixel, ip=OWN, user_agent=BROWSER)).verdict == "duplicate"
     drained = SpooledLog(recorder.log, tmp_path)
     await drained.start()
     await eventually(lambda: drained.drained == 3, seconds=30)
@@ -430,7 +432,9 @@ async def test_a_click_that_neither_log_nor_disk_takes(recorder: Recorder) -> No
 async def test_a_click_leads_to_the_page_in_its_token(recorder: Recorder) -> None:
     """A click is recorded and redirected whatever its verdict; impression and click are counted apart."""
     auction_id = fresh_id()
-    assert await recorder.record.impression(token(auction_id=auction_id), ip=OWN, user_agent=BROWSER) == "valid"
+    assert (
+        await recorder.record.impression(token(auction_id=auction_id), ip=OWN, user_agent=BROWSER)
+    ).verdict == "valid"
     click = token("click", auction_id=auction_id, awarded_at=datetime.now(UTC) - timedelta(minutes=5))
     first = await recorder.record.click(click, ip=OWN, user_agent=BROWSER)
     second = await recorder.record.click(click, ip=OWN, user_agent=ROBOT)
@@ -472,7 +476,7 @@ async def test_forged_tokens_leave_no_trace(recorder: Recorder) -> None:
         with pytest.raises(InvalidToken):
             await recorder.record.click(bad, ip=OWN, user_agent=BROWSER)
     for bad in (forged, token()[:-3], token("click")):
-        assert await recorder.record.impression(bad, ip=OWN, user_agent=BROWSER) == "forged"
+        assert (await recorder.record.impression(bad, ip=OWN, user_agent=BROWSER)).verdict == "forged"
     assert await recorder.logged() == []
 
 
@@ -483,7 +487,7 @@ async def test_redis_away_counts_and_leaves_the_judgement_to_postgres(kafka_url:
     async with Redis(port=1) as away:
         recorder = Recorder(kafka_url, names, away, log)
         pixel = token()
-        assert [await recorder.record.impression(pixel, ip=VIEWER, user_agent=BROWSER) for _ in range(2)] == [
+        assert [(await recorder.record.impression(pixel, ip=VIEWER, user_agent=BROWSER)).verdict for _ in range(2)] == [
             "valid",
             "valid",
         ]

@@ -6,7 +6,8 @@ import asyncio
 from typing import NamedTuple
 
 from domain.names import Names
-from projections.queries.progress import lag, projection_status, wait_for
+from projections.queries.freshness import Whereabouts, lag, wait_for
+from projections.queries.progress import projection_status
 from projections.registry import REGISTRY, RUNNABLE, topology
 from projections.watermarks import Watermarks
 from tests.projections.conftest import ReadSide
@@ -19,14 +20,18 @@ class At(NamedTuple):
     offset: int
 
 
+def where(read_side: ReadSide) -> Whereabouts:
+    return Whereabouts(read_side.db, read_side.redis, read_side.names)
+
+
 async def test_lag_is_what_is_logged_and_not_applied(read_side: ReadSide) -> None:
     """It counts before a projection ever ran, goes to nothing, and names each partition's position."""
     await read_side.log.append_traffic(Traffic(1), 30)
     logged = len(await read_side.log.payloads(read_side.names.auctions))
     logged += len(await read_side.log.payloads(read_side.names.engagements))
-    assert await lag(read_side.db, read_side.watermarks, "delivery", names=read_side.names) == logged
+    assert await lag(where(read_side), read_side.watermarks, "delivery") == logged
     await read_side.run_to_the_end("delivery")
-    assert await lag(read_side.db, read_side.watermarks, "delivery", names=read_side.names) == 0
+    assert await lag(where(read_side), read_side.watermarks, "delivery") == 0
 
     statuses = await projection_status(read_side.db, read_side.watermarks, names=read_side.names, redis=read_side.redis)
     assert [each.name for each in statuses] == [each.name for each in REGISTRY]
@@ -42,7 +47,7 @@ async def test_kafka_away(read_side: ReadSide) -> None:
     await read_side.log.append_traffic(Traffic(1), 5)
     await read_side.run_to_the_end("delivery")
     async with Watermarks("127.0.0.1:1", client_id="test") as nowhere:
-        assert await lag(read_side.db, nowhere, "delivery", names=read_side.names) is None
+        assert await lag(where(read_side), nowhere, "delivery") is None
         statuses = await projection_status(read_side.db, nowhere, names=read_side.names, redis=read_side.redis)
     delivery = next(each for each in statuses if each.name == "delivery")
     assert delivery.lag is None
@@ -54,12 +59,12 @@ async def test_waiting_for_ones_own_write(read_side: ReadSide) -> None:
     """The wait ends when the event is applied, and not before; without a projector it gives up in time."""
     last = await read_side.log.append([Traffic(1).bidder("b-1", "One")])
     position = At(last.topic, last.partition, 0)
-    assert not await wait_for(read_side.db, "catalogue", position, 0.2)
-    waiting = asyncio.create_task(wait_for(read_side.db, "catalogue", position, 60))
+    assert not await wait_for(where(read_side), "catalogue", [position], 0.2)
+    waiting = asyncio.create_task(wait_for(where(read_side), "catalogue", [position], 60))
     async with read_side.running("catalogue"):
         assert await waiting
     assert [row["id"] for row in await read_side.fetch("SELECT id FROM entities")] == ["b-1"]
-    assert not await wait_for(read_side.db, "catalogue", At(last.topic, last.partition, 1), 0)
+    assert not await wait_for(where(read_side), "catalogue", [At(last.topic, last.partition, 1)], 0)
 
 
 def test_the_map_names_everything() -> None:
