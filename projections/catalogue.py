@@ -17,7 +17,7 @@ CATALOGUE_EVENTS = tuple(each for each in EVENT_TYPES.values() if issubclass(eac
 
 UPSERT = """
 INSERT INTO entities (id, kind, version, status, terms, owner_id, created_at, updated_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $7)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
 ON CONFLICT (id) DO UPDATE SET kind = excluded.kind, version = excluded.version, status = excluded.status,
     terms = excluded.terms, owner_id = excluded.owner_id, updated_at = excluded.updated_at
 """
@@ -51,9 +51,10 @@ class Catalogue:
                 state.status,
                 bytes(state.terms).decode(),
                 owner_id(state),
-                changed.at,
+                effective[0].at,
+                effective[-1].at,
             )
-            for state, changed in last_changes(states, rows)
+            for state, effective in changes(states, rows)
         ]
         await connection.executemany(UPSERT, upserts)
 
@@ -67,18 +68,19 @@ def events_by_id(events: Sequence[Event], onto: EventsById | None) -> EventsById
     return found
 
 
-def last_changes(states: Mapping[str, Entity], batch: EventsById) -> list[tuple[Entity, CatalogueEvent]]:
-    """Each entity that the batch changes, as it ends up, with the last event that had an effect; sorted by id."""
-    changes = []
+def changes(states: Mapping[str, Entity], batch: EventsById) -> list[tuple[Entity, list[CatalogueEvent]]]:
+    """Each entity that the batch changes, as it ends up, with the events that had an effect; sorted by id."""
+    changed = []
     for aggregate_id, events in sorted(batch.items()):
-        state, effective = states.get(aggregate_id), None
+        state, effective = states.get(aggregate_id), []
         for event in events:
             after = evolve(state, event)
             if after is not state:
-                state, effective = after, event
-        if state is not None and effective is not None:
-            changes.append((state, effective))
-    return changes
+                state = after
+                effective.append(event)
+        if state is not None and effective:
+            changed.append((state, effective))
+    return changed
 
 
 def _entity(row: asyncpg.Record) -> Entity:

@@ -15,7 +15,7 @@ from redis.asyncio import Redis
 from domain.entity import Entity, EntityKind
 from domain.events import Event
 from domain.names import Names
-from projections.catalogue import CATALOGUE_EVENTS, EventsById, events_by_id, last_changes
+from projections.catalogue import CATALOGUE_EVENTS, EventsById, changes, events_by_id
 
 KINDS: tuple[EntityKind, ...] = get_args(EntityKind)
 
@@ -46,7 +46,7 @@ class CatalogueCache:
 
     async def arguments(self, redis: Redis, rows: EventsById) -> Sequence[str | bytes]:
         changed = {
-            field_of(entity): _encode(entity) for entity, _ in last_changes(await self._states(redis, list(rows)), rows)
+            field_of(entity): _encode(entity) for entity, _ in changes(await self._states(redis, list(rows)), rows)
         }
         return [self._channel, _encode(list(changed)), *(part for pair in changed.items() for part in pair)]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 
 import msgspec
 import pytest
@@ -72,6 +73,20 @@ async def test_who_comes_second_with_a_version_has_no_effect(read_side: ReadSide
     assert (found.version, found.status, terms["name"]) == (3, "paused", "First")
     assert await entity(read_side.db, "placement", "b-1") is None
     assert await entity(read_side.db, "bidder", "b-unknown") is None
+
+
+@pytest.mark.parametrize("batches", [1, 3])
+async def test_it_was_created_when_it_was_registered(read_side: ReadSide, batches: int) -> None:
+    """However the log is cut into batches, so that a rebuild finds the same."""
+    story: list[CatalogueEvent] = [Traffic(1).bidder("b-1", "One"), change("b-1", 2, "Changed"), paused("b-1", 3)]
+    story = [msgspec.structs.replace(each, at=START + timedelta(hours=number)) for number, each in enumerate(story)]
+    size = len(story) // batches
+    async with read_side.running("catalogue"):
+        for first in range(0, len(story), size):
+            await read_side.log.append(story[first : first + size])
+            await read_side.caught_up("catalogue")
+    [row] = await read_side.fetch("SELECT created_at, updated_at FROM entities")
+    assert (row["created_at"], row["updated_at"]) == (START, START + timedelta(hours=2))
 
 
 async def test_changes_arrive_within_a_second(read_side: ReadSide) -> None:

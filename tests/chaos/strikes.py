@@ -1,0 +1,162 @@
+"""The strikes, carried out; which kinds there are says `schedule.py`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import asyncpg
+from redis.exceptions import RedisError
+
+from domain.errors import GavelError
+from projections import operations
+from projections.dead_letters import DeadLetters
+from projections.redis_client import redis_client
+from projections.servers import Addresses
+from tests.chaos.fleet import Fleet
+from tests.chaos.schedule import Strike
+from tests.chaos.stream import Stream
+
+AWAY = (asyncpg.PostgresError, asyncpg.InterfaceError, RedisError, OSError, TimeoutError)
+"""A strike may hit a server that is away already."""
+GENERATIONS_MAX = 3
+"""Of one projection that are kept up to date: each costs every worker a consumer."""
+RUN = """
+SELECT count(*) FILTER (WHERE status IN ('building', 'ready', 'active', 'previous')) AS run,
+    count(*) FILTER (WHERE status = 'previous') AS previous
+FROM projection_generations WHERE projection = $1
+"""
+OPEN = "SELECT id, projection, key FROM dead_letters WHERE outcome IS NULL ORDER BY id"
+
+
+async def carry_out(strike: Strike, fleet: Fleet, stream: Stream) -> None:
+    """Returns when it is over, and what it took away is back."""
+    await STRIKES[strike.kind](strike, fleet, stream)
+
+
+async def _kill_worker(strike: Strike, fleet: Fleet, _: Stream) -> None:
+    await fleet.kill_worker(int(strike.target))
+
+
+async def _suspend_worker(strike: Strike, fleet: Fleet, _: Stream) -> None:
+    await fleet.suspend_worker(int(strike.target), strike.lasts_s)
+
+
+async def _break_handler(strike: Strike, fleet: Fleet, _: Stream) -> None:
+    fleet.break_handler(strike.target)
+    await asyncio.sleep(strike.lasts_s)
+    fleet.mend_handlers(strike.target)
+
+
+async def _poison(strike: Strike, _: Fleet, stream: Stream) -> None:
+    await stream.poison(strike.target)
+
+
+def _restart(server: str) -> Callable[[Strike, Fleet, Stream], Awaitable[None]]:
+    async def restart(strike: Strike, fleet: Fleet, _: Stream) -> None:
+        await fleet.restart(server, is_hard=strike.is_hard)
+
+    return restart
+
+
+async def _forget_redis(_: Strike, fleet: Fleet, __: Stream) -> None:
+    redis = redis_client(fleet.addresses.redis_url)
+    try:
+        await redis.flushall()
+    except AWAY:
+        return
+    finally:
+        await redis.aclose()
+
+
+async def _cut_connections(_: Strike, fleet: Fleet, __: Stream) -> None:
+    try:
+        await _asked(
+            fleet,
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE datname = current_database() AND pid <> pg_backend_pid()",
+        )
+    except AWAY:
+        return
+
+
+def _rebuild(*words: str) -> Callable[[Strike, Fleet, Stream], Awaitable[None]]:
+    async def rebuild(strike: Strike, fleet: Fleet, _: Stream) -> None:
+        """By a process of its own, which may be killed; older generations are in the way of no newer ones."""
+        try:
+            [(run, previous)] = await _asked(fleet, RUN, strike.target)
+        except AWAY:
+            run = previous = 0
+        if run >= GENERATIONS_MAX:
+            remove = operations.retire if previous else operations.cancel
+            await fleet.order(remove.__name__, remove(fleet.addresses, strike.target))
+        await fleet.command("projections", "rebuild", *words, strike.target, killed_after_s=strike.lasts_s or None)
+
+    return rebuild
+
+
+def _order(order: Callable[[Addresses, str], Awaitable[object]]) -> Callable[[Strike, Fleet, Stream], Awaitable[None]]:
+    async def give(strike: Strike, fleet: Fleet, _: Stream) -> None:
+        await fleet.order(strike.kind, order(fleet.addresses, strike.target))
+
+    return give
+
+
+async def _pause(strike: Strike, fleet: Fleet, _: Stream) -> None:
+    await fleet.order("pause", operations.pause(fleet.addresses, strike.target))
+    await asyncio.sleep(strike.lasts_s)
+    await fleet.order("resume", operations.resume(fleet.addresses, strike.target))
+
+
+async def _mend(_: Strike, fleet: Fleet, __: Stream) -> None:
+    await mended(fleet)
+
+
+async def mended(fleet: Fleet) -> bool:
+    """Tries every dead letter again, and skips the poison; whether there was none. Servers may be away."""
+    desk = DeadLetters(fleet.addresses)
+    try:
+        letters = await _asked(fleet, OPEN)
+        for projection in sorted({letter["projection"] for letter in letters}):
+            await desk.retry_all(projection, by="chaos")
+        for letter in await _asked(fleet, OPEN):
+            if letter["key"].startswith(b"poison"):
+                await desk.skip(letter["id"], reason="Nobody can read it.", by="chaos")
+    except (*AWAY, GavelError):
+        return False
+    return not letters
+
+
+async def _asked(fleet: Fleet, query: str, *arguments: object) -> list[asyncpg.Record]:
+    connection = await asyncpg.connect(fleet.addresses.postgres_url)
+    try:
+        return await connection.fetch(query, *arguments)
+    finally:
+        await connection.close()
+
+
+async def _close_day(_: Strike, __: Fleet, stream: Stream) -> None:
+    await stream.close_day()
+
+
+STRIKES: dict[str, Callable[[Strike, Fleet, Stream], Awaitable[None]]] = {
+    "kill_worker": _kill_worker,
+    "suspend_worker": _suspend_worker,
+    "break_handler": _break_handler,
+    "poison": _poison,
+    "restart_kafka": _restart("kafka-1"),
+    "restart_postgres": _restart("postgres"),
+    "restart_redis": _restart("redis"),
+    "forget_redis": _forget_redis,
+    "cut_connections": _cut_connections,
+    "rebuild": _rebuild(),
+    "rebuild_and_keep": _rebuild("--no-swap"),
+    "rebuild_and_die": _rebuild(),
+    "verify": _order(operations.verify),
+    "swap": _order(operations.swap),
+    "cancel": _order(operations.cancel),
+    "retire": _order(operations.retire),
+    "pause": _pause,
+    "mend": _mend,
+    "close_day": _close_day,
+}
