@@ -31,18 +31,27 @@ export async function getJson(path, signal) {
   return response.json();
 }
 
-export async function authorizedFetch(path, accept, signal) {
+/** POSTs JSON with the key and returns the JSON of the answer; throws as `getJson`. */
+export async function postJson(path, body) {
+  const sent = { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) };
+  const response = await authorizedFetch(path, "application/json", undefined, sent);
+  return response.json();
+}
+
+export async function authorizedFetch(path, accept, signal, { headers = {}, ...sent } = {}) {
   const key = accessKey();
   if (key === null) throw new SignedOut();
   const response = await fetch(path, {
-    headers: { Accept: accept, Authorization: `Bearer ${key}` },
+    ...sent,
+    headers: { ...headers, Accept: accept, Authorization: `Bearer ${key}` },
     cache: "no-store",
     signal,
   });
   if (response.status === 401) throw new SignedOut();
   if (!response.ok) {
     const problem = await response.json().catch(() => ({}));
-    throw new Error(problem.detail || problem.title || `the server answered ${response.status}`);
+    const faults = (problem.errors ?? []).map(({ path, message }) => `${path} ${message}`.trim()).join("; ");
+    throw new Error(problem.detail || faults || problem.title || `the server answered ${response.status}`);
   }
   return response;
 }

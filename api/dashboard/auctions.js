@@ -3,6 +3,7 @@
 import { SignedOut, getJson } from "/dashboard/access.js";
 import { byId, h } from "/dashboard/element.js";
 import { NOTHING, timeOfDay } from "/dashboard/format.js";
+import { wakeable } from "/dashboard/wakeable.js";
 
 const REFRESH_MS = 2_000;
 const ROWS = 25;
@@ -75,18 +76,4 @@ function row(auction, open, fresh) {
     h("td", { class: "grow wide" }, winners.join(", ") || NOTHING),
     h("td", { class: "number" }, awards.map((award) => `${award.clearing_price} ${award.currency}`).join(" + ") || NOTHING),
   );
-}
-
-/** A sleep that can be cut short. */
-function wakeable() {
-  let wake = () => {};
-  return {
-    now: () => wake(),
-    wait: (ms, signal) =>
-      new Promise((resolve) => {
-        wake = resolve;
-        setTimeout(resolve, ms);
-        signal.addEventListener("abort", resolve, { once: true });
-      }),
-  };
 }

@@ -16,6 +16,40 @@ export function byId(id) {
   return document.getElementById(id);
 }
 
+/**
+ * Gives `element` these children, by changing those it has: focus, an open part and a button that is being pressed stay.
+ * Children with `data-key` are known by it, others by their place. Listeners stay with the element that has them.
+ */
+export function become(element, children) {
+  const had = new Map(keysOf(element.childNodes));
+  const next = keysOf(children).map(([key, child]) => {
+    const kept = had.get(key);
+    had.delete(key);
+    return kept ? changed(kept, child) : child;
+  });
+  had.forEach((gone) => gone.remove());
+  next.forEach((child, index) => child === element.childNodes[index] || element.insertBefore(child, element.childNodes[index] ?? null));
+}
+
+function keysOf(nodes) {
+  const places = {};
+  return [...nodes].map((node) => {
+    const place = (places[node.nodeName] = (places[node.nodeName] ?? 0) + 1);
+    return [`${node.nodeName} ${node.dataset?.key ?? place}`, node];
+  });
+}
+
+function changed(node, into) {
+  if (node.nodeType === Node.TEXT_NODE) {
+    if (node.data !== into.data) node.data = into.data;
+    return node;
+  }
+  for (const { name } of [...node.attributes]) if (name !== "open" && !into.hasAttribute(name)) node.removeAttribute(name);
+  for (const { name, value } of into.attributes) if (node.getAttribute(name) !== value) node.setAttribute(name, value);
+  become(node, into.childNodes);
+  return node;
+}
+
 function fill(element, attributes, children) {
   for (const [name, value] of Object.entries(attributes)) {
     if (typeof value === "function") element.addEventListener(name, value);

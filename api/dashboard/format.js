@@ -7,10 +7,23 @@ const share = new Intl.NumberFormat("en", { style: "percent", minimumFractionDig
 const clock = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", second: "2-digit" });
 const full = new Intl.DateTimeFormat("en-GB", { dateStyle: "medium", timeStyle: "medium" });
 
+const SPANS = [
+  [86_400, "d", 3_600, "h"],
+  [3_600, "h", 60, "min"],
+  [60, "min", 1, "s"],
+  [1, "s"],
+];
+const BYTE_UNITS = ["bytes", "kB", "MB", "GB", "TB"];
+
 export const NOTHING = "–";
 
 export function count(value) {
   return value >= 100_000 ? compact.format(value) : whole.format(value);
+}
+
+/** A position: every digit counts. */
+export function digits(value) {
+  return whole.format(value);
 }
 
 /** A rate per second: small ones keep a digit. */
@@ -25,6 +38,24 @@ export function percent(part, total) {
 export function milliseconds(value) {
   if (value === null || value === undefined) return NOTHING;
   return value >= 100 ? whole.format(value) : oneDigit.format(value);
+}
+
+/** A span of time in its two largest units: what is shorter than a second is "< 1 s". */
+export function duration(seconds) {
+  if (seconds < 1) return seconds > 0 ? "< 1 s" : "0 s";
+  const [size, unit, smaller, smallerUnit] = SPANS.find(([each]) => seconds >= each);
+  const rest = smaller ? Math.floor((seconds % size) / smaller) : 0;
+  return `${Math.floor(seconds / size)} ${unit}${rest ? ` ${rest} ${smallerUnit}` : ""}`;
+}
+
+/** A number with the word for what is counted: "1 worker", "1,234 rows". */
+export function counted(value, thing) {
+  return `${count(value)} ${thing}${value === 1 ? "" : "s"}`;
+}
+
+export function bytes(value) {
+  const step = Math.min(BYTE_UNITS.length - 1, Math.floor(Math.log10(Math.max(value, 1)) / 3));
+  return `${rate(value / 1_000 ** step)} ${BYTE_UNITS[step]}`;
 }
 
 /** An amount in currency units with as many digits as it takes to see it. */

@@ -1,9 +1,12 @@
 // The page: signed out it asks for the key, signed in it follows the stream and lists auctions.
 
 import { SignedOut, accessKey, forgetKey, getJson, keepKey } from "/dashboard/access.js";
+import { prepareAsking } from "/dashboard/ask.js";
 import { keepListed } from "/dashboard/auctions.js";
 import { byId } from "/dashboard/element.js";
 import { showFigures } from "/dashboard/figures.js";
+import { prepareLetters } from "/dashboard/letters.js";
+import { forgetProjections, keepOperated, lookAgain } from "/dashboard/projections.js";
 import { openStory, prepareStory, storyInAddress } from "/dashboard/story.js";
 import { follow } from "/dashboard/stream.js";
 import { followOwnFigures, isOperator } from "/dashboard/tenant.js";
@@ -74,8 +77,10 @@ function showBoardOf(caller) {
 }
 
 function partsFor(caller, signal) {
-  const figures = isOperator(caller) ? follow("/v1/live", { onMessage, onState, signal }) : followOwnFigures(caller, signal);
-  return readsAuctions(caller) ? [figures, keepListed(openStory, signal)] : [figures];
+  const parts = isOperator(caller)
+    ? [follow("/v1/live", { onMessage, onState, signal }), keepOperated(signal)]
+    : [followOwnFigures(caller, signal)];
+  return readsAuctions(caller) ? [...parts, keepListed(openStory, signal)] : parts;
 }
 
 function readsAuctions(caller) {
@@ -88,7 +93,9 @@ function signOut(reason = "") {
   const wasSignedIn = accessKey() !== null;
   forgetKey();
   byId("board").hidden = true;
-  for (const shown of ["tenant-figures", "auctions", "story-body"]) byId(shown).replaceChildren();
+  for (const shown of ["tenant-figures", "auctions", "story-body", "letters-list"]) byId(shown).replaceChildren();
+  for (const dialog of ["story", "letters", "ask"]) byId(dialog).close();
+  forgetProjections();
   byId("sign-out").hidden = true;
   byId("sign-in").hidden = false;
   byId("sign-in-fault").textContent = wasSignedIn ? reason : "";
@@ -104,5 +111,7 @@ byId("sign-in-form").addEventListener("submit", (event) => {
 });
 byId("sign-out").addEventListener("click", () => signOut());
 prepareStory();
+prepareAsking();
+prepareLetters(lookAgain);
 if (accessKey() === null) signOut();
 else signIn();
