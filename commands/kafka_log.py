@@ -11,7 +11,7 @@ idempotent and goes on trying, which is also why a timed-out append may still be
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from typing import NamedTuple
 
 from aiokafka import AIOKafkaProducer
@@ -52,11 +52,23 @@ class _Sent(NamedTuple):
 class KafkaLog:
     """Implements ports.EventLog. `start` it, `close` it."""
 
-    def __init__(self, kafka_url: str, topics: Sequence[str], *, client_id: str = "gavel") -> None:
-        """Only `topics` can be written to; raises InvalidInput for an address that cannot be read."""
+    def __init__(
+        self,
+        kafka_url: str,
+        topics: Sequence[str],
+        *,
+        client_id: str = "gavel",
+        refusal_of: Callable[[Mapping[str, int]], Awaitable[str | None]] | None = None,
+    ) -> None:
+        """Only `topics` can be written to; raises InvalidInput for an address that cannot be read.
+
+        `refusal_of` is told how many partitions each topic has when these are met first, and tells why nothing may be
+        written to them, if so: a key must not move to another partition between two processes either.
+        """
         self._url = parse_kafka_url(kafka_url)
         self._topics = tuple(topics)
         self._client_id = client_id
+        self._refusal_of = refusal_of
         self._partitions: dict[str, list[Partition]] = {}
         """By topic; fixed once known, because a key must keep its partition."""
         self._producer: AIOKafkaProducer | None = None
@@ -207,14 +219,21 @@ class KafkaLog:
             try:
                 await producer.start()
                 counts = {topic: len(await producer.partitions_for(topic)) for topic in self._topics}
+                refusal = await self._refused(counts)
             except (KafkaError, OSError) as error:
-                self._fault = f"Kafka cannot be reached at {self._url!r}: {error!r}"
+                refusal = f"Kafka cannot be reached at {self._url!r}: {error!r}"
+            if refusal is not None:
+                self._fault = refusal
                 await self._end(producer)
                 await asyncio.sleep(RECONNECT_SECONDS)
             else:
                 self._open_partitions(counts)
                 self._producer = producer
                 self._connected.set()
+
+    async def _refused(self, counts: Mapping[str, int]) -> str | None:
+        """Asked until there are partitions: from then on nothing that is done to the topics moves a key."""
+        return None if self._partitions or self._refusal_of is None else await self._refusal_of(counts)
 
     def _open_partitions(self, counts: dict[str, int]) -> None:
         """Once: a producer that comes later finds the partitions open, whatever was done to the topics since."""

@@ -160,7 +160,10 @@ async def _topics(settings: Settings) -> str:
     if leaderless := [name for name, topic in present.items() if not topic.has_leaders]:
         raise Trouble(f"{', '.join(leaderless)} without leaders", "start the brokers that hold their partitions")
     if others := [f"{n} has {t.partitions}" for n, t in present.items() if t.partitions != settings.partitions]:
-        advice = f"set {variable('partitions')} to what is there: keys must not move to other partitions"
+        advice = (
+            f"set {variable('partitions')} to what is there: keys must not move to other partitions; "
+            "if somebody has added partitions to a topic in use, see docs/PARTITIONS.md"
+        )
         raise Trouble(f"{', '.join(others)} partitions instead of {settings.partitions}", advice)
     return f"{len(present)} topics with {settings.partitions} partitions each"
 

@@ -115,7 +115,8 @@ def _refuse_other_sizes(present: Mapping[str, Topic], partitions: int) -> None:
         sizes = ", ".join(f"{name} has {count}" for name, count in others.items())
         raise CannotRun(
             f"{partitions} partitions were asked for, but {sizes}: the number cannot change without moving keys "
-            "to other partitions and losing their order; set GAVEL_PARTITIONS to what is there"
+            "to other partitions and losing their order; set GAVEL_PARTITIONS to what is there, unless somebody has "
+            "added partitions to a topic in use: then see docs/PARTITIONS.md"
         )
 
 

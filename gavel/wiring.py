@@ -6,6 +6,7 @@ import asyncio
 import gc
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from functools import partial
 from typing import Final
 
 import msgspec
@@ -56,6 +57,7 @@ from gavel.traffic_list_files import TrafficListFiles
 from projections.connections import sqlalchemy_url
 from projections.dead_letters import DeadLetters
 from projections.logged_engagements import LoggedEngagements
+from projections.partition_growth import growth_told
 from projections.redis_client import redis_client
 from projections.registry import RUNNABLE
 from projections.run import run_projectors as run_named_projectors
@@ -84,7 +86,9 @@ class ApiProcess:
         self._bidders = KeepAliveBidderClient(allow_private=settings.allow_private_endpoints)
         self._catalogue = CatalogueView(self._calm_redis, names)
         self._budgets = RedisBudgets(self._pipeline, names)
-        self._log = KafkaLog(kafka_url, names.topics, client_id="gavel-api")
+        self._log = KafkaLog(
+            kafka_url, names.topics, client_id="gavel-api", refusal_of=partial(growth_told, postgres_url)
+        )
         self._spool = SpooledLog(self._log, settings.data / "spool")
         self._database = database_engine(postgres_url)
         self._watermarks = Watermarks(kafka_url, client_id="gavel-api-watermarks")

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import groupby
 from operator import attrgetter
 from typing import Any, Generic, NamedTuple, TypeVar
@@ -30,6 +30,7 @@ from projections.backoff import Backoff
 from projections.batch import Batch, DeadLetter, Move, Record
 from projections.decoding import decoded
 from projections.folding import CannotApply, folded, told
+from projections.partition_growth import growth
 from projections.projection import ByPartition, Projection
 from projections.store import Checkpoint, EventRefused, FenceLost, State, Store
 
@@ -53,6 +54,8 @@ SESSION_TIMEOUT_MS = 6_000
 """How long the partitions of a killed worker wait for another one; the least that brokers allow by default."""
 HEARTBEAT_MS = 2_000
 MAX_POLL_INTERVAL_MS = 300_000
+METADATA_MAX_AGE_MS = 10_000
+"""How soon partitions are noticed that somebody has added."""
 FETCH_MAX_BYTES = 2 * 1024 * 1024
 """Of one answer of a broker, compressed: about one full batch, so that the next is on its way while one is decoded."""
 FETCH_MAX_BYTES_PER_PARTITION = 512 * 1024
@@ -98,6 +101,7 @@ class Projector(Generic[Rows]):
             session_timeout_ms=SESSION_TIMEOUT_MS,
             heartbeat_interval_ms=HEARTBEAT_MS,
             max_poll_interval_ms=MAX_POLL_INTERVAL_MS,
+            metadata_max_age_ms=METADATA_MAX_AGE_MS,
             max_partition_fetch_bytes=FETCH_MAX_BYTES_PER_PARTITION,
             fetch_max_bytes=FETCH_MAX_BYTES,
         )
@@ -191,11 +195,11 @@ class Projector(Generic[Rows]):
             self._log.error("stopped", reason=state.stopped_reason)
         is_news, self._state = state != self._state, state
         known = await self._store.checkpoints()
-        if fresh := ours - known.keys():
-            await self._store.begin(await self._consumer.beginning_offsets(sorted(fresh)))
+        if (fresh := ours - known.keys()) and state.stopped_reason is None:
+            await self._begin({tp.topic for tp in fresh})
             known = await self._store.checkpoints()
         checkpoints = {tp: known[tp] for tp in ours if tp in known}  # one that is nobody's any more takes none
-        if not state.rests and checkpoints.keys() != ours:
+        if not state.rests and state.stopped_reason is None and checkpoints.keys() != ours:
             raise FenceLost("the generation has come to its end")
         if is_news or self._positioned != version or checkpoints != self._checkpoints:
             self._parked = await self._store.parked_keys(ours)
@@ -205,6 +209,16 @@ class Projector(Generic[Rows]):
             self._checkpoints, self._positioned = checkpoints, version
             self._read = {tp: checkpoint.next_offset for tp, checkpoint in checkpoints.items()}
         self._control_due = time.monotonic() + CONTROL_S
+
+    async def _begin(self, topics: Collection[str]) -> None:
+        """Makes checkpoints for all partitions of the topics, unless they have more than were ever read."""
+        there = {topic: self._consumer.partitions_for_topic(topic) or set() for topic in topics}
+        read = await self._store.partitions_read(topics)
+        if grown := growth(read, {topic: len(numbers) for topic, numbers in there.items()}):
+            await self._store.stop(grown)
+            raise FenceLost(grown)
+        partitions = [TopicPartition(topic, number) for topic, numbers in there.items() for number in sorted(numbers)]
+        await self._store.begin(await self._consumer.beginning_offsets(partitions))
 
     async def _next_batch(self) -> Batch | None:
         """What came within POLL_MS; None if the partitions changed hands meanwhile, or the log has a hole."""

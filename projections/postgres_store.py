@@ -14,7 +14,7 @@ from aiokafka import TopicPartition
 from asyncpg.pool import PoolConnectionProxy
 
 from domain.errors import Unavailable
-from projections import parking
+from projections import parking, partition_growth
 from projections.batch import DeadLetter, Letter, Move
 from projections.generation import RUN
 from projections.store import Checkpoint, EventRefused, FenceLost, State, in_order
@@ -115,6 +115,10 @@ class PostgresStore(Generic[Rows]):
                 BEGIN,
                 [(self._name, self._generation, tp.topic, tp.partition, start) for tp, start in sorted(starts.items())],
             )
+
+    async def partitions_read(self, topics: Collection[str]) -> Mapping[str, int]:
+        async with connected(self._pool) as connection:
+            return await partition_growth.partitions_read(connection, topics)
 
     async def parked_keys(self, partitions: Collection[TopicPartition]) -> set[tuple[TopicPartition, bytes]]:
         async with connected(self._pool) as connection:

@@ -6,6 +6,7 @@ Dead letters are for people and stand in Postgres like all others; the keys that
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Generic, Protocol, TypeVar, cast
@@ -15,7 +16,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from domain.errors import Unavailable
-from projections import parking
+from projections import parking, partition_growth
 from projections.batch import DeadLetter, Letter, Move
 from projections.postgres_store import Pool, connected
 from projections.store import Checkpoint, FenceLost, State, in_order
@@ -72,6 +73,12 @@ return 1
 """
 """After the projection's own part, which may have had nothing to write. Before the first write nothing can be lost:
 offsets stand alone then, at the beginning of the log or behind its first dead letter.
+"""
+
+BEGIN = """
+-- KEYS: offsets. ARGV: partition and start of each.
+for at = 1, #ARGV, 2 do redis.call('HSETNX', KEYS[1], ARGV[at], ARGV[at + 1]) end
+return 1
 """
 
 RESET = """
@@ -131,6 +138,7 @@ class RedisStore(Generic[Rows]):
         self._unpark = redis.register_script(f"{MOVE_OFFSETS}\n{FREE_KEY}\n{projection.script}\n{NOTE_DATA}")
         self._free = redis.register_script(f"{MOVE_OFFSETS}\n{FREE_KEY}\nreturn 1")
         self._reset = redis.register_script(RESET)
+        self._begin = redis.register_script(BEGIN)
 
     def __repr__(self) -> str:
         return f"RedisStore({self._projection.name!r})"
@@ -147,8 +155,18 @@ class RedisStore(Generic[Rows]):
 
     async def begin(self, starts: Mapping[TopicPartition, int]) -> None:
         async with answering():
-            for tp, start in starts.items():
-                await self._redis.hsetnx(self._keys[0], offset_field(tp), str(start))
+            arguments = [part for tp, start in starts.items() for part in (offset_field(tp), start)]
+            await self._begin(keys=self._keys[:1], args=arguments)
+
+    async def partitions_read(self, topics: Collection[str]) -> Mapping[str, int]:
+        """Postgres, which other projections have theirs in, remembers when Redis has lost its memory."""
+        own = Counter(tp.topic for tp in await self.checkpoints())
+        try:
+            async with connected(self._pool) as connection:
+                others = await partition_growth.partitions_read(connection, topics)
+        except Unavailable:
+            others = {}
+        return {topic: count for topic in topics if (count := max(own[topic], others.get(topic, 0)))}
 
     async def parked_keys(self, partitions: Collection[TopicPartition]) -> set[tuple[TopicPartition, bytes]]:
         async with answering():

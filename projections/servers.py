@@ -18,6 +18,9 @@ POOL_MAX_CONNECTIONS = 6
 POOL_MAX_CONNECTIONS_PER_SCHEMA = 3
 """One writes, one looks at the state, one watches."""
 STATEMENT_TIMEOUT_S = 120.0
+IDLE_IN_TRANSACTION_S = 60.0
+"""A worker that is suspended in the middle of its transaction has its offsets locked: whoever has its partitions now
+waits no longer, because the database ends the transaction then."""
 REDIS_TIMEOUT_S = 5.0
 
 
@@ -70,7 +73,12 @@ class Servers:
             min_size=0,
             max_size=max_connections,
             command_timeout=STATEMENT_TIMEOUT_S,
-            server_settings={"jit": "off", "application_name": self.client_id} | settings,
+            server_settings={
+                "jit": "off",
+                "application_name": self.client_id,
+                "idle_in_transaction_session_timeout": f"{IDLE_IN_TRANSACTION_S * 1000:.0f}",
+            }
+            | settings,
         )
 
     async def __aexit__(

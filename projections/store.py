@@ -64,7 +64,11 @@ class Store(Protocol[Rows_contra]):
         ...
 
     async def begin(self, starts: Mapping[TopicPartition, int]) -> None:
-        """Makes a checkpoint for each partition that has none."""
+        """Makes a checkpoint for each partition that has none, for all of these or for none."""
+        ...
+
+    async def partitions_read(self, topics: Collection[str]) -> Mapping[str, int]:
+        """How many partitions of each topic are read, by any projection that is known of; none of a new topic."""
         ...
 
     async def parked_keys(self, partitions: Collection[TopicPartition]) -> set[tuple[TopicPartition, bytes]]:

@@ -1,0 +1,162 @@
+"""Processes that die or freeze where a test says, made by forking one that has imported everything.
+
+python -m tests.points.worker
+
+Reads an order a line, runs it in a child, and answers a line for each change of the child: that it was made, that it
+froze, how it ended.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import traceback
+from collections.abc import Callable, Coroutine
+from functools import partial
+from typing import Any
+
+import msgspec
+
+from projections import engine, generations, hold, operations, rebuild, run, servers
+from projections.budgets import Budgets
+from projections.dead_letters import DeadLetters
+from projections.engine import Projector
+from projections.servers import Addresses
+from tests.points.fail_points import POINTS, STALE, TRIED, Point, arm, death, frost, remove_the_fence
+
+BATCH_RECORDS = 50
+"""So that a log of a test is many batches."""
+HOLD_S = 3.0
+IDLE_IN_TRANSACTION_S = 2.0
+LONG_LOOP = "for _ = 1, 400000000 do end\n"
+
+
+class Order(msgspec.Struct, frozen=True, kw_only=True):
+    """What a process is to do, and where it ends."""
+
+    addresses: Addresses
+    action: str
+    names: tuple[str, ...]
+    """Arguments of the action: projections."""
+    dies_at: str | None = None
+    """One of POINTS."""
+    hits: int = 1
+    """The so many-th time that it comes there."""
+    freezes_at: str | None = None
+    """One of POINTS; it goes on after SIGCONT."""
+    is_zombie: bool = False
+    """It freezes where each of its projections has a batch ready, and dies when each has tried to write its own."""
+    is_fenced: bool = True
+    is_slow_in_scripts: bool = False
+    """Between the offsets and the data it stays for seconds."""
+
+
+class Change(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of the child."""
+
+    pid: int
+    signal: int | None = None
+    """That ended it."""
+    code: int | None = None
+    """That it ended with by itself."""
+
+    @property
+    def is_frozen(self) -> bool:
+        return self.signal is None and self.code is None
+
+
+async def _project(addresses: Addresses, *names: str) -> None:
+    await run.run_projectors(addresses, names, asyncio.Event())
+
+
+async def _skip(addresses: Addresses, projection: str) -> None:
+    """The first letter that is open."""
+    first = "SELECT min(id) FROM dead_letters WHERE projection = $1 AND outcome IS NULL"
+    async with servers.Servers(addresses, client_id="test") as opened:
+        letter = await opened.pool.fetchval(first, projection)
+    await DeadLetters(addresses).skip(letter, reason="Nobody has ever heard of it.", by="a test")
+
+
+ACTIONS: dict[str, Callable[..., Coroutine[Any, Any, Any]]] = {
+    "project": _project,
+    "build": partial(rebuild.rebuild, swaps=False),
+    "rebuild": rebuild.rebuild,
+    "skip": _skip,
+    "verify": operations.verify,
+    "swap": operations.swap,
+    "retire": operations.retire,
+    "cancel": operations.cancel,
+}
+
+
+class Loner(Projector[Any]):
+    """Alone in its group: whoever comes after its death need not wait until the broker believes it."""
+
+    def __init__(self, *arguments: Any, group: str, **options: Any) -> None:
+        super().__init__(*arguments, group=f"{group}.{os.getpid()}", **options)
+
+
+async def _obey(order: Order) -> None:
+    engine.BATCH_MAX_RECORDS = BATCH_RECORDS
+    generations.PARTITIONS_PER_DROP = 1
+    hold.EXPIRES_S = HOLD_S
+    if not order.is_fenced:
+        remove_the_fence()
+    if order.dies_at is not None:
+        run.Projector = Loner
+        arm(POINTS[order.dies_at], death(order.hits))
+    if order.freezes_at is not None:
+        servers.IDLE_IN_TRANSACTION_S = IDLE_IN_TRANSACTION_S
+        arm(POINTS[order.freezes_at], frost(1))
+    if order.is_slow_in_scripts:
+        Budgets.script = LONG_LOOP + Budgets.script
+    if order.is_zombie:
+        _arm_all(STALE, frost(len(order.names)))
+        _arm_all(TRIED, death(len(order.names)))
+    await ACTIONS[order.action](order.addresses, *order.names)
+
+
+def _arm_all(points: tuple[Point, ...], act: Any) -> None:
+    for point in points:
+        arm(point, act)
+
+
+def _child(order: Order) -> None:
+    os.dup2(2, 1)  # what it logs must not come between the answers
+    code = 1
+    try:
+        asyncio.run(_obey(order))
+        code = 0
+    except Exception:  # noqa: BLE001 - told, and the test sees the code
+        traceback.print_exc()
+    finally:
+        os._exit(code)
+
+
+def main() -> None:
+    for line in sys.stdin.buffer:
+        order = msgspec.json.decode(line, type=Order)
+        pid = os.fork()
+        if pid == 0:
+            _child(order)
+        _tell(Change(pid=pid))
+        has_ended = False
+        while not has_ended:
+            _, status = os.waitpid(pid, os.WUNTRACED)
+            change = Change(pid=pid)
+            has_ended = not os.WIFSTOPPED(status)
+            if os.WIFSIGNALED(status):
+                change = Change(pid=pid, signal=os.WTERMSIG(status))
+            elif has_ended:
+                change = Change(pid=pid, code=os.WEXITSTATUS(status))
+            _tell(change)
+
+
+def _tell(change: Change) -> None:
+    sys.stdout.buffer.write(msgspec.json.encode(change) + b"\n")
+    sys.stdout.buffer.flush()
+
+
+if __name__ == "__main__":
+    main()
