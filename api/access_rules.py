@@ -34,6 +34,7 @@ _READERS: Final[Mapping[EntityKind, Roles]] = {
 _WRITERS: Final[Mapping[EntityKind, Roles]] = {"placement": SELLERS, "campaign": BUYERS, "ad": BUYERS}
 """A publisher's share and an advertiser's domain are the operator's to state, like all that is not here."""
 _MOVES = ("pause", "resume", "archive")
+_OF_PROJECTIONS = ("rebuild", "verify", "swap", "retire", "cancel", "pause", "resume")
 
 
 def _catalogue_rules() -> dict[str, Roles]:
@@ -63,6 +64,7 @@ RULES: Final[Mapping[str, Roles]] = {
     "POST /v1/auctions/{id}/void": OPERATOR,
     "POST /v1/ledger/days/{id}/close": OPERATOR,
     "GET /v1/projections": OPERATOR,
+    **{f"POST /v1/projections/{{id}}/{command}": OPERATOR for command in _OF_PROJECTIONS},
     "GET /v1/dead-letters": OPERATOR,
     "GET /v1/dead-letters/{id}": OPERATOR,
     "POST /v1/dead-letters/retry": OPERATOR,

@@ -36,6 +36,7 @@ from api.write.dead_letters import retry_dead_letter, retry_dead_letters, skip_d
 from api.write.events import events
 from api.write.impressions import impressions
 from api.write.ledger_days import close_ledger_day
+from api.write.projections import projection_commands
 from api.write.voids import void_engagement
 from domain.limits import CATALOGUE_BODY_MAX_BYTES
 
@@ -93,6 +94,7 @@ def _v1(services: ApiServices, holders: KeyHolders) -> Router:
             void_engagement,
             close_ledger_day,
             list_projections,
+            *projection_commands(),
             list_dead_letters,
             show_dead_letter,
             retry_dead_letters,

@@ -11,6 +11,7 @@ import msgspec
 from litestar import Response, get
 from sqlalchemy import text
 
+from api.projection_metrics import projection_metrics
 from api.services import ApiServices, Services
 from domain.errors import LogUnavailable
 
@@ -64,8 +65,9 @@ async def readyz(services: Services) -> Response[Readiness]:
 
 @get("/metrics", tags=["Operations"], summary="Figures for Prometheus")
 async def metrics(services: Services) -> Response[bytes]:
-    """Prometheus' text format, over all API processes of the machine."""
-    return Response(services.metrics.exposition(), media_type=PROMETHEUS_TEXT, headers={"Cache-Control": "no-store"})
+    """Prometheus' text format, over all API processes of the machine and all workers of the projections."""
+    figures = services.metrics.exposition() + await projection_metrics(services)
+    return Response(figures, media_type=PROMETHEUS_TEXT, headers={"Cache-Control": "no-store"})
 
 
 @asynccontextmanager

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from commands.void_engagement import VoidEngagement
     from domain.names import Names
     from projections.dead_letters import DeadLetters
+    from projections.log_times import LogTimes
+    from projections.orders import Orders
     from projections.watermarks import Watermarks
 
 
@@ -53,6 +55,9 @@ class ApiServices:
     """The read models."""
     redis: Redis
     watermarks: Watermarks
+    log_times: LogTimes
+    orders: Orders
+    """Of the operator, about projections."""
     dead_letters: DeadLetters
     names: Names
     live: LiveFeed

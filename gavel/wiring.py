@@ -56,7 +56,9 @@ from gavel.token_keys import TokenKeyFile, TokenKeysInForce
 from gavel.traffic_list_files import TrafficListFiles
 from projections.connections import sqlalchemy_url
 from projections.dead_letters import DeadLetters
+from projections.log_times import LogTimes
 from projections.logged_engagements import LoggedEngagements
+from projections.orders import Orders
 from projections.partition_growth import growth_told
 from projections.redis_client import redis_client
 from projections.registry import RUNNABLE
@@ -92,6 +94,7 @@ class ApiProcess:
         self._spool = SpooledLog(self._log, settings.data / "spool")
         self._database = database_engine(postgres_url)
         self._watermarks = Watermarks(kafka_url, client_id="gavel-api-watermarks")
+        self._log_times = LogTimes(kafka_url, client_id="gavel-api-times")
         self._head = CatalogueHead(kafka_url, names.catalogue, client_id="gavel-api-catalogue")
         self._once = Once(self._pipeline, names, fresh_id)
         self._token_keys = _token_keys(settings, clock)
@@ -114,15 +117,7 @@ class ApiProcess:
             auction_rates=AuctionRates(settings.auctions_per_address_minute, is_unlimited=addresses.is_trusted),
             show_ad=self._show_ad(settings, hold_auction, quota, clock),
             record_engagement=self._record_engagement(names, clock, addresses, metrics),
-            change_catalogue=ChangeCatalogue(
-                log=self._log,
-                head=self._head,
-                names=names,
-                forms=all_forms(allow_private=settings.allow_private_endpoints),
-                spent_of=self._budgets.committed_nanos_of,
-                clock=clock,
-                ids=fresh_id,
-            ),
+            change_catalogue=self._change_catalogue(settings, names, clock),
             void_engagement=VoidEngagement(
                 log=self._log,
                 history=LoggedEngagements(kafka_url, names),
@@ -136,6 +131,8 @@ class ApiProcess:
             database=self._database,
             redis=self._calm_redis,
             watermarks=self._watermarks,
+            log_times=self._log_times,
+            orders=Orders(read_side(settings)),
             dead_letters=DeadLetters(read_side(settings)),
             names=names,
             live=LiveFeed(self._calm_redis, names.live_channel),
@@ -146,6 +143,17 @@ class ApiProcess:
             admin_key=admin_key,
             access_keys=self._catalogue.access_keys,
             base_url=settings.base_url,
+        )
+
+    def _change_catalogue(self, settings: Settings, names: Names, clock: SystemClock) -> ChangeCatalogue:
+        return ChangeCatalogue(
+            log=self._log,
+            head=self._head,
+            names=names,
+            forms=all_forms(allow_private=settings.allow_private_endpoints),
+            spent_of=self._budgets.committed_nanos_of,
+            clock=clock,
+            ids=fresh_id,
         )
 
     def _hold_auction(self, settings: Settings, names: Names, clock: SystemClock, quota: Quota) -> HoldAuction:
@@ -202,6 +210,7 @@ class ApiProcess:
             stack.push_async_callback(self._calm_redis.aclose)
             stack.push_async_callback(self._database.dispose)
             stack.push_async_callback(self._watermarks.close)
+            stack.push_async_callback(self._log_times.close)
             stack.push_async_callback(self._bidders.close)
             await self._log.start()
             stack.push_async_callback(self._log.close)

@@ -119,6 +119,8 @@ class Projector(Generic[Rows]):
         self._state = State()
         self._control_due = 0.0
         self._report_due = 0.0
+        self.applied = 0
+        """Records applied or parked in this life."""
 
     def __repr__(self) -> str:
         return f"Projector({self._projection.name!r}, {sorted(self._checkpoints)})"
@@ -350,3 +352,4 @@ class Projector(Generic[Rows]):
     def _advance(self, batch: Batch) -> None:
         for tp, move in batch.moves.items():
             self._checkpoints[tp] = msgspec.structs.replace(self._checkpoints[tp], next_offset=move.next)
+        self.applied += len(batch)

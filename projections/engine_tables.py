@@ -12,7 +12,9 @@ from sqlalchemy import (
     Boolean,
     Column,
     DateTime,
+    Float,
     Identity,
+    Index,
     Integer,
     LargeBinary,
     MetaData,
@@ -21,6 +23,7 @@ from sqlalchemy import (
     UniqueConstraint,
     text,
 )
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.types import TypeEngine
 
 NAMING_CONVENTION = {
@@ -66,6 +69,17 @@ projection_generations = Table(
     Column("activated_at", DateTime(timezone=True)),
     # Why nothing is applied to it any more; absent while it runs.
     Column("stopped_reason", Text),
+    # Workers make it the active one although its rows differ.
+    Column("accepts_differences", Boolean, nullable=False, server_default="false"),
+    # Why what workers are to do with it is not done yet, or not done at all.
+    Column("waits_because", Text),
+    # Workers are to compare it with the active one; absent once they have.
+    Column("verify_asked_at", DateTime(timezone=True)),
+    # The last comparison, as in `verification.Verification`.
+    Column("verified_at", DateTime(timezone=True)),
+    Column("verification", JSONB),
+    # When the tables and the consumer group of one that has ended were gone.
+    Column("removed_at", DateTime(timezone=True)),
 )
 
 projection_offsets = Table(
@@ -109,4 +123,35 @@ dead_letters = Table(
     # Why it was skipped.
     Column("reason", Text),
     UniqueConstraint("projection", "generation", "topic", "partition", "offset"),
+)
+
+projection_decisions = Table(
+    "projection_decisions",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    given("projection", Text),
+    Column("generation", Integer),
+    # As the operator gave it: 'rebuild', 'swap', …
+    given("command", Text),
+    Column("options", JSONB),
+    Column("decided_at", DateTime(timezone=True), nullable=False, server_default=text("now()")),
+    given("decided_by", Text),
+    Index("ix_projection_decisions_projection", "projection", "id"),
+)
+
+projection_workers = Table(
+    "projection_workers",
+    metadata,
+    # Host and number of the process.
+    Column("worker", Text, primary_key=True),
+    Column("projection", Text, primary_key=True),
+    Column("generation", Integer, primary_key=True, autoincrement=False),
+    # What its consumer reads, each as topic, slash and number.
+    Column("partitions", ARRAY(Text), nullable=False),
+    given("events_per_second", Float),
+    # How many consumers of it have had a successor in this process, and why the last one had.
+    given("restarts", Integer),
+    Column("restarted_because", Text),
+    # Who has not said anything for a while is taken for dead.
+    Column("reported_at", DateTime(timezone=True), nullable=False, server_default=text("now()")),
 )

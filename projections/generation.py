@@ -20,7 +20,7 @@ RUN: tuple[Status, ...] = ("building", "ready", "active", "previous")
 
 COLUMNS = (
     "projection, generation, status, layout, swaps_itself, accepts_dead_letters, begun_at, built_at, activated_at, "
-    "stopped_reason"
+    "stopped_reason, accepts_differences, waits_because, verify_asked_at, removed_at"
 )
 """Of `projection_generations`, in the order of a Generation's fields."""
 
@@ -40,6 +40,13 @@ class Generation(msgspec.Struct, frozen=True):
     """When it had reached the log's end as it stood when it was begun."""
     activated_at: datetime | None
     stopped_reason: str | None
+    accepts_differences: bool
+    waits_because: str | None
+    """Why what workers are to do with it is not done yet, or not done at all."""
+    verify_asked_at: datetime | None
+    """Since when workers are to compare it with the active one."""
+    removed_at: datetime | None
+    """When the tables and the consumer group of one that has ended were gone."""
 
     @property
     def schema(self) -> str:

@@ -5,6 +5,7 @@ How one becomes the active one stands in `swap.py`.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import asyncpg
@@ -13,6 +14,7 @@ from aiokafka import TopicPartition
 from domain.errors import Conflict, NotFound
 from projections.generation import COLUMNS, RUN, Generation, schema_of
 from projections.layout import statements
+from projections.partition_growth import growth, partitions_read
 from projections.postgres_store import Connection, connected
 from projections.registry import Registration
 from projections.servers import Servers
@@ -26,8 +28,14 @@ PARTITIONS_PER_DROP = 50
 DROP_LOCK_MS = 2_000
 
 BEGIN = """
-INSERT INTO projection_generations (projection, generation, status, layout, swaps_itself, accepts_dead_letters)
-VALUES ($1, $2, $3, $4, $5, $6)
+INSERT INTO projection_generations
+    (projection, generation, status, layout, swaps_itself, accepts_dead_letters, accepts_differences)
+VALUES ($1, $2, $3, $4, $5, $6, $7)
+"""
+GO_ON = """
+UPDATE projection_generations SET stopped_reason = NULL, waits_because = NULL, swaps_itself = swaps_itself OR $3,
+    accepts_dead_letters = accepts_dead_letters OR $4, accepts_differences = accepts_differences OR $5
+WHERE projection = $1 AND layout = $2 AND status IN ('building', 'ready') RETURNING generation
 """
 BEGIN_OFFSETS = """
 INSERT INTO projection_offsets
@@ -93,29 +101,22 @@ async def begin(
     *,
     swaps_itself: bool = False,
     accepts_dead_letters: bool = False,
+    accepts_differences: bool = False,
 ) -> Generation:
     """A new generation that is to be built up to `ends`; or the one of this layout that is being built already.
 
-    One that had stopped goes on then, since something may have changed.
+    One that had stopped goes on then, since something may have changed. Raises Conflict where somebody has added
+    partitions to a topic.
     """
+    options = (swaps_itself, accepts_dead_letters, accepts_differences)
     async with connection.transaction():
         await connection.execute("SELECT pg_advisory_xact_lock($1)", LOCK)
-        number = await connection.fetchval(
-            "UPDATE projection_generations "
-            "SET stopped_reason = NULL, accepts_dead_letters = accepts_dead_letters OR $3 "
-            "WHERE projection = $1 AND layout = $2 AND status IN ('building', 'ready') RETURNING generation",
-            registration.name,
-            registration.layout,
-            accepts_dead_letters,
-        )
+        number = await connection.fetchval(GO_ON, registration.name, registration.layout, *options)
         if number is None:
-            number = await _make(
-                connection,
-                registration,
-                "building",
-                swaps_itself=swaps_itself,
-                accepts_dead_letters=accepts_dead_letters,
-            )
+            read = await partitions_read(connection, {tp.topic for tp in ends})
+            if grown := growth(read, Counter(tp.topic for tp in ends)):
+                raise Conflict(grown)
+            number = await _make(connection, registration, "building", options)
             await connection.executemany(
                 BEGIN_OFFSETS,
                 [
@@ -170,8 +171,17 @@ async def mark_built(connection: Connection) -> None:
 async def drop(connection: Connection, projection: str, number: int) -> Generation:
     """Ends a generation that queries do not read, and removes its tables, offsets and dead letters.
 
-    Called again after a crash it finishes. Raises NotFound, Conflict for the active one, and Unavailable while
-    somebody reads its tables.
+    Called again after a crash it finishes. Raises as `end`, and Unavailable while somebody reads its tables.
+    """
+    await end(connection, projection, number)
+    await drop_schema(connection, schema_of(projection, number))
+    return await one(connection, projection, number)
+
+
+async def end(connection: Connection, projection: str, number: int) -> Generation:
+    """Nobody writes a generation that queries do not read any more; its offsets and dead letters are gone.
+
+    One that has ended stays as it is. Raises NotFound, and Conflict for the active one.
     """
     async with connection.transaction():
         generation = await connection.fetchrow(
@@ -199,8 +209,18 @@ async def drop(connection: Connection, projection: str, number: int) -> Generati
             projection,
             number,
         )
-    await _drop_schema(connection, schema_of(projection, number))
     return await one(connection, projection, number)
+
+
+async def drop_schema(connection: Connection, schema: str) -> None:
+    """Removes a generation's tables, if they are there. Raises Unavailable while somebody reads them."""
+    while partitions := await connection.fetch(PARTITIONS, schema, PARTITIONS_PER_DROP):
+        async with connection.transaction():
+            await connection.execute(f"SET LOCAL lock_timeout = {DROP_LOCK_MS}")
+            await connection.execute(f"DROP TABLE {', '.join(row[0] for row in partitions)}")
+    async with connection.transaction():
+        await connection.execute(f"SET LOCAL lock_timeout = {DROP_LOCK_MS}")
+        await connection.execute(f"DROP SCHEMA IF EXISTS {schema} CASCADE")
 
 
 async def pause(connection: Connection, projection: str) -> None:
@@ -231,15 +251,11 @@ async def _make(
     connection: Connection,
     registration: Registration,
     status: str,
-    *,
-    swaps_itself: bool = False,
-    accepts_dead_letters: bool = False,
+    options: tuple[bool, ...] = (False, False, False),
 ) -> int:
-    """A generation with empty tables; its number."""
+    """A generation with empty tables; its number. The options are those of `begin`."""
     number: int = await connection.fetchval(NEXT_NUMBER, registration.name)
-    await connection.execute(
-        BEGIN, registration.name, number, status, registration.layout, swaps_itself, accepts_dead_letters
-    )
+    await connection.execute(BEGIN, registration.name, number, status, registration.layout, *options)
     if registration.tables:
         schema = schema_of(registration.name, number)
         await connection.execute(f"CREATE SCHEMA {schema}")
@@ -258,16 +274,6 @@ async def _set_status(connection: Connection, projection: str, number: int, stat
         number,
         status,
     )
-
-
-async def _drop_schema(connection: Connection, schema: str) -> None:
-    while partitions := await connection.fetch(PARTITIONS, schema, PARTITIONS_PER_DROP):
-        async with connection.transaction():
-            await connection.execute(f"SET LOCAL lock_timeout = {DROP_LOCK_MS}")
-            await connection.execute(f"DROP TABLE {', '.join(row[0] for row in partitions)}")
-    async with connection.transaction():
-        await connection.execute(f"SET LOCAL lock_timeout = {DROP_LOCK_MS}")
-        await connection.execute(f"DROP SCHEMA IF EXISTS {schema} CASCADE")
 
 
 def _generation(row: asyncpg.Record) -> Generation:

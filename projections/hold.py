@@ -1,6 +1,7 @@
 """Generations held at the same offsets for a moment, while they are run.
 
 A hold lets nobody go past an offset; it expires by itself, so that one who set it and died stops nothing for long.
+One at a time holds a projection: who releases must not let go what another one counts on.
 """
 
 from __future__ import annotations
@@ -12,13 +13,20 @@ from contextlib import asynccontextmanager
 
 from aiokafka import TopicPartition
 
+from domain.errors import Unavailable
 from projections.postgres_store import Connection
 
 EXPIRES_S = 15.0
 REACHED_S = 10.0
 """How long the one behind may need: less than until the hold expires."""
 LOOK_S = 0.05
+TURN_S = 40.0
+"""How long one waits for another one, who needs less than that if all goes well."""
+TURN = 7_146_924
+"""Advisory lock of whoever holds a projection; a number of our own choice."""
 
+TAKE_TURN = "SELECT pg_try_advisory_lock($1, hashtext($2))"
+END_TURN = "SELECT pg_advisory_unlock($1, hashtext($2))"
 LOCK = """
 SELECT generation, topic, partition, next_offset FROM projection_offsets
 WHERE projection = $1 AND generation = ANY($2) ORDER BY generation, topic, partition FOR UPDATE
@@ -38,12 +46,17 @@ SELECT FROM projection_offsets WHERE projection = $1 AND generation = ANY($2) AN
 
 @asynccontextmanager
 async def held(connection: Connection, projection: str, *numbers: int) -> AsyncIterator[None]:
-    """Inside it no partition of these generations goes past the offset that the foremost of them had."""
+    """Inside it no partition of these generations goes past the offset that the foremost of them had.
+
+    Raises Unavailable while somebody else holds generations of the projection.
+    """
+    await _take_turn(connection, projection)
     try:
         await _hold(connection, projection, numbers)
         yield
     finally:
         await connection.execute(RELEASE, projection, numbers)
+        await connection.execute(END_TURN, TURN, projection)
 
 
 async def reached(connection: Connection, query: str, *arguments: object) -> bool:
@@ -54,6 +67,14 @@ async def reached(connection: Connection, query: str, *arguments: object) -> boo
             return False
         await asyncio.sleep(LOOK_S)
     return True
+
+
+async def _take_turn(connection: Connection, projection: str) -> None:
+    deadline = time.monotonic() + TURN_S
+    while not await connection.fetchval(TAKE_TURN, TURN, projection):
+        if time.monotonic() > deadline:
+            raise Unavailable(f"somebody else compares or swaps {projection}: try again")
+        await asyncio.sleep(LOOK_S)
 
 
 async def _hold(connection: Connection, projection: str, numbers: tuple[int, ...]) -> None:

@@ -16,25 +16,26 @@ from typing import Any
 import msgspec
 from aiokafka import TopicPartition
 
-from domain.errors import GavelError, Refusal
-from projections import generations
+from domain.errors import Conflict, GavelError
+from projections import decisions, generations
+from projections.decisions import SOMEBODY
 from projections.generation import Generation
 from projections.postgres_store import connected
 from projections.redis_store import RedisStore
 from projections.registry import Registration, registered
-from projections.run import keep_projecting
+from projections.run import work_on
 from projections.servers import Addresses, Servers
 from projections.store import Store
 from projections.swap import swap
 from projections.verification import Verification, verify
 from projections.watermarks import Ends
-from projections.workforce import Workforce
 
 LOOK_S = 0.2
+CANCELLED = "somebody has cancelled it"
 
 
 class RebuildStopped(GavelError):
-    """The log has an event that cannot be applied: what was built so far is incomplete."""
+    """What was built so far is incomplete: the log has an event that cannot be applied, or somebody has cancelled."""
 
 
 class NotEqual(GavelError):
@@ -70,16 +71,15 @@ async def rebuild(
     swaps: bool = True,
     accept_dead_letters: bool = False,
     accept_differences: bool = False,
+    by: str = SOMEBODY,
 ) -> RebuildProgress:
     """Builds a new generation of the projection, or goes on with one that is being built, and makes it the active one.
 
     `on_progress` is called several times a second. Without `swaps` it ends when the log as it stood at the start has
-    been replayed. Raises NotFound, LogUnavailable, Unavailable, Refusal for one that is never rebuilt, RebuildStopped
+    been replayed. Raises NotFound, LogUnavailable, Unavailable, Conflict for one that is never rebuilt, RebuildStopped
     when an event cannot be applied, NotEqual, and NotReady when it may not become the active one.
     """
-    registration = registered(name)
-    if registration.never_rebuilt is not None:
-        raise Refusal(f"{name} is never rebuilt: {registration.never_rebuilt}")
+    registration = rebuildable(name)
     async with Servers(addresses, client_id="gavel-rebuild") as servers:
         if registration.place == "redis":
             return await _rebuilt_in_place(registration, servers, on_progress)
@@ -89,6 +89,7 @@ async def rebuild(
             generation = await generations.begin(
                 connection, registration, ends, accepts_dead_letters=accept_dead_letters
             )
+            await decisions.record(connection, "rebuild", name, generation.number, by=by)
         async with working(registration, servers):
             progress = await _built(registration, generation, servers, on_progress)
             if swaps:
@@ -96,11 +97,28 @@ async def rebuild(
     return progress
 
 
+def rebuildable(name: str) -> Registration:
+    """The projection of that name. Raises NotFound, and Conflict for one that is never rebuilt."""
+    registration = registered(name)
+    if registration.never_rebuilt is not None:
+        raise Conflict(f"{name} is never rebuilt: {registration.never_rebuilt}")
+    return registration
+
+
+async def begin_in_place(
+    registration: Registration, servers: Servers, store: RedisStore[Any]
+) -> Mapping[TopicPartition, Ends]:
+    """Empties it, to be filled from the log as it stands now; workers do that."""
+    ends = await servers.watermarks.ends(registration.topics_of(servers.names))
+    await store.reset({tp: end.low for tp, end in ends.items()}, {tp: end.high for tp, end in ends.items()})
+    return ends
+
+
 @asynccontextmanager
 async def working(registration: Registration, servers: Servers) -> AsyncIterator[None]:
     """While inside, this process works on the generations of the projection like any other that runs it."""
     stop = asyncio.Event()
-    work = asyncio.create_task(Workforce([registration], servers, keep_projecting).run(stop))
+    work = asyncio.create_task(work_on([registration], servers, stop))
     try:
         yield
     finally:
@@ -122,6 +140,8 @@ async def _built(
         async with connected(servers.pool) as connection:
             await generations.mark_built(connection)
             status = (await generations.one(connection, registration.name, generation.number)).status
+        if status == "cancelled":
+            raise RebuildStopped(CANCELLED)
         if status != "building":
             return progress
         await asyncio.sleep(LOOK_S)
@@ -143,8 +163,7 @@ async def _rebuilt_in_place(
 ) -> RebuildProgress:
     _, store = await registration.opened(servers, 1)
     assert isinstance(store, RedisStore), store
-    ends = await servers.watermarks.ends(registration.topics_of(servers.names))
-    await store.reset({tp: end.low for tp, end in ends.items()}, {tp: end.high for tp, end in ends.items()})
+    ends = await begin_in_place(registration, servers, store)
     async with working(registration, servers):
         return await _followed(store, ends, on_progress, (await store.state()).generation)
 
@@ -172,4 +191,6 @@ async def _followed(
         state = await store.state()
         if state.stopped_reason is not None:
             raise RebuildStopped(state.stopped_reason)
+        if state.rests and not checkpoints:
+            raise RebuildStopped(CANCELLED)
         await asyncio.sleep(LOOK_S)

@@ -243,6 +243,11 @@ class RedisStore(Generic[Rows]):
         async with answering():
             await self._redis.hset(self._keys[0], STOPPED_REASON, reason)
 
+    async def resume(self) -> None:
+        """It goes on where it had stopped."""
+        async with answering():
+            await self._redis.hdel(self._keys[0], STOPPED_REASON)
+
     async def reset(self, starts: Mapping[TopicPartition, int], targets: Mapping[TopicPartition, int]) -> None:
         async with connected(self._pool) as connection:
             await connection.execute(

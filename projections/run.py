@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import structlog
@@ -15,7 +16,9 @@ from projections.budget_settlement import BudgetSettlement
 from projections.engine import Projector
 from projections.live import Live
 from projections.registry import BUDGETS, LIVE, Registration, registered
+from projections.roster import Roster
 from projections.servers import Addresses, Servers
+from projections.upkeep import Upkeep
 from projections.watch import Watch
 from projections.workforce import Workforce
 
@@ -33,14 +36,25 @@ async def run_projectors(addresses: Addresses, projections: Sequence[str], stop:
     """
     registrations = [registered(name) for name in projections if name != LIVE]
     async with Servers(addresses, client_id="gavel-projector") as servers, asyncio.TaskGroup() as tasks:
-        tasks.create_task(Workforce(registrations, servers, keep_projecting).run(stop))
+        tasks.create_task(work_on(registrations, servers, stop))
+        tasks.create_task(Upkeep(registrations, servers).run(stop))
         if BUDGETS in projections:
             tasks.create_task(BudgetSettlement(servers).run(stop))
         if LIVE in projections:
             tasks.create_task(Live(servers).run(stop))
 
 
-async def keep_projecting(registration: Registration, generation: int, servers: Servers, stop: asyncio.Event) -> None:
+async def work_on(registrations: Sequence[Registration], servers: Servers, stop: asyncio.Event) -> None:
+    """Runs the generations of these projections until `stop` is set, and tells what this process has in hand."""
+    roster = Roster(servers.pool)
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(Workforce(registrations, servers, partial(keep_projecting, roster=roster)).run(stop))
+        tasks.create_task(roster.run(stop))
+
+
+async def keep_projecting(
+    registration: Registration, generation: int, servers: Servers, stop: asyncio.Event, *, roster: Roster
+) -> None:
     """One generation for as long as it is wanted: a consumer that breaks or hangs gets a successor."""
     projection, store = await registration.opened(servers, generation)
     topics = registration.topics_of(servers.names)
@@ -53,17 +67,23 @@ async def keep_projecting(registration: Registration, generation: int, servers: 
             store,
             topics=topics,
             group=registration.group(servers.names, generation),
-            kafka=servers.kafka | {"client_id": f"{servers.client_id}-{registration.name}"},
+            kafka=servers.kafka | {"client_id": f"{servers.client_id}-{registration.name}-{roster.worker}"},
         )
-        await one_life(projector, watch, stop)
+        with roster.listed(registration.name, generation, projector):
+            ended_because = await one_life(projector, watch, stop)
         if time.monotonic() - started > LONG_LIFE_S:
             backoff.reset()
         if not stop.is_set():
+            roster.restarted(registration.name, generation, ended_because)
             await backoff.wait(stop)
+    roster.left(registration.name, generation)
 
 
-async def one_life(projector: Projector[Any], watch: Watch, stop: asyncio.Event) -> None:
-    """Until it is stopped, breaks or hangs. One that breaks must not take the other projections with it."""
+async def one_life(projector: Projector[Any], watch: Watch, stop: asyncio.Event) -> str | None:
+    """Until it is stopped, breaks or hangs: then it tells why it needs a successor.
+
+    One that breaks must not take the other projections with it.
+    """
     running = asyncio.create_task(projector.run(stop))
     hanging = asyncio.create_task(watch.until_it_hangs(projector))
     try:
@@ -73,10 +93,15 @@ async def one_life(projector: Projector[Any], watch: Watch, stop: asyncio.Event)
         running.cancel()
         hanging.cancel()
         outcome, watched = await asyncio.gather(running, hanging, return_exceptions=True)
+    ended_because: str | None = None
     if hung:
+        ended_because = "it hung"
         log.error("the consumer hangs and is replaced", projector=repr(projector))
     for failure in (outcome, watched):
+        if isinstance(failure, Exception):
+            ended_because = repr(failure)
         if isinstance(failure, KafkaError | OSError):
             log.warning("the consumer broke and is replaced", projector=repr(projector), error=repr(failure))
         elif isinstance(failure, Exception):
             log.error("the projection failed and is started again", projector=repr(projector), exc_info=failure)
+    return ended_because

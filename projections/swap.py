@@ -11,7 +11,7 @@ import time
 import asyncpg
 
 from domain.errors import Conflict, Unavailable
-from projections import generations
+from projections import decisions, generations
 from projections.generation import Generation
 from projections.hold import held, reached
 from projections.postgres_store import Connection
@@ -39,7 +39,7 @@ LETTERS = "SELECT count(*) FROM dead_letters WHERE projection = $1 AND generatio
 POINT = "UPDATE projections SET active_generation = $2 WHERE projection = $1"
 STATUS = """
 UPDATE projection_generations
-SET status = $3, activated_at = CASE WHEN $3 = 'active' THEN now() ELSE activated_at END
+SET status = $3, activated_at = CASE WHEN $3 = 'active' THEN now() ELSE activated_at END, waits_because = NULL
 WHERE projection = $1 AND generation = $2
 """
 
@@ -49,10 +49,16 @@ class NotReady(Conflict):
 
 
 async def swap(
-    connection: Connection, registration: Registration, number: int, *, accept_dead_letters: bool = False
+    connection: Connection,
+    registration: Registration,
+    number: int,
+    *,
+    accept_dead_letters: bool = False,
+    by: str | None = None,
 ) -> Generation:
     """Makes a generation that is ready, or was active before, the active one.
 
+    `by` is who has decided it, where that is not who began the generation.
     Raises NotFound, NotReady with the reason, and Unavailable when queries hold on to the views for too long.
     """
     deadline = time.monotonic() + TRIES_S
@@ -64,7 +70,11 @@ async def swap(
             # Two that follow the same log pass each other all the time: one is held until the other has passed it.
             async with held(connection, registration.name, active.number):
                 await reached(connection, BEHIND, registration.name, active.number, number)
-                await _swapped(connection, registration, active.number, number, accept_dead_letters)
+                async with connection.transaction():
+                    await _swapped(connection, registration, active.number, number, accept_dead_letters)
+                    if by is not None:
+                        stated = {"accept_dead_letters": True} if accept_dead_letters else None
+                        await decisions.record(connection, "swap", registration.name, number, by=by, options=stated)
             return await generations.one(connection, registration.name, number)
         except (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError) as busy:
             if time.monotonic() > deadline:
@@ -76,18 +86,23 @@ async def _swapped(
     connection: Connection, registration: Registration, old: int, new: int, accept_dead_letters: bool
 ) -> None:
     name = registration.name
-    async with connection.transaction():
-        await connection.execute(f"SET LOCAL lock_timeout = {LOCK_MS}")
-        await connection.execute("SELECT FROM projections WHERE projection = $1 FOR UPDATE", name)
-        if (await generations.active(connection, name)).number != old:
-            raise NotReady(f"another generation of {name} has become active meanwhile")
-        await connection.fetch(LOCK, name, [old, new])
-        generation = await generations.one(connection, name, new)
-        await _check(connection, registration, old, generation, accept_dead_letters)
+    await connection.execute(f"SET LOCAL lock_timeout = {LOCK_MS}")
+    await connection.execute("SELECT FROM projections WHERE projection = $1 FOR UPDATE", name)
+    if (await generations.active(connection, name)).number != old:
+        raise NotReady(f"another generation of {name} has become active meanwhile")
+    await connection.fetch(LOCK, name, [old, new])
+    generation = await generations.one(connection, name, new)
+    await _check(connection, registration, old, generation, accept_dead_letters)
+    try:
         await show(connection, registration.tables, generation.schema)
-        await connection.execute(POINT, name, new)
-        await connection.execute(STATUS, name, old, "previous")
-        await connection.execute(STATUS, name, new, "active")
+    except asyncpg.DependentObjectsStillExistError as error:
+        raise NotReady(
+            f"other tables than before are to be read as {name}, and views of your own are built on those: "
+            f"{error.detail}; drop them, and make them again when generation {new} is active"
+        ) from error
+    await connection.execute(POINT, name, new)
+    await connection.execute(STATUS, name, old, "previous")
+    await connection.execute(STATUS, name, new, "active")
 
 
 async def _check(

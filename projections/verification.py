@@ -6,6 +6,8 @@ the snapshot while both go on.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 from sqlalchemy import Table
 
@@ -29,6 +31,10 @@ ONLY_IN = """
 SELECT count(*) OVER (), (ROW({columns}))::text FROM (
     SELECT {columns} FROM {schema}.{table} EXCEPT ALL SELECT {columns} FROM {other}.{table}
 ) AS only_there LIMIT {rows}
+"""
+KEEP = """
+UPDATE projection_generations SET verification = $3, verified_at = now(), verify_asked_at = NULL
+WHERE projection = $1 AND generation = $2
 """
 
 
@@ -84,27 +90,41 @@ class Verification(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def verify(pool: Pool, registration: Registration, number: int) -> Verification:
-    """Compares a generation with the active one; both have to be run meanwhile. Raises NotFound and NotReady."""
+    """Compares a generation with the active one; both have to be run meanwhile. What it found is kept with it.
+
+    Raises NotFound and NotReady.
+    """
     name = registration.name
     async with connected(pool) as connection:
         active = await generations.active(connection, name)
         other = await generations.one(connection, name, number)
     if other.status not in {"ready", "active", "previous"}:
         raise NotReady(f"generation {number} of {name} is {other.status}")
-    if other.layout != active.layout or other.layout != registration.layout:
-        return Verification(projection=name, active=active.number, generation=number, comparable=False)
+    comparable = other.layout == active.layout == registration.layout
+    tables = await _tables_compared(pool, registration, active.number, number) if comparable else ()
+    found = Verification(
+        projection=name, active=active.number, generation=number, comparable=comparable, tables=tuple(tables)
+    )
+    async with connected(pool) as connection:
+        await connection.execute(KEEP, name, number, msgspec.json.encode(found).decode())
+    return found
+
+
+async def _tables_compared(
+    pool: Pool, registration: Registration, active: int, number: int
+) -> Sequence[TableComparison]:
+    name = registration.name
     async with (
         connected(pool) as holder,
         connected(pool) as reader,
         reader.transaction(isolation="repeatable_read", readonly=True),
     ):
-        async with held(holder, name, active.number, number):
-            if not await reached(holder, BEHIND, name, [active.number, number]):
-                raise NotReady(f"generations {active.number} and {number} of {name} do not come to the same offsets")
+        async with held(holder, name, active, number):
+            if not await reached(holder, BEHIND, name, [active, number]):
+                raise NotReady(f"generations {active} and {number} of {name} do not come to the same offsets")
             # The first statement takes the snapshot; those that follow see nothing that comes later.
             await reader.execute("SELECT 1")
-        tables = [await _compared(reader, name, active.number, number, each) for each in registration.tables]
-    return Verification(projection=name, active=active.number, generation=number, comparable=True, tables=tuple(tables))
+        return [await _compared(reader, name, active, number, each) for each in registration.tables]
 
 
 async def _compared(connection: Connection, name: str, active: int, number: int, table: Table) -> TableComparison:
@@ -116,11 +136,11 @@ async def _compared(connection: Connection, name: str, active: int, number: int,
     ]
     counts = {"rows": found[0][0][0], "rows_built": found[1][0][0]}
     if found[0] == found[1]:
-        return TableComparison(table=table.name, **counts)
+        return TableComparison(table=str(table.name), **counts)
     missing = await _only_in(connection, columns, here, there, table.name)
     surplus = await _only_in(connection, columns, there, here, table.name)
     return TableComparison(
-        table=table.name,
+        table=str(table.name),
         **counts,
         missing=missing[0],
         missing_rows=missing[1],

@@ -11,13 +11,12 @@ from typing import Any
 
 import structlog
 
-from domain.errors import GavelError, Unavailable
+from domain.errors import Conflict, Unavailable
 from projections import generations
 from projections.generation import RUN, Generation
 from projections.postgres_store import Connection, connected
 from projections.registry import Registration
 from projections.servers import Servers
-from projections.swap import NotReady, swap
 
 LOOK_S = 1.0
 LOOK_TIMEOUT_S = 15.0
@@ -35,7 +34,7 @@ class Workforce:
 
     A projection that is built in place is run from the start, without asking Postgres, which may be away.
     One whose active generation was built by another version of the code gets a generation of this one's layout, which
-    becomes the active one by itself.
+    becomes the active one by itself (see `upkeep.py`).
     """
 
     def __init__(self, registrations: Sequence[Registration], servers: Servers, run: Run) -> None:
@@ -45,6 +44,8 @@ class Workforce:
         self._stops: dict[Key, asyncio.Event] = {}
         self._paused: set[str] = set()
         self._known: list[Generation] = []
+        self._told: dict[str, str] = {}
+        """Why no generation of this version could be begun, by projection."""
 
     def __repr__(self) -> str:
         return f"Workforce({sorted(self._stops)})"
@@ -55,7 +56,6 @@ class Workforce:
             while not stop.is_set():
                 await self._look()
                 self._assign(tasks)
-                await self._settle()
                 try:
                     await asyncio.wait_for(stop.wait(), LOOK_S)
                 except TimeoutError:
@@ -90,8 +90,17 @@ class Workforce:
             if any(each.layout == registration.layout for each in of_it):
                 continue
             ends = await self._servers.watermarks.ends(registration.topics_of(self._servers.names))
-            begun = await generations.begin(connection, registration, ends, swaps_itself=True)
+            try:
+                begun = await generations.begin(connection, registration, ends, swaps_itself=True)
+            except Conflict as refused:
+                self._warn_once(registration.name, str(refused))
+                continue
             log.warning("built anew for this version", projection=registration.name, generation=begun.number)
+
+    def _warn_once(self, projection: str, reason: str) -> None:
+        if self._told.get(projection) != reason:
+            log.error("not built anew for this version", projection=projection, reason=reason)
+        self._told[projection] = reason
 
     def _assign(self, tasks: asyncio.TaskGroup) -> None:
         """Starts and ends projectors."""
@@ -103,17 +112,3 @@ class Workforce:
         for name, number in sorted(wanted - self._stops.keys()):
             stop = self._stops[name, number] = asyncio.Event()
             tasks.create_task(self._run(self._registrations[name], number, self._servers, stop))
-
-    async def _settle(self) -> None:
-        """Makes those active that become it by themselves."""
-        for each in self._known:
-            if each.status != "ready" or not each.swaps_itself:
-                continue
-            try:
-                async with connected(self._servers.pool) as connection:
-                    await swap(connection, self._registrations[each.projection], each.number)
-                log.warning("active now", projection=each.projection, generation=each.number)
-            except NotReady as reason:
-                log.warning("not active yet", projection=each.projection, generation=each.number, reason=str(reason))
-            except GavelError as error:
-                log.warning("not active yet", projection=each.projection, error=repr(error))

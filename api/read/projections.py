@@ -1,4 +1,4 @@
-"""`GET /v1/projections`: how far every read model has come."""
+"""`GET /v1/projections`: how far every read model has come, and who works on it."""
 
 from __future__ import annotations
 
@@ -13,9 +13,16 @@ from projections.queries import progress
 async def list_projections(
     services: Services,
 ) -> Response[list[progress.ProjectionStatus]]:
-    """`lag` and `high_watermark` are null while Kafka does not answer."""
+    """With who works on it, its generations, and what operators have decided lately.
+
+    `lag`, `lag_seconds` and `high_watermark` are null while Kafka does not answer.
+    """
     with database_errors():
         statuses = await progress.projection_status(
-            services.database, services.watermarks, names=services.names, redis=services.redis
+            services.database,
+            services.watermarks,
+            names=services.names,
+            redis=services.redis,
+            log_times=services.log_times,
         )
     return Response(statuses, headers={"Cache-Control": "no-store"})

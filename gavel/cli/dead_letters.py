@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import getpass
-import socket
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TypeVar
@@ -17,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from domain.errors import NotFound
 from gavel.cli import options
+from gavel.cli.who import who
 from gavel.settings import load
 from gavel.telemetry import configure_logging
 from gavel.wiring import database_engine, read_side
@@ -83,10 +82,10 @@ def retry(*, letter_id: int | None, projection: str | None, as_json: bool, data:
         raise click.UsageError("name either an ID or a --projection")
     desk = DeadLetters(read_side(load(data=data)))
     if letter_id is not None:
-        tried = asyncio.run(desk.retry(letter_id, by=_who()))
+        tried = asyncio.run(desk.retry(letter_id, by=who()))
     else:
         assert projection is not None
-        tried = asyncio.run(desk.retry_all(projection, by=_who()))
+        tried = asyncio.run(desk.retry_all(projection, by=who()))
     _tell(tried, as_json=as_json)
 
 
@@ -101,7 +100,7 @@ def skip(*, letter_id: int, reason: str, as_json: bool, data: Path | None) -> No
     Those that waited behind it are tried then; exit code 1 where one of them cannot be applied.
     """
     desk = DeadLetters(read_side(load(data=data)))
-    _tell(asyncio.run(desk.skip(letter_id, reason=reason, by=_who())), as_json=as_json)
+    _tell(asyncio.run(desk.skip(letter_id, reason=reason, by=who())), as_json=as_json)
 
 
 def _tell(tried: Tried, *, as_json: bool) -> None:
@@ -137,12 +136,3 @@ async def _all(db: AsyncEngine, projection: str | None, ended: bool) -> list[Dea
         cursor = page.next_cursor
         if cursor is None:
             return found
-
-
-def _who() -> str:
-    """Whoever sits at the command line, as far as the machine knows."""
-    try:
-        user = getpass.getuser()
-    except (OSError, KeyError):  # a container may run under a number that has no name
-        user = "somebody"
-    return f"{user}@{socket.gethostname()}"

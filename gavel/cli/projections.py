@@ -9,6 +9,7 @@ from contextlib import aclosing, suppress
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import rich_click as click
 from rich.console import Console
 from rich.filesize import decimal
@@ -16,12 +17,14 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from gavel.cli import options
+from gavel.cli.projection_tables import partitions_table, projections_table
+from gavel.cli.who import who
 from gavel.settings import load
 from gavel.telemetry import configure_logging
 from gavel.wiring import database_engine, read_side
 from projections import operations
 from projections import rebuild as engine
-from projections.queries.generations import GenerationProgress
+from projections.log_times import LogTimes
 from projections.queries.progress import ProjectionStatus, projection_status
 from projections.rebuild import RebuildProgress
 from projections.redis_client import redis_client
@@ -36,21 +39,16 @@ def projections() -> None:
 
 
 @projections.command("list", epilog="Example: `gavel projections list --data .gavel`")
+@click.option("--partitions", is_flag=True, help="Every partition: its position, its lag and who reads it.")
+@click.option("--json", "as_json", is_flag=True, help="All that is known, as `GET /v1/projections` answers.")
 @options.data
-def list_(*, data: Path | None) -> None:
-    """Shows every projection: whether it runs, and how far it is behind the log."""
+def list_(*, partitions: bool, as_json: bool, data: Path | None) -> None:
+    """Shows every projection: whether it runs, how far it is behind the log, how fast it is, and who works on it."""
     statuses = asyncio.run(_statuses(read_side(load(data=data))))
-    table = Table()
-    for column in ("projection", "generation", "status", "lag", "partitions", "reason"):
-        table.add_column(column, justify="right" if column in {"generation", "lag", "partitions"} else "left")
-    for each in statuses:
-        lag = "?" if each.lag is None else f"{each.lag:,}"
-        counts = (str(each.generation), each.status, lag, str(len(each.partitions)))
-        table.add_row(each.name, *counts, each.reason or "")
-        for built in each.generations:
-            if built.status != "active":
-                table.add_row("", str(built.generation), built.status, "", "", _told(built))
-    Console().print(table)
+    if as_json:
+        click.echo(msgspec.json.format(msgspec.json.encode(statuses), indent=2))
+        return
+    Console().print(partitions_table(statuses) if partitions else projections_table(statuses))
 
 
 generation = click.argument("generation", type=click.IntRange(min=1), required=False)
@@ -99,6 +97,7 @@ def rebuild(
             swaps=not no_swap,
             accept_dead_letters=accept_dead_letters,
             accept_differences=accept_differences,
+            by=who(),
         )
         try:
             done = asyncio.run(
@@ -121,7 +120,7 @@ def verify(*, name: str, generation: int | None, data: Path | None) -> None:
 
     By default the newest that is not active. Exits with 1 if they differ.
     """
-    found = asyncio.run(operations.verify(read_side(load(data=data)), name, generation))
+    found = asyncio.run(operations.verify(read_side(load(data=data)), name, generation, by=who()))
     _tell(found)
     if not found.is_equal:
         raise click.ClickException(found.summary)
@@ -139,7 +138,8 @@ def swap(*, name: str, generation: int | None, accept_dead_letters: bool, data: 
     By default the newest that is not active.
     """
     addresses = read_side(load(data=data))
-    active = asyncio.run(operations.swap(addresses, name, generation, accept_dead_letters=accept_dead_letters))
+    swapped = operations.swap(addresses, name, generation, accept_dead_letters=accept_dead_letters, by=who())
+    active = asyncio.run(swapped)
     click.echo(f"Queries read generation {active.number} of {name} now.")
 
 
@@ -149,7 +149,7 @@ def swap(*, name: str, generation: int | None, accept_dead_letters: bool, data: 
 @options.data
 def retire(*, name: str, generation: int | None, data: Path | None) -> None:
     """Removes a generation that queries do not read; by default the newest such."""
-    gone = asyncio.run(operations.retire(read_side(load(data=data)), name, generation))
+    gone = asyncio.run(operations.retire(read_side(load(data=data)), name, generation, by=who()))
     click.echo(f"Generation {gone.number} of {name} is {gone.status}.")
 
 
@@ -159,7 +159,7 @@ def retire(*, name: str, generation: int | None, data: Path | None) -> None:
 @options.data
 def cancel(*, name: str, generation: int | None, data: Path | None) -> None:
     """Gives up a generation that is being built, or waits for its swap; by default the newest such."""
-    gone = asyncio.run(operations.cancel(read_side(load(data=data)), name, generation))
+    gone = asyncio.run(operations.cancel(read_side(load(data=data)), name, generation, by=who()))
     click.echo(f"Generation {gone.number} of {name} is {gone.status}.")
 
 
@@ -168,7 +168,7 @@ def cancel(*, name: str, generation: int | None, data: Path | None) -> None:
 @options.data
 def pause(*, name: str, data: Path | None) -> None:
     """Stops a projection, over restarts as well, until it is resumed."""
-    asyncio.run(operations.pause(read_side(load(data=data)), name))
+    asyncio.run(operations.pause(read_side(load(data=data)), name, by=who()))
     click.echo(f"{name} is paused.")
 
 
@@ -177,16 +177,8 @@ def pause(*, name: str, data: Path | None) -> None:
 @options.data
 def resume(*, name: str, data: Path | None) -> None:
     """Lets a projection go on that was paused, or had stopped."""
-    asyncio.run(operations.resume(read_side(load(data=data)), name))
+    asyncio.run(operations.resume(read_side(load(data=data)), name, by=who()))
     click.echo(f"{name} goes on.")
-
-
-def _told(built: GenerationProgress) -> str:
-    """How far a generation is."""
-    share = f"{built.done:,} of {built.total:,} events"
-    if built.events_per_second is not None and built.seconds_left is not None:
-        share += f", {built.events_per_second:,.0f} events/s, {built.seconds_left:,.0f} s left"
-    return share if built.reason is None else f"{share}; stopped: {built.reason}"
 
 
 def _tell(found: Verification) -> None:
@@ -217,8 +209,11 @@ async def _statuses(addresses: Addresses) -> Sequence[ProjectionStatus]:
     try:
         async with (
             Watermarks(addresses.kafka_url, client_id="gavel-projections") as watermarks,
+            LogTimes(addresses.kafka_url, client_id="gavel-projections") as log_times,
             aclosing(redis_client(addresses.redis_url)) as redis,
         ):
-            return await projection_status(database, watermarks, names=addresses.names, redis=redis)
+            return await projection_status(
+                database, watermarks, names=addresses.names, redis=redis, log_times=log_times
+            )
     finally:
         await database.dispose()

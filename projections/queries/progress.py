@@ -1,179 +1,243 @@
-"""How far each projection has come: status, position against the log's end, and waiting for a position."""
+"""How far each projection has come: status, position against the log's end, who works on it and what was decided."""
 
 from __future__ import annotations
 
-import asyncio
-import time
-from collections.abc import Mapping
-from typing import Any, Literal, Protocol, cast
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any, Literal, NamedTuple, cast
 
 import msgspec
 from aiokafka import TopicPartition
 from redis.asyncio import Redis
-from sqlalchemy import Select, select
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from domain.errors import LogUnavailable
+from domain.errors import LogUnavailable, Unavailable
 from domain.names import Names
 from projections.engine_tables import projection_generations, projection_offsets, projections
 from projections.lag import lag_of
-from projections.queries.generations import GenerationProgress, generations_by_projection
-from projections.redis_store import RedisProjection, answering, checkpoints_of, state_of
-from projections.registry import REGISTRY, Registration, registered
+from projections.log_times import LogTimes, Position, seconds_since
+from projections.queries.decisions import Decision, decisions_by_projection
+from projections.queries.generations import GenerationProgress, generations_by_projection, open_letters
+from projections.queries.workers import Worker, WorkerShown, living_workers
+from projections.redis_store import RedisProjection, answering, checkpoints_of, offset_field, state_of
+from projections.registry import REGISTRY, Registration
 from projections.store import Checkpoint, State
 from projections.watermarks import Watermarks
 
-POLL_FIRST_S = 0.005
-POLL_FACTOR = 1.5
-POLL_MAX_S = 0.1
-
 Status = Literal["running", "paused", "stopped", "rebuilding"]
 Checkpoints = Mapping[TopicPartition, Checkpoint]
+High = Mapping[TopicPartition, int]
 
 
-class LogPosition(Protocol):
-    """Where an event stands in the log."""
-
-    @property
-    def topic(self) -> str: ...
-    @property
-    def partition(self) -> int: ...
-    @property
-    def offset(self) -> int: ...
-
-
-class PartitionProgress(msgspec.Struct, frozen=True, kw_only=True):
+class PartitionProgress(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     topic: str
     partition: int
     next_offset: int
     """The first offset that is not applied yet."""
     high_watermark: int | None
     """Where the log ends; null when Kafka does not say."""
+    lag: int | None
+    """Events logged and not applied; null when Kafka does not say."""
+    lag_seconds: float | None
+    """How long ago the first of them was logged; null when Kafka does not say."""
+    owner: str | None = None
+    """The worker that reads it."""
 
 
 class ProjectionStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     name: str
+    place: Literal["postgres", "redis"]
     generation: int
     status: Status
     lag: int | None
     """Events logged and not applied, over all partitions; null when Kafka does not say."""
+    lag_seconds: float | None
+    """How long ago the first of them was logged; null when Kafka does not say."""
+    events_per_second: float
+    """Applied to what queries read, by all workers that live."""
+    dead_letters: int
+    """Open ones, of what queries read."""
+    restarts: int
+    """Consumers that had a successor, in the workers that live."""
     partitions: tuple[PartitionProgress, ...]
+    workers: tuple[WorkerShown, ...]
+    decisions: tuple[Decision, ...]
+    """The last few of operators, the newest first."""
+    generations: tuple[GenerationProgress, ...]
+    """Those that are run; none where it is built in place."""
     reason: str | None = None
     """Why it is stopped."""
-    generations: tuple[GenerationProgress, ...] = ()
-    """Those that are run; none where it is built in place."""
+    never_rebuilt: str | None = None
+    """Why it cannot be rebuilt, where it cannot."""
+
+
+class _Built(NamedTuple):
+    """A projection as its place has it."""
+
+    registration: Registration
+    state: State
+    checkpoints: Checkpoints
+    high: High | None
+
+    @property
+    def number(self) -> int:
+        """Of the generation as workers and dead letters know it: a build in place is always their first."""
+        return self.state.generation if self.registration.place == "postgres" else 1
+
+    @property
+    def lagging(self) -> Iterable[Position]:
+        for tp, at in self.checkpoints.items():
+            if self.high is not None and at.next_offset < self.high.get(tp, 0):
+                yield tp, at.next_offset
+
+
+class _Known(NamedTuple):
+    """What is known of all projections."""
+
+    paused: Collection[str]
+    generations: Mapping[str, tuple[GenerationProgress, ...]]
+    workers: Sequence[Worker]
+    decisions: Mapping[str, tuple[Decision, ...]]
+    letters: Mapping[tuple[str, int], int]
+    times: Mapping[Position, float]
 
 
 async def projection_status(
-    db: AsyncEngine, watermarks: Watermarks, *, names: Names, redis: Redis
+    db: AsyncEngine, watermarks: Watermarks, *, names: Names, redis: Redis, log_times: LogTimes | None = None
 ) -> list[ProjectionStatus]:
-    """Every projection that keeps an offset, in the registry's order. Raises Unavailable when Redis is away."""
-    statuses = []
-    generations = await generations_by_projection(db)
-    for registration in REGISTRY:
-        state, checkpoints = await _progress(db, redis, registration, names)
-        high = await _high(watermarks, registration, names)
-        built = generations.get(registration.name, ())
-        statuses.append(_status(registration.name, state, checkpoints, high, built))
-    return statuses
+    """Every projection that keeps an offset, in the registry's order; lag in seconds only with `log_times`.
+
+    One that is built in Redis is stopped while that is away.
+    """
+    high = await _high(watermarks, names)
+    async with db.connect() as connection:
+        in_postgres = await _in_postgres(connection)
+        known = _Known(
+            paused=await _paused(connection),
+            generations=await generations_by_projection(connection),
+            workers=await living_workers(connection),
+            decisions=await decisions_by_projection(connection),
+            letters=await open_letters(connection),
+            times={},
+        )
+    built = []
+    for each in REGISTRY:
+        place = (
+            in_postgres.get(each.name, (State(), {}))
+            if each.place == "postgres"
+            else await _in_redis(redis, each, names)
+        )
+        topics = each.topics_of(names)
+        ours = None if high is None else {tp: end for tp, end in high.items() if tp.topic in topics}
+        built.append(_Built(each, *place, ours))
+    if log_times is not None:
+        known = known._replace(times=await log_times.at({at for each in built for at in each.lagging}))
+    return [_status(each, known) for each in built]
 
 
-async def lag(db: AsyncEngine, watermarks: Watermarks, projection: str, *, names: Names) -> int | None:
-    """How many logged events a projection in Postgres has not applied; None when Kafka does not say."""
-    high = await _high(watermarks, registered(projection), names)
-    if high is None:
-        return None
-    checkpoints = await _checkpoints_in_postgres(db, projection)
-    return lag_of({tp: at.next_offset for tp, at in checkpoints.items()}, high)
-
-
-async def wait_for(db: AsyncEngine, projection: str, position: LogPosition, timeout_s: float) -> bool:
-    """Waits until a projection in Postgres has applied the event at `position`; False after `timeout_s`."""
-    offset = _offsets_of_active(projection).where(
-        projection_offsets.c.topic == position.topic,
-        projection_offsets.c.partition == position.partition,
-    )
-    deadline = time.monotonic() + timeout_s
-    pause = POLL_FIRST_S
-    while True:
-        async with db.connect() as connection:
-            reached = (await connection.execute(offset)).first()
-        if reached is not None and reached.next_offset > position.offset:
-            return True
-        left = deadline - time.monotonic()
-        if left <= 0:
-            return False
-        await asyncio.sleep(min(pause, left))
-        pause = min(pause * POLL_FACTOR, POLL_MAX_S)
-
-
-def _status(
-    name: str,
-    state: State,
-    checkpoints: Checkpoints,
-    high: Mapping[TopicPartition, int] | None,
-    generations: tuple[GenerationProgress, ...],
-) -> ProjectionStatus:
-    rebuilding = any(at.next_offset < at.rebuild_until for at in checkpoints.values())
-    rebuilding = rebuilding or any(each.status == "building" for each in generations)
-    stopped = state.stopped_reason is not None
-    next_offsets = {tp: at.next_offset for tp, at in checkpoints.items()}
+def _status(built: _Built, known: _Known) -> ProjectionStatus:
+    name = built.registration.name
+    partitions = _partitions(built, known)
+    generations = known.generations.get(name, ())
+    workers = [each.shown for each in known.workers if each.projection == name]
+    seconds = [each.lag_seconds for each in partitions]
     return ProjectionStatus(
         name=name,
-        generation=state.generation,
-        status="paused" if state.rests else "stopped" if stopped else "rebuilding" if rebuilding else "running",
-        lag=None if high is None else lag_of(next_offsets, high),
-        partitions=tuple(
+        place=built.registration.place,
+        generation=built.state.generation,
+        status=_word(built, is_paused=name in known.paused, generations=generations),
+        lag=None
+        if built.high is None
+        else lag_of({tp: at.next_offset for tp, at in built.checkpoints.items()}, built.high),
+        lag_seconds=None if None in seconds else max((each for each in seconds if each is not None), default=0.0),
+        events_per_second=sum(each.events_per_second for each in workers if each.generation == built.number),
+        dead_letters=known.letters.get((name, built.number), 0),
+        restarts=sum(each.restarts for each in workers),
+        partitions=partitions,
+        workers=tuple(workers),
+        decisions=known.decisions.get(name, ()),
+        generations=generations,
+        reason=built.state.stopped_reason,
+        never_rebuilt=built.registration.never_rebuilt,
+    )
+
+
+def _word(built: _Built, *, is_paused: bool, generations: Sequence[GenerationProgress]) -> Status:
+    if is_paused:
+        return "paused"
+    if built.state.stopped_reason is not None:
+        return "stopped"
+    rebuilding = any(at.next_offset < at.rebuild_until for at in built.checkpoints.values())
+    rebuilding = rebuilding or any(each.status == "building" for each in generations)
+    return "rebuilding" if rebuilding else "running"
+
+
+def _partitions(built: _Built, known: _Known) -> tuple[PartitionProgress, ...]:
+    owners = {
+        partition: worker.shown.worker
+        for worker in known.workers
+        if worker.projection == built.registration.name and worker.shown.generation == built.number
+        for partition in worker.partitions
+    }
+    shown = []
+    for tp in sorted(built.checkpoints.keys() | (built.high or {}).keys()):
+        at = built.checkpoints[tp].next_offset if tp in built.checkpoints else 0
+        high = None if built.high is None else built.high.get(tp)
+        lag = None if high is None else max(0, high - at)
+        logged_at = known.times.get((tp, at))
+        seconds = None if logged_at is None else seconds_since(logged_at)
+        shown.append(
             PartitionProgress(
                 topic=tp.topic,
                 partition=tp.partition,
-                next_offset=next_offsets.get(tp, 0),
-                high_watermark=None if high is None else high.get(tp),
+                next_offset=at,
+                high_watermark=high,
+                lag=lag,
+                lag_seconds=0.0 if lag == 0 else seconds,
+                owner=owners.get(offset_field(tp)),
             )
-            for tp in sorted(next_offsets.keys() | (high or {}).keys())
-        ),
-        reason=state.stopped_reason,
-        generations=generations,
-    )
+        )
+    return tuple(shown)
 
 
-async def _high(watermarks: Watermarks, of: Registration, names: Names) -> dict[TopicPartition, int] | None:
+async def _high(watermarks: Watermarks, names: Names) -> High | None:
+    topics = {topic for each in REGISTRY for topic in each.topics_of(names)}
     try:
-        return await watermarks.high(of.topics_of(names))
+        return await watermarks.high(sorted(topics))
     except LogUnavailable:
         return None
 
 
-async def _progress(db: AsyncEngine, redis: Redis, of: Registration, names: Names) -> tuple[State, Checkpoints]:
-    if of.place == "redis":
+async def _in_redis(redis: Redis, of: Registration, names: Names) -> tuple[State, Checkpoints]:
+    try:
         async with answering():
             offsets_key = cast("RedisProjection[Any]", of.projection(names)).offsets_key
             fields = cast("dict[bytes, bytes]", await redis.hgetall(offsets_key))
-        return state_of(fields), checkpoints_of(fields)
-    query = select(projection_generations, projections.c.paused_at).where(
-        projections.c.projection == of.name, _IS_ACTIVE, projection_generations.c.status == "active"
+    except Unavailable as away:
+        return State(stopped_reason=str(away)), {}
+    return state_of(fields), checkpoints_of(fields)
+
+
+async def _in_postgres(connection: AsyncConnection) -> Mapping[str, tuple[State, Checkpoints]]:
+    """Of the generations that queries read."""
+    is_active = (projection_generations.c.projection == projections.c.projection) & (
+        projection_generations.c.generation == projections.c.active_generation
     )
-    async with db.connect() as connection:
-        row = (await connection.execute(query)).first()
-    state = State(row.generation, row.stopped_reason, row.paused_at is not None) if row else State()
-    return state, await _checkpoints_in_postgres(db, of.name)
-
-
-async def _checkpoints_in_postgres(db: AsyncEngine, projection: str) -> Checkpoints:
-    async with db.connect() as connection:
-        rows = (await connection.execute(_offsets_of_active(projection))).all()
-    return {TopicPartition(row.topic, row.partition): Checkpoint(row.next_offset, row.rebuild_until) for row in rows}
-
-
-_IS_ACTIVE = (projection_generations.c.projection == projections.c.projection) & (
-    projection_generations.c.generation == projections.c.active_generation
-)
-
-
-def _offsets_of_active(projection: str) -> Select[Any]:
-    """Of the generation that queries read."""
-    return select(projection_offsets).where(
-        projections.c.projection == projection,
-        projection_offsets.c.projection == projections.c.projection,
-        projection_offsets.c.generation == projections.c.active_generation,
+    of_active = (projection_offsets.c.projection == projections.c.projection) & (
+        projection_offsets.c.generation == projections.c.active_generation
     )
+    states = await connection.execute(select(projection_generations).where(is_active))
+    found = {
+        row.projection: (State(row.generation, row.stopped_reason), dict[TopicPartition, Checkpoint]())
+        for row in states
+    }
+    for row in await connection.execute(select(projection_offsets).where(of_active)):
+        if row.projection in found:
+            at = Checkpoint(row.next_offset, row.rebuild_until)
+            found[row.projection][1][TopicPartition(row.topic, row.partition)] = at
+    return found
+
+
+async def _paused(connection: AsyncConnection) -> Collection[str]:
+    rows = await connection.execute(select(projections.c.projection).where(projections.c.paused_at.is_not(None)))
+    return {row.projection for row in rows}

@@ -30,7 +30,7 @@ from gavel.wiring import redis_calls
 from projections.budget_settlement import BudgetSettlement
 from projections.rebuild import rebuild
 from projections.registry import registered
-from projections.run import keep_projecting
+from projections.run import work_on
 from projections.servers import Servers
 from tests.projections.budget_story import award, fresh_id, logged_spending, met, void
 from tests.projections.conftest import ReadSide, eventually
@@ -52,7 +52,7 @@ async def settled(
         settlement = BudgetSettlement(servers, grace_s=grace_s, in_flight_s=in_flight_s)
         tasks.create_task(settlement.run(stop))
         if projecting:
-            tasks.create_task(keep_projecting(registered("budgets"), 1, servers, stop))
+            tasks.create_task(work_on([registered("budgets")], servers, stop))
         pipeline = redis_calls(read_side.addresses.redis_url, timeout_s=5.0)
         budgets = RedisBudgets(pipeline, read_side.names)
         await budgets.start()
