@@ -9,11 +9,13 @@ import sys
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from time import monotonic
 
+import msgspec
 import rich_click as click
 import uvloop
 from rich.console import Console
 
-from bench import auctions, audit, hour, impressions, load_test, machine, matching, projections, report
+from bench import auctions, audit, hour, impressions, load_test, machine, matching, projections, rebuild, report
+from bench.followed_build import BuildFailed
 from bench.installation import Installation, installed
 from bench.process import ProcessFailed
 from bench.size import FULL, SMOKE, Size
@@ -64,13 +66,26 @@ def recounted_from_the_topics(*, smoke: bool, rate: int | None) -> None:
     _run(audit.run(size, _console(), rate=rate or size.audit_rate, keep=not smoke))
 
 
+@main.command("rebuild")
+@click.option("--smoke", is_flag=True, help="A few events, to see that it runs; writes nothing.")
+@click.option("--events", type=click.IntRange(min=1_000), help="In the log, instead of five million; writes nothing.")
+def rebuilt_while_everyone_reads(*, smoke: bool, events: int | None) -> None:
+    """Build read models of five million events anew under traffic and readers; write bench/REBUILD.md."""
+    size = SMOKE if smoke else FULL
+    if events is not None:
+        size = msgspec.structs.replace(
+            size, rebuild_events=events, rebuild_window_events=min(size.rebuild_window_events, events)
+        )
+    _run(rebuild.run(size, _console(), keep=not smoke and events is None))
+
+
 def _run(measurement: Coroutine[None, None, None]) -> None:
     """Says in a few lines what stood in the way, without a traceback."""
     # A client that retries while a fresh topic finds its leaders is not news; a failure is raised where it happens.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     try:
         uvloop.run(_bounded(measurement))
-    except (ProcessFailed, hour.CountsDiffer, audit.Differs) as failure:
+    except (ProcessFailed, BuildFailed, hour.CountsDiffer, audit.Differs, rebuild.Disturbed) as failure:
         raise click.ClickException(str(failure)) from failure
     except asyncio.CancelledError:
         raise click.ClickException("ended by a signal; nothing was written") from None

@@ -25,6 +25,13 @@ class Size(msgspec.Struct, frozen=True, kw_only=True):
     """Impressions of each burst of the load test."""
     connections: tuple[int, ...]
     """Over which each burst is sent."""
+    rebuild_events: int
+    """In the log that is rebuilt."""
+    rebuild_rounds: int
+    rebuild_window_events: int
+    """Of that log, over which the CPU of one worker process and of two is compared."""
+    rebuild_live_rate: int
+    """Auctions and pixels a second, together, during a rebuild."""
 
 
 FULL = Size(
@@ -39,6 +46,10 @@ FULL = Size(
     audit_rate=300,
     bursts=(25_000, 100_000),
     connections=(200, 1_000, 2_000),
+    rebuild_events=5_000_000,
+    rebuild_rounds=3,
+    rebuild_window_events=500_000,
+    rebuild_live_rate=100,
 )
 SMOKE = Size(
     rounds=2,
@@ -52,4 +63,8 @@ SMOKE = Size(
     audit_rate=60,
     bursts=(500,),
     connections=(20, 250),
+    rebuild_events=20_000,
+    rebuild_rounds=1,
+    rebuild_window_events=10_000,
+    rebuild_live_rate=40,
 )
