@@ -8,13 +8,16 @@ is raised on its own account.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, get_args, get_type_hints
+from typing import Any, Generic, TypeVar, get_args, get_type_hints
 
 import msgspec
 
 from domain import events
 from domain.errors import UndecodableEvent, UnknownEvent
+from domain.excerpt import Excerpt
 from domain.upcasters import CHAINS, Chain, Fields
+
+Shape = TypeVar("Shape", bound=events.Event | Excerpt)
 
 _TAG_START = b'{"type":"'
 _NOT_DECODABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
@@ -29,7 +32,7 @@ def _concrete_types(base: type[events.Event]) -> Iterable[type[events.Event]]:
             yield subclass
 
 
-def _tag(event_type: type[events.Event]) -> str:
+def _tag(event_type: type[msgspec.Struct]) -> str:
     tag = event_type.__struct_config__.tag
     assert isinstance(tag, str), event_type
     return tag
@@ -56,27 +59,27 @@ def newest_version(tag: str, chains: Mapping[str, Chain] = CHAINS) -> int:
     return 1 + len(chains.get(tag, ()))
 
 
-class Decoder:
-    """Decodes the events of chosen types and passes over all others of the catalogue unread."""
+class Decoder(Generic[Shape]):
+    """Decodes the events of chosen types, or excerpts of them, and passes over all others of the catalogue unread."""
 
-    def __init__(self, types: Iterable[type[events.Event]], chains: Mapping[str, Chain] = CHAINS) -> None:
-        wanted = {_tag(each) for each in types}
+    def __init__(self, types: Iterable[type[Shape]], chains: Mapping[str, Chain] = CHAINS) -> None:
+        self._shapes = {_tag(each): each for each in types}
         self._chains = chains
         # By the payload's first bytes up to the end of the tag: the cheapest thing to know a type by.
         self._by_start = {
-            _TAG_START + tag.encode(): (
-                (tag, msgspec.json.Decoder(each).decode, newest_version(tag, chains), _CARRIED[tag])
-                if tag in wanted
-                else None
-            )
-            for tag, each in EVENT_TYPES.items()
+            _TAG_START + tag.encode(): self._reader(tag) if tag in self._shapes else None for tag in EVENT_TYPES
         }
 
     def __repr__(self) -> str:
         starts = sorted(start for start, decode in self._by_start.items() if decode)
         return f"Decoder({[start.removeprefix(_TAG_START).decode() for start in starts]})"
 
-    def decode(self, payload: bytes) -> events.Event | None:
+    def _reader(self, tag: str) -> tuple[str, Callable[[bytes], Shape], int, tuple[str, ...]]:
+        shape = self._shapes[tag]
+        carried = tuple(name for name in _CARRIED[tag] if name in shape.__struct_fields__)
+        return tag, msgspec.json.Decoder(shape).decode, newest_version(tag, self._chains), carried
+
+    def decode(self, payload: bytes) -> Shape | None:
         """The event, or None for a known type that was not asked for.
 
         Raises UnknownEvent for a type or version outside the catalogue, UndecodableEvent for a bad payload.
@@ -96,11 +99,11 @@ class Decoder:
             return event
         return self._decode_old(tag, payload, None)
 
-    def _carries_old(self, event: events.Event, carried: Iterable[str]) -> bool:
+    def _carries_old(self, event: Shape, carried: Iterable[str]) -> bool:
         held = [each for each in (getattr(event, name) for name in carried) if each is not None]
         return any(each.v != newest_version(_tag(type(each)), self._chains) for each in held)
 
-    def _decode_old(self, tag: str, payload: bytes, error: Exception | None) -> events.Event:
+    def _decode_old(self, tag: str, payload: bytes, error: Exception | None) -> Shape:
         """Raises the payload to the present version. `error` is what the present shape said to it."""
         try:
             fields = msgspec.json.decode(payload, type=dict[str, Any])
@@ -114,7 +117,7 @@ class Decoder:
             raise UndecodableEvent(f"{tag}: {error}") from error
         try:
             # Through JSON once more: `msgspec.convert` cannot make the Raw of a field that is kept as it came.
-            return msgspec.json.decode(msgspec.json.encode(raised), type=EVENT_TYPES[tag])
+            return msgspec.json.decode(msgspec.json.encode(raised), type=self._shapes[tag])
         except (msgspec.ValidationError, TypeError) as invalid:
             raise UndecodableEvent(f"{tag} raised from version {version}: {invalid}") from invalid
 

@@ -20,7 +20,7 @@ from domain.codec import Decoder
 from domain.errors import Conflict, CorruptEvent, Fault, InvalidInput, NotFound
 from domain.limits import SKIP_REASON_MAX_CHARS
 from projections.batch import Letter
-from projections.decoding import decoded
+from projections.decoding import decoded, decoder_of
 from projections.folding import CannotApply, folded, told
 from projections.postgres_store import Pool, connected
 from projections.queries.dead_letters import ID_MAX
@@ -129,7 +129,7 @@ async def _retry(servers: Servers, letter_id: int, by: str) -> Tried:
 async def _retry_key(servers: Servers, letter: asyncpg.Record, letter_id: int, by: str) -> Tried:
     registration = registered(letter["projection"])
     projection, store = await registration.opened(servers, letter["generation"])
-    decoder = Decoder(projection.events)
+    decoder = decoder_of(projection)
     done = 0
     # More than once: while these are applied, others come to wait behind them.
     while chain := await _chain(servers.pool, letter, letter_id):
@@ -153,7 +153,7 @@ async def _chain(pool: Pool, letter: asyncpg.Record, letter_id: int) -> list[Let
 
 
 async def _applied(
-    projection: Any, decoder: Decoder, store: Store[Any], letters: Sequence[Letter], by: str
+    projection: Any, decoder: Decoder[Any], store: Store[Any], letters: Sequence[Letter], by: str
 ) -> str | None:
     """Applies the letters as one; tells why that cannot be, where it cannot. Raises FenceLost."""
     try:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from typing import Any
 
-from domain.codec import Decoder
+from domain.codec import Decoder, Shape
 from domain.errors import UndecodableEvent
-from domain.events import Event
 from projections.batch import Record
+from projections.projection import ByExcerpt, Projection
 
 BACKSLASH = b"\\"
 NUL_ESCAPE = b"\\u0000"
@@ -16,13 +17,18 @@ _NUL_ESCAPE = re.compile(rb"(?<!\\)((?:\\\\)*)\\u0000")
 _REPLACEMENT = rb"\1\\ufffd"
 
 
-def decoded(decoder: Decoder, records: Iterable[Record]) -> list[Event]:
+def decoder_of(projection: Projection[Any]) -> Decoder[Any]:
+    """Makes of payloads what the projection folds."""
+    return Decoder(projection.excerpts if isinstance(projection, ByExcerpt) else projection.events)
+
+
+def decoded(decoder: Decoder[Shape], records: Iterable[Record]) -> list[Shape]:
     """The events that the decoder was made for, in order. Raises CorruptEvent at the first bad record.
 
     A NUL character, which JSON allows and Postgres does not, becomes U+FFFD: an outsider's text must not be able
     to park an auction.
     """
-    found = []
+    found: list[Shape] = []
     decode = decoder.decode
     for record in records:
         payload = record.value

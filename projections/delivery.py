@@ -13,23 +13,33 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from domain.events import Event
+from domain import events
+from domain.excerpt import Excerpt
 from projections.day_partitions import DayPartitions
-from projections.delivery_rows import COUNTED, Rows
+from projections.delivery_events import EXCERPTS
+from projections.delivery_rows import Rows
 from projections.delivery_statement import COUNT_AND_JUDGE, INCOMING, NAME, TAKE_BACK
 from projections.postgres_store import Connection
 
 
 class Delivery:
-    """A `projection.Projection` in Postgres."""
+    """A `projection.ByExcerpt` in Postgres."""
 
     name = "delivery"
-    events = COUNTED
+    events = (
+        events.BidRequested,
+        events.BidPlaced,
+        events.AuctionAwarded,
+        events.ImpressionRecorded,
+        events.ClickRecorded,
+        events.EngagementVoided,
+    )
+    excerpts = EXCERPTS
 
     def __init__(self) -> None:
         self._partitions = DayPartitions(["delivery_engagements"])
 
-    def fold(self, events: Sequence[Event], onto: Rows | None = None) -> Rows:
+    def fold(self, events: Sequence[Excerpt], onto: Rows | None = None) -> Rows:
         """Counts by key; engagements as they came."""
         rows = Rows() if onto is None else onto
         rows.add(events)

@@ -23,12 +23,11 @@ import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import IllegalStateError, KafkaError, OffsetOutOfRangeError
 
-from domain.codec import Decoder
 from domain.errors import CorruptEvent, Unavailable
 from projections.assignment import Assignment
 from projections.backoff import Backoff
 from projections.batch import Batch, DeadLetter, Move, Record
-from projections.decoding import decoded
+from projections.decoding import decoded, decoder_of
 from projections.folding import CannotApply, folded, told
 from projections.partition_growth import growth
 from projections.projection import ByPartition, Projection
@@ -91,7 +90,7 @@ class Projector(Generic[Rows]):
         self._projection = projection
         self._store = store
         self._topics = tuple(topics)
-        self._decoder = Decoder(projection.events)
+        self._decoder = decoder_of(projection)
         self._assignment = Assignment()
         self._consumer = AIOKafkaConsumer(
             **kafka,

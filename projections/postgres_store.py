@@ -38,11 +38,23 @@ AWAY = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
 """Everything else that it says, or does not: it will pass."""
 
 RUNNING = ", ".join(f"'{status}'" for status in RUN)
+# All partitions at once, their rows locked in one order by all writers alike. Whoever waits for a row here judges it
+# anew as it stands then.
 MOVE = f"""
-UPDATE projection_offsets AS at SET next_offset = $5
-FROM projection_generations AS built JOIN projections USING (projection)
-WHERE at.projection = $1 AND at.generation = $2 AND at.topic = $3 AND at.partition = $4 AND at.next_offset = $6
-  AND (at.hold_at IS NULL OR at.hold_expires_at < now() OR at.hold_at >= $5)
+WITH moved AS (
+    SELECT topic, partition, move.next_offset, expected
+    FROM projection_offsets AS at
+    JOIN unnest($3::text[], $4::int[], $5::bigint[], $6::bigint[]) AS move (topic, partition, expected, next_offset)
+        USING (topic, partition)
+    WHERE projection = $1 AND generation = $2
+    ORDER BY topic, partition
+    FOR UPDATE OF at
+)
+UPDATE projection_offsets AS at SET next_offset = moved.next_offset
+FROM moved, projection_generations AS built JOIN projections USING (projection)
+WHERE at.projection = $1 AND at.generation = $2 AND at.topic = moved.topic AND at.partition = moved.partition
+  AND at.next_offset = moved.expected
+  AND (at.hold_at IS NULL OR at.hold_expires_at < now() OR at.hold_at >= moved.next_offset)
   AND built.projection = $1 AND built.generation = $2
   AND built.status IN ({RUNNING}) AND built.stopped_reason IS NULL AND projections.paused_at IS NULL
 """  # noqa: S608 - nothing but statuses of ours is put in
@@ -173,12 +185,10 @@ class PostgresStore(Generic[Rows]):
         await parking.park(connection, self._name, letters, generation=self._generation)
 
     async def _move(self, connection: Connection, moves: Mapping[TopicPartition, Move]) -> None:
-        for tp, move in in_order(moves):
-            done = await connection.execute(
-                MOVE, self._name, self._generation, tp.topic, tp.partition, move.next, move.expected
-            )
-            if done != "UPDATE 1":
-                raise FenceLost(f"{self!r} may not go on from offset {move.expected} of {tp.topic}/{tp.partition}")
+        columns = [list(column) for column in zip(*((*tp, *move[:2]) for tp, move in in_order(moves)), strict=True)]
+        if await connection.execute(MOVE, self._name, self._generation, *columns) != f"UPDATE {len(moves)}":
+            starts = ", ".join(f"{tp.topic}/{tp.partition} at {move.expected}" for tp, move in in_order(moves))
+            raise FenceLost(f"{self!r} may not go on from {starts}")
 
 
 @asynccontextmanager

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol, TypeVar, runtime_checkable
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from domain.events import Event
+from domain.excerpt import Excerpt
 
 Rows = TypeVar("Rows")
 
@@ -21,7 +22,7 @@ class Projection(Protocol[Rows]):
         """All others of its topics are passed over without being decoded."""
         ...
 
-    def fold(self, events: Sequence[Event], onto: Rows | None = None) -> Rows:
+    def fold(self, events: Sequence[Any], onto: Rows | None = None) -> Rows:
         """What follows from some events of a batch, added to what followed from those before. No I/O, no clock.
 
         A batch is folded in pieces, so that its events are gone before they leave the processor's cache.
@@ -34,6 +35,16 @@ class Projection(Protocol[Rows]):
 class ByPartition(Protocol[Rows]):
     """A projection to which it matters what stands before what in a partition of its one topic."""
 
-    def fold_partition(self, partition: int, events: Sequence[Event], onto: Rows | None = None) -> Rows:
+    def fold_partition(self, partition: int, events: Sequence[Any], onto: Rows | None = None) -> Rows:
         """As `Projection.fold`, which then is never called; the events of a partition come in the order of the log."""
+        ...
+
+
+@runtime_checkable
+class ByExcerpt(Protocol):
+    """A projection that reads a few fields of its events, and so has less to decode."""
+
+    @property
+    def excerpts(self) -> tuple[type[Excerpt], ...]:
+        """Of all its `events`: these are what it folds."""
         ...

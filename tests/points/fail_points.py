@@ -73,7 +73,7 @@ STALE = (
 """Everything is ready and nothing is fenced yet: where a process that freezes wakes as a zombie."""
 TRIED = (Point(PostgresStore, "apply", "either way"), Point(RedisStore, "apply", "either way"))
 
-FENCE_IN_POSTGRES = "AND at.next_offset = $6"
+FENCE_IN_POSTGRES = "AND at.next_offset = moved.expected"
 FENCE_IN_REDIS = "if redis.call('HGET', KEYS[1], ARGV[at]) ~= ARGV[at + 1] then return 0 end"
 
 
@@ -91,7 +91,7 @@ def arm(point: Point, act: Act) -> None:
 def remove_the_fence() -> None:
     """A batch is written wherever the offset stands, in Postgres as in Redis; all else is as it was."""
     for module, name, fence, nothing in (
-        (postgres_store, "MOVE", FENCE_IN_POSTGRES, "AND $6::bigint IS NOT NULL"),
+        (postgres_store, "MOVE", FENCE_IN_POSTGRES, ""),
         (redis_store, "MOVE_OFFSETS", FENCE_IN_REDIS, ""),
     ):
         fenced = getattr(module, name)

@@ -12,7 +12,9 @@ from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
 from domain import events
+from domain.codec import encode
 from projections.batch import Move
+from projections.decoding import decoder_of
 from projections.delivery import Delivery
 from projections.engine import Projector
 from projections.postgres_store import PostgresStore
@@ -61,7 +63,9 @@ async def test_a_writer_whose_offset_was_moved_changes_nothing(read_side: ReadSi
     async with Servers(read_side.addresses, client_id="test") as servers:
         store = PostgresStore(await servers.pool_of("delivery_g1"), Delivery(), 1)
         await store.begin({partition: 0})
-        rows = Delivery().fold([each for each in traffic.auction(test=False) if isinstance(each, Delivery.events)])
+        decode = decoder_of(Delivery()).decode
+        read = [decode(encode(each)) for each in traffic.auction(test=False)]
+        rows = Delivery().fold([each for each in read if each is not None])
         await store.apply(rows, {partition: Move(0, 5)})
         once = await audit.delivery_in(read_side)
         with pytest.raises(FenceLost):
