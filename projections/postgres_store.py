@@ -5,6 +5,7 @@ Raw asyncpg: the hot path of every projection in Postgres goes through here.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Generic, Protocol, TypeAlias, TypeVar
@@ -34,8 +35,15 @@ REFUSALS = (
     ValueError,
 )
 """What is said to rows that the database will never take."""
-AWAY = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
-"""Everything else that it says, or does not: it will pass."""
+AWAY = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, TimeoutError)
+"""Everything else that it says, or does not: it will pass.
+
+Of a connection that was cut in a bad moment the client says that it does not understand itself.
+"""
+
+ACQUIRE_S = 10.0
+"""Until there is a connection, and for the end of a statement that is called off: one that is dead without having been
+closed is thrown away then, and not waited for."""
 
 RUNNING = ", ".join(f"'{status}'" for status in RUN)
 # All partitions at once, their rows locked in one order by all writers alike. Whoever waits for a row here judges it
@@ -195,7 +203,7 @@ class PostgresStore(Generic[Rows]):
 async def connected(pool: Pool) -> AsyncIterator[Connection]:
     """A connection inside which the database's errors are raised as EventRefused or as Unavailable."""
     try:
-        async with pool.acquire() as connection:
+        async with pool.acquire(timeout=ACQUIRE_S) as connection:
             try:
                 yield connection
             except REFUSALS as error:
@@ -203,5 +211,8 @@ async def connected(pool: Pool) -> AsyncIterator[Connection]:
                 told = error.args[0] if isinstance(error, asyncpg.PostgresError) else error
                 raise EventRefused(f"{type(error).__name__}: {told}") from error
     except (*AWAY, ValueError) as error:
+        if (task := asyncio.current_task()) is not None and task.cancelling():
+            # What a connection says while it is given up must not hide from its user that it was told to end.
+            raise asyncio.CancelledError from error
         # A ValueError that comes here is of connecting, such as a certificate that is missing: no event's fault.
         raise Unavailable(f"Postgres: {error!r}") from error

@@ -10,6 +10,7 @@ import logging
 import shutil
 import sys
 import tempfile
+from collections import Counter
 from pathlib import Path
 from random import SystemRandom
 
@@ -57,6 +58,8 @@ def _tell(console: Console, verdict: Verdict, seed: int) -> None:
     console.print(
         f"{len(verdict.strikes)} strikes, {verdict.events:,} events, {verdict.seconds:.0f} s. Commands: {ended}."
     )
+    for refusal, count in Counter(verdict.refusals).most_common():
+        console.print(f"{count} × refused: {refusal}", markup=False, highlight=False)
     for finding in verdict.findings:
         console.print(f"- {finding}", markup=False, highlight=False)
     word = "differs or crashed" if verdict.findings else "every read model equals the count, and so does its rebuild"

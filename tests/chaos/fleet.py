@@ -7,11 +7,11 @@ import os
 import signal
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, nullcontext, suppress
 from pathlib import Path
 
-from domain.errors import GavelError
+from domain.errors import GavelError, Unavailable
 from domain.names import Names
 from gavel.child import Child, Program, start
 from gavel.embedded import EmbeddedServers, Urls
@@ -20,7 +20,7 @@ from gavel.settings import Settings
 from gavel.topics import ensure_topics
 from projections.migrate import migrate
 from projections.servers import Addresses
-from tests.chaos.schedule import REBUILT
+from tests.chaos.schedule import OPERATOR, REBUILT, Strike
 
 ROOT = Path(__file__).parents[2]
 PARTITIONS = 3
@@ -28,6 +28,10 @@ COMMANDS_AT_ONCE = 2
 COMMAND_S = 120.0
 """A command that has not ended by then hangs."""
 TRIES = 5
+PATIENCE_S = (1.0, 1.0, 2.0, 3.0, 5.0)
+"""Between an operator's attempts while a server is away."""
+AWAY = ("gavel: Kafka", "gavel: Postgres", "gavel: Redis")
+"""How a command says that one is."""
 TRACEBACK = "Traceback (most recent call last)"
 FAILED = "the projection failed and is started again"
 """What a worker says of a programmer's error."""
@@ -48,6 +52,8 @@ class Fleet:
         """What no strike explains."""
         self.outcomes: Counter[str] = Counter()
         """How the operator's commands ended."""
+        self.refusals: list[str] = []
+        """What was said to those that were refused."""
         self._servers = servers
         self._data = data
         self._broken = data / "broken"
@@ -55,6 +61,8 @@ class Fleet:
         self._restarting = {name: asyncio.Lock() for name in servers.pids}
         self._workers: list[Child | None] = [None] * workers
         self._logs: list[Path] = []
+        self._commands = 0
+        self._operator = asyncio.Lock()
         self._room = asyncio.Semaphore(COMMANDS_AT_ONCE)
 
     # -- servers ----------------------------------------------------------------------------------
@@ -127,22 +135,50 @@ class Fleet:
 
     # -- the operator -----------------------------------------------------------------------------
 
-    async def order(self, name: str, work: Awaitable[object]) -> None:
-        """Has it done in this process; it may be refused, with a sentence."""
-        try:
-            async with asyncio.timeout(COMMAND_S):
-                await work
-        except GavelError:
-            self.outcomes[f"{name} refused"] += 1
-        except Exception as error:  # noqa: BLE001 - whatever it is, it is a finding
-            self.findings.append(f"{name}: {error!r}")
-        else:
-            self.outcomes[f"{name} done"] += 1
+    @asynccontextmanager
+    async def operator(self, strike: Strike) -> AsyncIterator[None]:
+        """One operator does one thing after the other; those of another hand do not wait for that."""
+        async with self._operator if strike.kind in OPERATOR else nullcontext():
+            yield
 
-    async def command(self, *words: str, killed_after_s: float | None = None) -> int:
-        """Runs `gavel …`; its exit code. It may be refused, with a sentence, but must neither crash nor hang."""
+    async def order(self, name: str, give: Callable[[], Awaitable[object]]) -> None:
+        """Has it done in this process; it may be refused, with a sentence. Where a server is away it is tried again."""
+        for pause_s in PATIENCE_S:
+            try:
+                async with asyncio.timeout(COMMAND_S):
+                    await give()
+            except Unavailable:
+                self.outcomes[f"{name} put off"] += 1
+                await asyncio.sleep(pause_s)
+            except GavelError as error:
+                self.outcomes[f"{name} refused"] += 1
+                self.refusals.append(f"{name}: {error}")
+                return
+            except Exception as error:  # noqa: BLE001 - whatever it is, it is a finding
+                self.findings.append(f"{name}: {error!r}")
+                return
+            else:
+                self.outcomes[f"{name} done"] += 1
+                return
+
+    async def command(self, *words: str, killed_after_s: float | None = None) -> None:
+        """Runs `gavel …`. It may be refused, with a sentence, but must neither crash nor hang."""
+        told = ""
+        for pause_s in PATIENCE_S:
+            ended, told = await self._ran(*words, killed_after_s=killed_after_s)
+            if ended != "refused" or not told.startswith(AWAY):
+                break
+            self.outcomes[f"{words[1]} put off"] += 1
+            await asyncio.sleep(pause_s)
+        self.outcomes[f"{words[1]} {ended}"] += 1
+        if ended == "refused":
+            self.refusals.append(f"{' '.join(words)}: {told}")
+
+    async def _ran(self, *words: str, killed_after_s: float | None) -> tuple[str, str]:
+        """How it ended, and its last line."""
         async with self._room:
-            log = self._data / f"command-{self.outcomes.total()}-{'-'.join(words[:3])}.log"
+            self._commands += 1
+            log = self._data / f"command-{self._commands}-{'-'.join(words[:3])}.log"
             child = await start(self._program(" ".join(words), (sys.executable, "-m", "gavel", *words), log))
             try:
                 code = await asyncio.wait_for(child.wait(), killed_after_s or COMMAND_S)
@@ -151,11 +187,10 @@ class Fleet:
                 code = await child.wait()
                 if killed_after_s is None:
                     self.findings.append(f"gavel {' '.join(words)} hangs: {_tail(log)}")
-        ended = {0: "done", 1: "refused", -signal.SIGKILL: "killed"}.get(code, f"ended with {code}")
-        self.outcomes[f"{words[1]} {ended}"] += 1
         if TRACEBACK in log.read_text(errors="replace"):
             self.findings.append(f"gavel {' '.join(words)} crashed: {_tail(log)}")
-        return code
+        ended = {0: "done", 1: "refused", -signal.SIGKILL: "killed"}.get(code, f"ended with {code}")
+        return ended, _tail(log).rpartition(" | ")[2]
 
     def _program(self, name: str, command: tuple[str, ...], log: Path) -> Program:
         addresses = self.addresses

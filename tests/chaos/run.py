@@ -48,6 +48,8 @@ class Verdict(NamedTuple):
     """Acknowledged by Kafka."""
     outcomes: Counter[str]
     """How the operator's commands ended."""
+    refusals: Sequence[str]
+    """What those that were refused were told."""
     findings: Sequence[str]
     """What must not be."""
     seconds: float
@@ -71,7 +73,9 @@ async def run(seed: int, seconds: float, data: Path, say: Say = lambda _line, _s
         async with opened(addresses) as read_side:
             findings = await _judged(made, read_side, say)
         await made.stop_workers()
-    return Verdict(strikes, stream.written, made.outcomes, [*made.findings, *findings], time.monotonic() - started)
+    seconds_in_all = time.monotonic() - started
+    findings = [*made.findings, *findings]
+    return Verdict(strikes, stream.written, made.outcomes, made.refusals, findings, seconds_in_all)
 
 
 async def _strike(strikes: Sequence[Strike], made: Fleet, stream: Stream, seconds: float, say: Say) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import count
 from random import Random
 from typing import Any, NamedTuple
 
@@ -61,6 +62,10 @@ def _nothing(_: Random) -> dict[str, Any]:
     return {}
 
 
+def _focus(_: Random) -> dict[str, Any]:
+    return {"target": FOCUS}
+
+
 def _of(projections: tuple[str, ...], shortest_s: float = 0.0, longest_s: float = 0.0) -> Draw:
     def draw(chance: Random) -> dict[str, Any]:
         drawn = {"target": chance.choice(projections)}
@@ -69,6 +74,7 @@ def _of(projections: tuple[str, ...], shortest_s: float = 0.0, longest_s: float 
     return draw
 
 
+FOCUS = "the projection of the round"
 KINDS: dict[str, Draw] = {
     "kill_worker": _worker,
     "suspend_worker": _suspended,
@@ -79,31 +85,43 @@ KINDS: dict[str, Draw] = {
     "restart_redis": _server,
     "forget_redis": _nothing,
     "cut_connections": _nothing,
-    "rebuild": _of(REBUILT),
-    "rebuild_and_keep": _of(IN_GENERATIONS),
+    "rebuild_and_keep": _focus,
+    "verify": _focus,
+    "swap": _focus,
+    "swap_back": _focus,
+    "rebuild": _focus,
+    "retire": _focus,
+    "cancel": _focus,
+    "rebuild_in_place": _of(IN_PLACE),
     "rebuild_and_die": _of(REBUILT, 1, 5),
-    "verify": _of(IN_GENERATIONS),
-    "swap": _of(IN_GENERATIONS),
-    "cancel": _of(IN_GENERATIONS),
-    "retire": _of(IN_GENERATIONS),
     "pause": _of(REBUILT, 2, 5),
     "mend": _nothing,
     "close_day": _nothing,
 }
 """Each kind of strike, and what is drawn of it."""
+OPERATOR = ("rebuild_and_keep", "verify", "swap", "swap_back", "rebuild", "retire", "cancel")
+"""What one operator does with one projection in a round, in an order that makes sense."""
+RARE = {"restart_kafka": 3}
+"""Once in so many rounds: while the log is away, nothing else can happen."""
 
 
 def schedule(seed: int, seconds: float) -> list[Strike]:
-    """So many seconds of strikes: the same for the same arguments, and every kind as often as any other."""
+    """So many seconds of strikes, the same for the same arguments: round after round of all kinds, shuffled."""
     return list(_strikes(Random(seed), seconds))
 
 
 def _strikes(chance: Random, seconds: float) -> Iterator[Strike]:
     at_s = 0.0
-    while True:
-        for kind in chance.sample(list(KINDS), len(KINDS)):
+    for number in count():
+        focus, steps = chance.choice(IN_GENERATIONS), iter(OPERATOR)
+        kinds = [kind for kind in KINDS if number % RARE.get(kind, 1) == 0]
+        chance.shuffle(kinds)
+        for shuffled in kinds:
+            kind = next(steps) if shuffled in OPERATOR else shuffled
             at_s += chance.uniform(0, 2 * PACE_S)
             drawn = KINDS[kind](chance)
             if at_s >= seconds:
                 return
+            if drawn.get("target") == FOCUS:
+                drawn["target"] = focus
             yield Strike(round(at_s, 1), kind, **drawn)

@@ -45,6 +45,7 @@ class Stream:
         self._traffic = Traffic(seed, start=datetime.now(UTC) - timedelta(hours=4))
         self._versions: dict[str, int] = {}
         self._stop = asyncio.Event()
+        self._one_at_a_time = asyncio.Lock()
         self._producer: AIOKafkaProducer | None = None
         self._flow: asyncio.Task[None] | None = None
         self.written = 0
@@ -171,18 +172,20 @@ class Stream:
                 return
 
     async def _connected(self) -> AIOKafkaProducer:
-        if self._producer is None:
-            producer = AIOKafkaProducer(
-                bootstrap_servers=self._kafka_url, acks="all", enable_idempotence=True, compression_type="lz4",
-                linger_ms=5,
-            )  # fmt: skip
-            try:
-                await producer.start()
-            except BaseException:
-                await producer.stop()
-                raise
-            self._producer = producer
-        return self._producer
+        async with self._one_at_a_time:
+            return self._producer or await self._connect()
+
+    async def _connect(self) -> AIOKafkaProducer:
+        producer = AIOKafkaProducer(
+            bootstrap_servers=self._kafka_url, acks="all", enable_idempotence=True, compression_type="lz4", linger_ms=5
+        )
+        try:
+            await producer.start()
+        except BaseException:
+            await producer.stop()
+            raise
+        self._producer = producer
+        return producer
 
     async def _close(self) -> None:
         producer, self._producer = self._producer, None

@@ -83,29 +83,32 @@ async def _cut_connections(_: Strike, fleet: Fleet, __: Stream) -> None:
 def _rebuild(*words: str) -> Callable[[Strike, Fleet, Stream], Awaitable[None]]:
     async def rebuild(strike: Strike, fleet: Fleet, _: Stream) -> None:
         """By a process of its own, which may be killed; older generations are in the way of no newer ones."""
-        try:
-            [(run, previous)] = await _asked(fleet, RUN, strike.target)
-        except AWAY:
-            run = previous = 0
-        if run >= GENERATIONS_MAX:
-            remove = operations.retire if previous else operations.cancel
-            await fleet.order(remove.__name__, remove(fleet.addresses, strike.target))
-        await fleet.command("projections", "rebuild", *words, strike.target, killed_after_s=strike.lasts_s or None)
+        async with fleet.operator(strike):
+            try:
+                [(run, previous)] = await _asked(fleet, RUN, strike.target)
+            except AWAY:
+                run = previous = 0
+            if run >= GENERATIONS_MAX:
+                remove = operations.retire if previous else operations.cancel
+                await fleet.order(remove.__name__, lambda: remove(fleet.addresses, strike.target))
+            words_and_name = (*words, strike.target)
+            await fleet.command("projections", "rebuild", *words_and_name, killed_after_s=strike.lasts_s or None)
 
     return rebuild
 
 
 def _order(order: Callable[[Addresses, str], Awaitable[object]]) -> Callable[[Strike, Fleet, Stream], Awaitable[None]]:
     async def give(strike: Strike, fleet: Fleet, _: Stream) -> None:
-        await fleet.order(strike.kind, order(fleet.addresses, strike.target))
+        async with fleet.operator(strike):
+            await fleet.order(strike.kind, lambda: order(fleet.addresses, strike.target))
 
     return give
 
 
 async def _pause(strike: Strike, fleet: Fleet, _: Stream) -> None:
-    await fleet.order("pause", operations.pause(fleet.addresses, strike.target))
+    await fleet.order("pause", lambda: operations.pause(fleet.addresses, strike.target))
     await asyncio.sleep(strike.lasts_s)
-    await fleet.order("resume", operations.resume(fleet.addresses, strike.target))
+    await fleet.order("resume", lambda: operations.resume(fleet.addresses, strike.target))
 
 
 async def _mend(_: Strike, fleet: Fleet, __: Stream) -> None:
@@ -149,13 +152,15 @@ STRIKES: dict[str, Callable[[Strike, Fleet, Stream], Awaitable[None]]] = {
     "restart_redis": _restart("redis"),
     "forget_redis": _forget_redis,
     "cut_connections": _cut_connections,
-    "rebuild": _rebuild(),
     "rebuild_and_keep": _rebuild("--no-swap"),
-    "rebuild_and_die": _rebuild(),
     "verify": _order(operations.verify),
     "swap": _order(operations.swap),
-    "cancel": _order(operations.cancel),
+    "swap_back": _order(operations.swap),
+    "rebuild": _rebuild(),
     "retire": _order(operations.retire),
+    "cancel": _order(operations.cancel),
+    "rebuild_in_place": _rebuild(),
+    "rebuild_and_die": _rebuild(),
     "pause": _pause,
     "mend": _mend,
     "close_day": _close_day,

@@ -6,11 +6,13 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 
+import asyncpg
 import msgspec
 import pytest
 from structlog.testing import capture_logs
 
 from domain.errors import Unavailable
+from projections.postgres_store import connected
 from projections.registry import registered
 from projections.run import run_projectors
 from projections.servers import Servers
@@ -63,6 +65,16 @@ async def test_a_connection_that_cannot_be_made_is_no_events_fault(
         _, store = await registered("delivery").opened(servers, 1)
         with pytest.raises(Unavailable, match="root certificate"):
             await store.apply(None, {})
+
+
+async def test_a_client_that_has_lost_its_way_is_no_defect_of_ours(read_side: ReadSide) -> None:
+    """A connection that is cut between two states of the client is one that was cut."""
+    async with Servers(read_side.addresses, client_id="test") as servers:
+        with pytest.raises(Unavailable, match="cannot switch"):
+            async with connected(servers.pool):
+                raise asyncpg.InternalClientError("cannot switch to state 12; another operation (2) is in progress")
+        async with connected(servers.pool) as connection:
+            assert await connection.fetchval("SELECT 1") == 1
 
 
 async def test_a_database_that_is_not_migrated_yet(read_side: ReadSide) -> None:
