@@ -22,7 +22,8 @@ from projections.delivery import Delivery
 from projections.postgres_store import PostgresStore
 from projections.redis_store import RedisStore
 
-Act = Callable[[], Awaitable[None]]
+Act = Callable[[object], Awaitable[None]]
+"""Given whose function it is: a store, say."""
 
 
 class Point(NamedTuple):
@@ -103,7 +104,7 @@ def death(hits: int) -> Act:
     """SIGKILL at the so many-th time."""
     left = hits
 
-    async def die() -> None:
+    async def die(_: object) -> None:
         nonlocal left
         left -= 1
         if left == 0:
@@ -112,19 +113,41 @@ def death(hits: int) -> Act:
     return die
 
 
-def frost(parties: int) -> Act:
-    """SIGSTOP once so many have come here; they wait for each other, and go on together when it is over."""
-    arrived, woken = 0, asyncio.Event()
+def frost() -> Act:
+    """SIGSTOP, once; it goes on when it is woken."""
+    is_over = False
 
-    async def freeze() -> None:
-        nonlocal arrived
-        arrived += 1
-        if arrived == parties:
+    async def freeze(_: object) -> None:
+        nonlocal is_over
+        if not is_over:
+            is_over = True
+            os.kill(os.getpid(), signal.SIGSTOP)
+
+    return freeze
+
+
+def zombie(parties: int) -> tuple[Act, Act]:
+    """What freezes it once so many have come there, and what kills it once as many have come there after that."""
+    frozen: set[int] = set()
+    tried: set[int] = set()
+    woken = asyncio.Event()
+
+    async def freeze(whose: object) -> None:
+        frozen.add(id(whose))
+        if len(frozen) == parties and not woken.is_set():
             os.kill(os.getpid(), signal.SIGSTOP)
             woken.set()
         await woken.wait()
 
-    return freeze
+    async def die(whose: object) -> None:
+        if not woken.is_set():
+            return
+        tried.add(id(whose))
+        if len(tried) == parties:
+            os.kill(os.getpid(), signal.SIGKILL)
+        await asyncio.Event().wait()
+
+    return freeze, die
 
 
 def _wrap(owner: Any, name: str, wrapped: Callable[[Any], Any]) -> None:
@@ -145,18 +168,18 @@ def _acting(original: Any, moment: str, reached: asyncio.Event, act: Act) -> Any
         if not reached.is_set():
             return await original(*arguments, **options)
         if moment == "before":
-            await act()
+            await act(arguments[0])
         running = asyncio.ensure_future(original(*arguments, **options))
         if moment == "while":
             await asyncio.sleep(0)
-            await act()
+            await act(arguments[0])
         try:
             result = await running
         finally:
             if moment == "either way":
-                await act()
+                await act(arguments[0])
         if moment == "after":
-            await act()
+            await act(arguments[0])
         return result
 
     return acting

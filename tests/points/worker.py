@@ -23,7 +23,7 @@ from projections.budgets import Budgets
 from projections.dead_letters import DeadLetters
 from projections.engine import Projector
 from projections.servers import Addresses
-from tests.points.fail_points import POINTS, STALE, TRIED, Point, arm, death, frost, remove_the_fence
+from tests.points.fail_points import POINTS, STALE, TRIED, Act, Point, arm, death, frost, remove_the_fence, zombie
 
 BATCH_RECORDS = 50
 """So that a log of a test is many batches."""
@@ -108,16 +108,17 @@ async def _obey(order: Order) -> None:
         arm(POINTS[order.dies_at], death(order.hits))
     if order.freezes_at is not None:
         servers.IDLE_IN_TRANSACTION_S = IDLE_IN_TRANSACTION_S
-        arm(POINTS[order.freezes_at], frost(1))
+        arm(POINTS[order.freezes_at], frost())
     if order.is_slow_in_scripts:
         Budgets.script = LONG_LOOP + Budgets.script
     if order.is_zombie:
-        _arm_all(STALE, frost(len(order.names)))
-        _arm_all(TRIED, death(len(order.names)))
+        freeze, die = zombie(len(order.names))
+        _arm_all(STALE, freeze)
+        _arm_all(TRIED, die)
     await ACTIONS[order.action](order.addresses, *order.names)
 
 
-def _arm_all(points: tuple[Point, ...], act: Any) -> None:
+def _arm_all(points: tuple[Point, ...], act: Act) -> None:
     for point in points:
         arm(point, act)
 
