@@ -125,9 +125,13 @@ class Projector(Generic[Rows]):
         return f"Projector({self._projection.name!r}, {sorted(self._checkpoints)})"
 
     @property
-    def partitions(self) -> frozenset[TopicPartition]:
-        """What this consumer reads now."""
-        return frozenset(self._checkpoints)
+    def partitions(self) -> frozenset[TopicPartition] | None:
+        """What the group has given to this consumer, which may be nothing; None while it is in no group."""
+        return frozenset(self._consumer.assignment()) if self._assignment.settled.is_set() else None
+
+    def known_end(self, partition: TopicPartition) -> int | None:
+        """Where the partition ends, as far as this consumer has heard."""
+        return self._consumer.highwater(partition) if partition in self._consumer.assignment() else None
 
     async def run(self, stop: asyncio.Event) -> None:
         """Raises KafkaError when the consumer is of no use any more. Stopping loses nothing."""
@@ -261,11 +265,13 @@ class Projector(Generic[Rows]):
 
     async def _prepared(self, batch: Batch) -> Prepared[Rows]:
         """Decodes and folds; needs no server."""
+        # Of now: the batch before this one may be parked while this one is folded.
+        parked_keys = len(self._parked)
         free, waiting = self._held_back(batch)
         try:
-            return Prepared(batch, await self._rows(free), waiting, None, len(self._parked))
+            return Prepared(batch, await self._rows(free), waiting, None, parked_keys)
         except (CorruptEvent, CannotApply) as error:
-            return Prepared(batch, None, waiting, error, len(self._parked))
+            return Prepared(batch, None, waiting, error, parked_keys)
 
     async def _written(self) -> None:
         """Waits for the batch that is being written. Raises FenceLost or Unavailable if it was not."""

@@ -89,14 +89,13 @@ async def one_life(projector: Projector[Any], watch: Watch, stop: asyncio.Event)
     try:
         await asyncio.wait({running, hanging}, return_when=asyncio.FIRST_COMPLETED)
     finally:
-        hung = not running.done()
         running.cancel()
         hanging.cancel()
         outcome, watched = await asyncio.gather(running, hanging, return_exceptions=True)
     ended_because: str | None = None
-    if hung:
-        ended_because = "it hung"
-        log.error("the consumer hangs and is replaced", projector=repr(projector))
+    if isinstance(watched, str):
+        ended_because = f"it hung: {watched}"
+        log.error("the consumer hangs and is replaced", projector=repr(projector), reason=watched)
     for failure in (outcome, watched):
         if isinstance(failure, Exception):
             ended_because = repr(failure)

@@ -19,7 +19,7 @@ STILL_S = 5.0
 AT_WORK = """
 import asyncio
 from gavel.standstill import ending_at_a_standstill
-asyncio.run(ending_at_a_standstill(asyncio.sleep(4), still_s=2))
+asyncio.run(ending_at_a_standstill(asyncio.sleep(3), still_s=2))
 """
 
 
