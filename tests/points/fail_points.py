@@ -91,13 +91,13 @@ def arm(point: Point, act: Act) -> None:
 
 def remove_the_fence() -> None:
     """A batch is written wherever the offset stands, in Postgres as in Redis; all else is as it was."""
-    for module, name, fence, nothing in (
-        (postgres_store, "MOVE", FENCE_IN_POSTGRES, ""),
-        (redis_store, "MOVE_OFFSETS", FENCE_IN_REDIS, ""),
+    for module, name, fence in (
+        (postgres_store, "MOVE", FENCE_IN_POSTGRES),
+        (redis_store, "MOVE_OFFSETS", FENCE_IN_REDIS),
     ):
         fenced = getattr(module, name)
         assert fence in fenced, f"{name} has another fence than this removes"
-        setattr(module, name, fenced.replace(fence, nothing))
+        setattr(module, name, fenced.replace(fence, ""))
 
 
 def death(hits: int) -> Act:
