@@ -20,7 +20,7 @@ from projections.servers import Addresses, Servers
 from projections.watch import Watch
 from tests.projections import audit
 from tests.projections.conftest import ReadSide, eventually
-from tests.projections.swallowing_proxy import KafkaProxy, running
+from tests.projections.swallowing_proxy import KafkaProxy, SwallowingProxy, running
 from tests.projections.traffic import Traffic
 
 STALL_S = 1.5
@@ -101,6 +101,23 @@ async def test_a_fetch_that_brings_nothing_any_more(read_side: ReadSide, impatie
             await read_side.caught_up("delivery")
             assert proxy.swallowed_bytes > 0
             await eventually(partial(one_was_replaced, read_side, "of which it has not heard"))
+    assert await audit.delivery_in(read_side) == audit.delivery_of(await audit.logged(read_side))
+
+
+async def test_a_database_that_does_not_answer_over_its_connections(read_side: ReadSide, impatient: None) -> None:
+    """They are dead and nobody has closed them: they are thrown away, and the work goes on over fresh ones."""
+    del impatient
+    url = urlsplit(read_side.addresses.postgres_url)
+    proxy = SwallowingProxy(str(url.hostname), int(url.port or 0))
+    async with running(proxy):
+        through = url._replace(netloc=url.netloc.replace(str(url.port), str(proxy.port)))
+        async with worker(msgspec.structs.replace(read_side.addresses, postgres_url=through.geturl()), "delivery"):
+            await read_side.log.append_traffic(Traffic(1), 20)
+            await read_side.caught_up("delivery")
+            proxy.swallow()
+            await read_side.log.append_traffic(Traffic(2), 20)
+            await read_side.caught_up("delivery")
+    assert proxy.swallowed_bytes > 0
     assert await audit.delivery_in(read_side) == audit.delivery_of(await audit.logged(read_side))
 
 
