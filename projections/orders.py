@@ -152,7 +152,10 @@ class Orders:
                 await decisions.record(connection, "rebuild", name, number, by=by)
                 # Postgres knows of one that is built in place only that it is there: the number stands in Redis.
                 active = await generations.active(connection, name)
-                return msgspec.structs.replace(active, number=number, status="building")
+                now = await connection.fetchval("SELECT now()")
+                return msgspec.structs.replace(
+                    active, number=number, status="building", begun_at=now, built_at=None, activated_at=None
+                )
 
     def _opened(self) -> Servers:
         return Servers(self._addresses, client_id="gavel-orders")
