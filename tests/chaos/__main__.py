@@ -6,7 +6,6 @@ python -m tests.chaos [--seed N] [--minutes M]
 from __future__ import annotations
 
 import asyncio
-import logging
 import shutil
 import sys
 import tempfile
@@ -18,6 +17,7 @@ import rich_click as click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
+from gavel.telemetry import configure_logging
 from tests.chaos.run import Verdict, run
 
 SEEDS = 10_000
@@ -33,7 +33,7 @@ def main(*, seed: int | None, minutes: float) -> None:
     """
     seed = SystemRandom().randrange(SEEDS) if seed is None else seed
     console = Console(stderr=True)
-    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # which says many times a second that a broker is away
+    configure_logging("critical", process="chaos")  # of what goes on in the middle of it only findings are news
     console.print(f"seed {seed}: {minutes:g} minutes of strikes")
     folder = Path(tempfile.mkdtemp(prefix="gavel-chaos-"))
     folder.chmod(0o755)  # root's Postgres runs as another user

@@ -24,14 +24,11 @@ from tests.chaos.schedule import OPERATOR, REBUILT, Strike
 
 ROOT = Path(__file__).parents[2]
 PARTITIONS = 3
-COMMANDS_AT_ONCE = 2
 COMMAND_S = 120.0
-"""A command that has not ended by then hangs."""
+"""What has not been done by then hangs."""
 TRIES = 5
 PATIENCE_S = (1.0, 1.0, 2.0, 3.0, 5.0)
 """Between an operator's attempts while a server is away."""
-AWAY = ("gavel: Kafka", "gavel: Postgres", "gavel: Redis")
-"""How a command says that one is."""
 TRACEBACK = "Traceback (most recent call last)"
 FAILED = "the projection failed and is started again"
 """What a worker says of a programmer's error."""
@@ -54,6 +51,8 @@ class Fleet:
         """How the operator's commands ended."""
         self.refusals: list[str] = []
         """What was said to those that were refused."""
+        self.is_over = False
+        """Nothing more is begun."""
         self._servers = servers
         self._data = data
         self._broken = data / "broken"
@@ -63,7 +62,6 @@ class Fleet:
         self._logs: list[Path] = []
         self._commands = 0
         self._operator = asyncio.Lock()
-        self._room = asyncio.Semaphore(COMMANDS_AT_ONCE)
 
     # -- servers ----------------------------------------------------------------------------------
 
@@ -136,10 +134,10 @@ class Fleet:
     # -- the operator -----------------------------------------------------------------------------
 
     @asynccontextmanager
-    async def operator(self, strike: Strike) -> AsyncIterator[None]:
-        """One operator does one thing after the other; those of another hand do not wait for that."""
+    async def operator(self, strike: Strike) -> AsyncIterator[bool]:
+        """One operator does one thing after the other; False for what would come too late."""
         async with self._operator if strike.kind in OPERATOR else nullcontext():
-            yield
+            yield not self.is_over
 
     async def order(self, name: str, give: Callable[[], Awaitable[object]]) -> None:
         """Has it done in this process; it may be refused, with a sentence. Where a server is away it is tried again."""
@@ -161,36 +159,20 @@ class Fleet:
                 self.outcomes[f"{name} done"] += 1
                 return
 
-    async def command(self, *words: str, killed_after_s: float | None = None) -> None:
-        """Runs `gavel …`. It may be refused, with a sentence, but must neither crash nor hang."""
-        told = ""
-        for pause_s in PATIENCE_S:
-            ended, told = await self._ran(*words, killed_after_s=killed_after_s)
-            if ended != "refused" or not told.startswith(AWAY):
-                break
-            self.outcomes[f"{words[1]} put off"] += 1
-            await asyncio.sleep(pause_s)
-        self.outcomes[f"{words[1]} {ended}"] += 1
-        if ended == "refused":
-            self.refusals.append(f"{' '.join(words)}: {told}")
-
-    async def _ran(self, *words: str, killed_after_s: float | None) -> tuple[str, str]:
-        """How it ended, and its last line."""
-        async with self._room:
-            self._commands += 1
-            log = self._data / f"command-{self._commands}-{'-'.join(words[:3])}.log"
-            child = await start(self._program(" ".join(words), (sys.executable, "-m", "gavel", *words), log))
-            try:
-                code = await asyncio.wait_for(child.wait(), killed_after_s or COMMAND_S)
-            except TimeoutError:
-                child.signal(signal.SIGKILL)
-                code = await child.wait()
-                if killed_after_s is None:
-                    self.findings.append(f"gavel {' '.join(words)} hangs: {_tail(log)}")
-        if TRACEBACK in log.read_text(errors="replace"):
-            self.findings.append(f"gavel {' '.join(words)} crashed: {_tail(log)}")
-        ended = {0: "done", 1: "refused", -signal.SIGKILL: "killed"}.get(code, f"ended with {code}")
-        return ended, _tail(log).rpartition(" | ")[2]
+    async def command(self, *words: str, killed_after_s: float) -> None:
+        """Runs `gavel …` and kills it; whatever it was doing, it may be refused, but must not crash."""
+        self._commands += 1
+        log = self._data / f"command-{self._commands}-{'-'.join(words)}.log"
+        child = await start(self._program(" ".join(words), (sys.executable, "-m", "gavel", *words), log))
+        try:
+            code = await asyncio.wait_for(child.wait(), killed_after_s)
+        except TimeoutError:
+            child.signal(signal.SIGKILL)
+            code = await child.wait()
+        said = log.read_text(errors="replace")
+        if TRACEBACK in said:
+            self.findings.append(f"gavel {' '.join(words)} crashed: {' | '.join(said.splitlines()[-12:])}")
+        self.outcomes[f"{words[1]} killed" if code < 0 else f"{words[1]} ended with {code}"] += 1
 
     def _program(self, name: str, command: tuple[str, ...], log: Path) -> Program:
         addresses = self.addresses
@@ -202,10 +184,6 @@ class Fleet:
             "GAVEL_DATA": str(self._data),
         }
         return Program(name=name, command=command, folder=ROOT, log=log, environment={**os.environ, **variables})
-
-
-def _tail(log: Path) -> str:
-    return " | ".join(log.read_text(errors="replace").splitlines()[-12:])
 
 
 @asynccontextmanager

@@ -86,6 +86,7 @@ async def _strike(strikes: Sequence[Strike], made: Fleet, stream: Stream, second
             say(str(strike), strike.at_s / seconds)
             tasks.create_task(carry_out(strike, made, stream))
         await asyncio.sleep(max(0.0, started + seconds - time.monotonic()))
+        made.is_over = True
 
 
 async def _judged(made: Fleet, read_side: ReadSide, say: Say) -> list[str]:

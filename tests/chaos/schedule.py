@@ -93,7 +93,7 @@ KINDS: dict[str, Draw] = {
     "retire": _focus,
     "cancel": _focus,
     "rebuild_in_place": _of(IN_PLACE),
-    "rebuild_and_die": _of(REBUILT, 1, 5),
+    "rebuild_and_die": _of(REBUILT, 2, 7),
     "pause": _of(REBUILT, 2, 5),
     "mend": _nothing,
     "close_day": _nothing,

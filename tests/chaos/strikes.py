@@ -11,6 +11,7 @@ from redis.exceptions import RedisError
 from domain.errors import GavelError
 from projections import operations
 from projections.dead_letters import DeadLetters
+from projections.rebuild import rebuild
 from projections.redis_client import redis_client
 from projections.servers import Addresses
 from tests.chaos.fleet import Fleet
@@ -80,27 +81,37 @@ async def _cut_connections(_: Strike, fleet: Fleet, __: Stream) -> None:
         return
 
 
-def _rebuild(*words: str) -> Callable[[Strike, Fleet, Stream], Awaitable[None]]:
-    async def rebuild(strike: Strike, fleet: Fleet, _: Stream) -> None:
-        """By a process of its own, which may be killed; older generations are in the way of no newer ones."""
-        async with fleet.operator(strike):
-            try:
-                [(run, previous)] = await _asked(fleet, RUN, strike.target)
-            except AWAY:
-                run = previous = 0
-            if run >= GENERATIONS_MAX:
-                remove = operations.retire if previous else operations.cancel
-                await fleet.order(remove.__name__, lambda: remove(fleet.addresses, strike.target))
-            words_and_name = (*words, strike.target)
-            await fleet.command("projections", "rebuild", *words_and_name, killed_after_s=strike.lasts_s or None)
+def _rebuild(*, swaps: bool = True) -> Callable[[Strike, Fleet, Stream], Awaitable[None]]:
+    async def given(strike: Strike, fleet: Fleet, _: Stream) -> None:
+        async with fleet.operator(strike) as is_wanted:
+            if is_wanted:
+                await _make_room(strike.target, fleet)
+                await fleet.order(strike.kind, lambda: rebuild(fleet.addresses, strike.target, swaps=swaps))
 
-    return rebuild
+    return given
+
+
+async def _rebuild_and_die(strike: Strike, fleet: Fleet, _: Stream) -> None:
+    await _make_room(strike.target, fleet)
+    await fleet.command("projections", "rebuild", strike.target, killed_after_s=strike.lasts_s)
+
+
+async def _make_room(projection: str, fleet: Fleet) -> None:
+    """Removes a generation where there are many."""
+    try:
+        [(run, previous)] = await _asked(fleet, RUN, projection)
+    except AWAY:
+        return
+    if run >= GENERATIONS_MAX:
+        remove = operations.retire if previous else operations.cancel
+        await fleet.order(remove.__name__, lambda: remove(fleet.addresses, projection))
 
 
 def _order(order: Callable[[Addresses, str], Awaitable[object]]) -> Callable[[Strike, Fleet, Stream], Awaitable[None]]:
     async def give(strike: Strike, fleet: Fleet, _: Stream) -> None:
-        async with fleet.operator(strike):
-            await fleet.order(strike.kind, lambda: order(fleet.addresses, strike.target))
+        async with fleet.operator(strike) as is_wanted:
+            if is_wanted:
+                await fleet.order(strike.kind, lambda: order(fleet.addresses, strike.target))
 
     return give
 
@@ -152,7 +163,7 @@ STRIKES: dict[str, Callable[[Strike, Fleet, Stream], Awaitable[None]]] = {
     "restart_redis": _restart("redis"),
     "forget_redis": _forget_redis,
     "cut_connections": _cut_connections,
-    "rebuild_and_keep": _rebuild("--no-swap"),
+    "rebuild_and_keep": _rebuild(swaps=False),
     "verify": _order(operations.verify),
     "swap": _order(operations.swap),
     "swap_back": _order(operations.swap),
@@ -160,7 +171,7 @@ STRIKES: dict[str, Callable[[Strike, Fleet, Stream], Awaitable[None]]] = {
     "retire": _order(operations.retire),
     "cancel": _order(operations.cancel),
     "rebuild_in_place": _rebuild(),
-    "rebuild_and_die": _rebuild(),
+    "rebuild_and_die": _rebuild_and_die,
     "pause": _pause,
     "mend": _mend,
     "close_day": _close_day,
