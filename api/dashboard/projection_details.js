@@ -1,7 +1,7 @@
 // All else that is known of a projection: who works on it, how far each partition is, and what was decided by whom.
 
 import { h } from "/dashboard/element.js";
-import { NOTHING, counted, digits, duration, moment, rate } from "/dashboard/format.js";
+import { NOTHING, bytes, counted, digits, duration, moment, rate } from "/dashboard/format.js";
 
 /** The parts, for a cell over the whole width. */
 export function detailsOf(projection) {
@@ -52,8 +52,15 @@ function generations({ generations: built }) {
   return [
     listed(
       "Generations",
-      ["Generation", "Status", "Begun", "Built", "Read since"],
-      built.map((each) => [each.generation, each.status, moment(each.begun_at), known(each.built_at, moment), known(each.activated_at, moment)]),
+      ["Generation", "Status", "Begun", "Built", "Read since", "Disk"],
+      built.map((each) => [
+        each.generation,
+        each.status,
+        moment(each.begun_at),
+        known(each.built_at, moment),
+        known(each.activated_at, moment),
+        known(each.disk_bytes, bytes),
+      ]),
     ),
   ];
 }

@@ -39,7 +39,7 @@ function mainRow(projection, isOpen, commands) {
     cell("Generation", count(generation)),
     cell("Behind", behind(projection)),
     cell("Applied", `${rate(projection.events_per_second)}/s`),
-    cell("Workers", workers(projection)),
+    cell("Workers", ...workers(projection)),
     cell("Dead letters", letters(projection)),
     h("td", { class: "actions" }, ...commands.map((each) => button(each, name))),
   );
@@ -52,10 +52,11 @@ function behind({ lag, lag_seconds }) {
   return badge(`${count(lag)}${late}`, lag < LAG_GOOD ? "good" : lag < LAG_BAD ? "warn" : "bad");
 }
 
-function workers({ partitions, status }) {
+function workers({ partitions, status, restarts }) {
   const owners = new Set(partitions.map(({ owner }) => owner).filter(Boolean));
-  if (owners.size === 0 && status !== "paused") return badge("nobody", "warn");
-  return owners.size ? String(owners.size) : NOTHING;
+  const restarted = restarts ? badge(counted(restarts, "restart"), "warn") : null;
+  if (owners.size === 0 && status !== "paused") return [badge("nobody", "warn"), restarted];
+  return [owners.size ? `${owners.size} ` : NOTHING, restarted];
 }
 
 function letters({ name, dead_letters: open }) {
@@ -125,12 +126,12 @@ function told(generation) {
 }
 
 /** What stands in its way, and what a comparison has found. */
-function sentences({ reason, waits, verifying, verification, dead_letters: open }) {
+function sentences({ status, reason, waits, verifying, verification, dead_letters: open }) {
   return [
     reason && sentence("bad", `Stopped: ${reason}`),
     waits && sentence("warn", `Waits: ${waits}`),
     open ? sentence("warn", `${counted(open, "open dead letter")}`) : null,
-    verifying && sentence("", "Is being compared…"),
+    verifying && sentence("", status === "building" ? "Is compared as soon as it is built." : "Is being compared…"),
     !verifying && verification && sentence(verification.is_equal ? "good" : "bad", `${timeOfDay(verification.at)}: ${verification.summary}.`),
     !verifying && verification && !verification.is_equal && verification.comparable && differences(verification),
   ];
@@ -160,8 +161,8 @@ function sentence(kind, text) {
   return h("p", { class: `sentence ${kind}` }, text);
 }
 
-function cell(title, content) {
-  return h("td", { "data-title": title }, content);
+function cell(title, ...content) {
+  return h("td", { "data-title": title }, ...content);
 }
 
 /** For people the word, for a screen reader also of what. */

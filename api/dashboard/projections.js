@@ -9,7 +9,16 @@ import { wakeable } from "/dashboard/wakeable.js";
 
 const REFRESH_MS = 2_000;
 /** What an answer leaves out. */
-const NOTHING_SAID = { lag_seconds: null, events_per_second: 0, dead_letters: 0, partitions: [], workers: [], generations: [], decisions: [] };
+const NOTHING_SAID = {
+  lag_seconds: null,
+  events_per_second: 0,
+  dead_letters: 0,
+  restarts: 0,
+  partitions: [],
+  workers: [],
+  generations: [],
+  decisions: [],
+};
 const COLUMNS = ["Projection", "Status", "Generation", "Behind", "Applied", "Workers", "Dead letters"];
 
 const refresh = wakeable();

@@ -65,12 +65,29 @@ class RunningExchange:
 
         await eventually(nothing_waits, SETTLE_SECONDS)
 
+    async def caught_up(self) -> None:
+        """Returns when every projection has applied what is in the log by now, whatever comes after it."""
+        logged = _offsets(await self.get("/v1/projections"), "high_watermark")
+
+        async def has_applied() -> bool:
+            applied = _offsets(await self.get("/v1/projections"), "next_offset")
+            return all(applied[at] >= (end or 0) for at, end in logged.items())
+
+        await eventually(has_applied, SETTLE_SECONDS)
+
     def kill(self, words: str, *, last: bool = False) -> None:
         """SIGKILL for the first (or the last) process whose command line holds these words."""
         family = psutil.Process(self._process.pid).children(recursive=True)
         matches = [process for process in family if words in " ".join(process.cmdline())]
         assert matches, f"no process runs {words!r}"
         matches[-1 if last else 0].kill()
+
+
+def _offsets(projections: list[dict[str, Any]], field: str) -> dict[tuple[str, str, int], Any]:
+    """That field of every partition that a projection reads."""
+    return {
+        (each["name"], at["topic"], at["partition"]): at[field] for each in projections for at in each["partitions"]
+    }
 
 
 async def eventually(holds: Callable[[], Any], seconds: float) -> None:

@@ -10,16 +10,19 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import asyncpg
 import pytest
-from playwright.async_api import Browser, Page, expect
+from playwright.async_api import Browser, ConsoleMessage, Locator, Page, expect
 
 from domain.names import Names
 from tests.journeys.running_exchange import GAVEL, RunningExchange, running_exchange
 from tests.projections.test_auction_story import NAMES, TOLD, afterwards, of_every_rule
 from tests.projections.traffic import Log, Traffic
 
-PATIENCE_MS = 45_000
-TRAFFIC = ("--rate", "15", "--seconds", "600")
+PATIENCE_MS = 90_000
+TRAFFIC = ("--rate", "15", "--seconds", "1800")
+
+expect.set_options(timeout=PATIENCE_MS)
 
 
 @pytest.fixture(scope="module")
@@ -42,10 +45,16 @@ async def page_of(browser: Browser, exchange: RunningExchange, *, width: int = 1
     broken: list[str] = []
     page.on("request", lambda request: _is_of(exchange, request.url) or elsewhere.append(request.url))
     page.on("pageerror", lambda error: broken.append(str(error)))
+    page.on("console", lambda said: broken.extend(_complaints(said)))
     yield page
     await context.close()
     assert elsewhere == []
     assert broken == []
+
+
+def _complaints(said: ConsoleMessage) -> list[str]:
+    """What the page has to complain of; that an answer was a refusal is told by the browser too, and is none."""
+    return [said.text] if said.type == "error" and not said.text.startswith("Failed to load resource") else []
 
 
 def _is_of(exchange: RunningExchange, url: str) -> bool:
@@ -60,10 +69,10 @@ async def test_the_key_leaves_the_address_bar(browser: Browser, exchange: Runnin
     """The address that was printed signs in, and the key does not stay in the browser's history."""
     async with page_of(browser, exchange) as page:
         await page.goto(address_with_key(exchange))
-        await expect(page.locator("#connection")).to_have_text("Live", timeout=PATIENCE_MS)
+        await expect(page.locator("#connection")).to_have_text("Live")
         await expect(page).to_have_url(f"{exchange.url}/")
         await page.reload()
-        await expect(page.locator("#connection")).to_have_text("Live", timeout=PATIENCE_MS)
+        await expect(page.locator("#connection")).to_have_text("Live")
 
 
 async def test_signing_in_and_out(browser: Browser, exchange: RunningExchange) -> None:
@@ -73,10 +82,10 @@ async def test_signing_in_and_out(browser: Browser, exchange: RunningExchange) -
         await expect(page.locator("#board")).to_be_hidden()
         await page.get_by_label("Access key").fill("not the key")
         await page.get_by_role("button", name="Sign in").click()
-        await expect(page.get_by_role("alert")).to_have_text("That key is not valid here.", timeout=PATIENCE_MS)
+        await expect(page.get_by_role("alert")).to_have_text("That key is not valid here.")
         await page.get_by_label("Access key").fill(exchange.installation["admin_key"])
         await page.keyboard.press("Enter")
-        await expect(page.locator("#connection")).to_have_text("Live", timeout=PATIENCE_MS)
+        await expect(page.locator("#connection")).to_have_text("Live")
         await page.get_by_role("button", name="Sign out").click()
         await expect(page.locator("#board")).to_be_hidden()
         await expect(page.locator("#connection")).to_have_text("Signed out")
@@ -88,7 +97,7 @@ async def test_figures_move(browser: Browser, exchange: RunningExchange) -> None
         await page.goto(address_with_key(exchange))
         for tile in ("auctions", "bids", "wins", "impressions", "spend"):
             figure = page.locator(f"[data-tile={tile}] .figure")
-            await expect(figure).to_have_text(re.compile(r"^\d*[1-9]|0\.\d*[1-9]"), timeout=PATIENCE_MS)
+            await expect(figure).to_have_text(re.compile(r"^\d*[1-9]|0\.\d*[1-9]"))
         await expect(page.locator("#latency dd").first).to_have_text(re.compile(r"\d"))
         await expect(page.locator("#outcomes tr", has_text="won")).to_contain_text("%")
         for projection in ("catalogue", "auction log", "delivery"):
@@ -125,11 +134,11 @@ async def test_a_story_shows_what_every_rule_did(browser: Browser, exchange: Run
     async with Log(exchange.installation["kafka_url"], Names()) as log:
         await log.append([traffic.bidder(each, name) for each, name in NAMES.items()])
         await log.append(auction.events)
-    await exchange.settled()
+    await exchange.caught_up()
     async with page_of(browser, exchange) as page:
         await page.goto(f"{address_with_key(exchange)}&auction={auction.id}")
         story = page.get_by_role("dialog")
-        await expect(story.locator(".facts")).to_contain_text("gdpr", timeout=PATIENCE_MS)
+        await expect(story.locator(".facts")).to_contain_text("gdpr")
         head = story.locator(".imp-head").first
         await expect(head).to_contain_text("deal d-1 · floor 2.00 USD = 1.60 EUR × 1.25 · agreed price · registered")
         await expect(head).to_contain_text("deals only")
@@ -154,23 +163,134 @@ async def test_the_list_stands_still_when_paused(browser: Browser, exchange: Run
         await page.goto(address_with_key(exchange))
         first = page.locator("#auctions tr[data-id]").first
         await expect(first).to_be_visible(timeout=PATIENCE_MS)
-        await page.get_by_role("button", name="Pause").click()
+        await page.get_by_role("button", name="Pause", exact=True).click()
         held = await first.get_attribute("data-id")
         figures = await page.locator("[data-tile=auctions] .aside").inner_text()
-        await expect(page.locator("[data-tile=auctions] .aside")).not_to_have_text(figures, timeout=PATIENCE_MS)
+        await expect(page.locator("[data-tile=auctions] .aside")).not_to_have_text(figures)
         assert await first.get_attribute("data-id") == held
-        await page.get_by_role("button", name="Resume").click()
+        await page.get_by_role("button", name="Resume", exact=True).click()
         await expect(page.locator(f'#auctions tr[data-id="{held}"] >> nth=0')).not_to_be_attached(timeout=PATIENCE_MS)
+
+
+def rows_of(page: Page, projection: str) -> Locator:
+    """All that the table of projections has of one."""
+    return page.locator(f'#operations-table > tbody[data-key="{projection}"]')
+
+
+async def confirmed(page: Page, button: str) -> None:
+    """Presses a button of the table, and the one that the question ends with; with the keyboard alone."""
+    await page.get_by_role("button", name=button, exact=True).focus()
+    await page.keyboard.press("Enter")
+    question = page.locator("#ask")
+    await expect(question).to_be_visible()
+    await question.locator("#ask-send").press("Enter")
+    await expect(question).to_be_hidden()
+
+
+async def test_a_projection_is_rebuilt_and_swapped_back(browser: Browser, exchange: RunningExchange) -> None:
+    """Rebuilt beside the generation that is read, swapped, compared, swapped back and retired, all on the page."""
+    async with page_of(browser, exchange) as page:
+        await page.goto(address_with_key(exchange))
+        rows = rows_of(page, "bidder_health")
+        read = rows.locator("[data-title=Generation]")
+        await expect(read).to_have_text("1")
+        await confirmed(page, "Rebuild bidder_health")
+        await expect(page.locator("#operations-note")).to_have_text("Generation 2 of bidder_health is being built.")
+        await expect(read).to_have_text("2")
+        await expect(rows.locator("tr[data-generation='1']")).to_contain_text("previous")
+        await confirmed(page, "Swap back generation 1 of bidder_health")
+        await expect(read).to_have_text("1")
+        await confirmed(page, "Verify generation 2 of bidder_health")
+        built = rows.locator("tr[data-generation='2']")
+        await expect(built).to_contain_text("equals generation 1, row for row")
+        await confirmed(page, "Retire generation 2 of bidder_health")
+        await expect(built).not_to_be_attached(timeout=PATIENCE_MS)
+        await expect(rows.locator(".disclosure")).to_be_focused()
+        await page.keyboard.press("Enter")
+        decided = rows.get_by_role("region", name="Decided by people")
+        await expect(decided.locator("tbody tr td:nth-child(2)")).to_have_text(["retire", "verify", "swap", "rebuild"])
+        await expect(decided.locator("tbody")).to_contain_text("the operator")
+        await expect(rows.get_by_role("region", name="Partitions").locator("tbody td").last).not_to_have_text("nobody")
+
+
+async def test_a_build_that_differs_waits_for_a_decision(browser: Browser, exchange: RunningExchange) -> None:
+    """The rows that differ are shown and somebody decides; what cannot be done any more is told where it was asked."""
+    connection = await asyncpg.connect(exchange.installation["postgres_url"])
+    await connection.execute("UPDATE entities SET status = 'spoilt' WHERE id = (SELECT min(id) FROM entities)")
+    await connection.close()
+    async with page_of(browser, exchange) as page:
+        await page.goto(address_with_key(exchange))
+        rows = rows_of(page, "catalogue")
+        built = rows.locator("tr[data-generation='2']")
+        await confirmed(page, "Rebuild catalogue")
+        await expect(built).to_contain_text("Waits")
+        await expect(built).to_contain_text("generation 2 of catalogue differs from generation 1")
+        await built.get_by_text("The first rows that differ").click()
+        await expect(built.locator(".differences li", has_text="spoilt")).to_be_visible()
+        await confirmed(page, "Swap generation 2 of catalogue")
+        await expect(rows.locator("[data-title=Generation]")).to_have_text("2")
+        await page.get_by_role("button", name="Retire generation 1 of catalogue").click()
+        await exchange.post("/v1/projections/catalogue/swap", {"generation": 1})
+        await page.locator("#ask-send").click()
+        await expect(page.locator("#ask").get_by_role("alert")).to_contain_text("generation 1")
+        await page.keyboard.press("Escape")
+        await expect(page.locator("#ask")).to_be_hidden()
+        await confirmed(page, "Retire generation 2 of catalogue")
+
+
+async def test_a_projection_is_paused_and_resumed(browser: Browser, exchange: RunningExchange) -> None:
+    """The page says that it rests, and offers the way on."""
+    async with page_of(browser, exchange) as page:
+        await page.goto(address_with_key(exchange))
+        status = rows_of(page, "delivery").locator("[data-title=Status]")
+        await expect(status).to_have_text("running")
+        await confirmed(page, "Pause delivery")
+        await expect(status).to_have_text("paused")
+        await confirmed(page, "Resume delivery")
+        await expect(status).to_have_text("running")
+
+
+async def test_dead_letters_are_decided_about(browser: Browser, exchange: RunningExchange) -> None:
+    """Listed without what they hold; tried again in vain, shown when asked for, skipped with a reason that stays."""
+    names = Names()
+    async with Log(exchange.installation["kafka_url"], names) as log:
+        await log.append_bytes(names.engagements, "an odd key", b'{"type":"never_heard_of","of":"a viewer"}')
+    async with page_of(browser, exchange) as page:
+        await page.goto(address_with_key(exchange))
+        count = rows_of(page, "traffic").locator("button.letters")
+        await expect(count).to_have_text("1")
+        await count.click()
+        drawer = page.locator("#letters")
+        letter = drawer.locator("li.letter")
+        await expect(letter).to_contain_text("never_heard_of")
+        await expect(letter).to_contain_text("an odd key")
+        await expect(drawer).not_to_contain_text("a viewer")
+        await letter.get_by_role("button", name="Payload").click()
+        await expect(letter.locator("pre")).to_contain_text("a viewer")
+        await letter.get_by_role("button", name="Retry").click()
+        await page.locator("#ask-send").click()
+        await expect(page.locator("#letters-note")).to_contain_text("1 letter of these keys still open")
+        await letter.get_by_role("button", name="Skip").click()
+        await page.locator("#ask-send").click()
+        await expect(page.locator("#ask")).to_be_visible()
+        await page.get_by_label("Why").fill("Nobody knows what it was.")
+        await page.locator("#ask-send").click()
+        await expect(drawer).to_contain_text("Nothing waits here")
+        await page.get_by_label("Those that were decided about").check()
+        await expect(letter).to_contain_text("skipped by the operator")
+        await expect(letter).to_contain_text("Nobody knows what it was.")
+        await page.keyboard.press("Escape")
+        await expect(count).to_have_text("0")
 
 
 async def test_a_lost_connection_is_told_and_comes_back(browser: Browser, exchange: RunningExchange) -> None:
     """While the API is away the page says so; it is live again by itself."""
     async with page_of(browser, exchange) as page:
         await page.goto(address_with_key(exchange))
-        await expect(page.locator("#connection")).to_have_text("Live", timeout=PATIENCE_MS)
+        await expect(page.locator("#connection")).to_have_text("Live")
         exchange.kill("gavel api")
-        await expect(page.locator("#connection")).not_to_have_text("Live", timeout=PATIENCE_MS)
-        await expect(page.locator("#connection")).to_have_text("Live", timeout=PATIENCE_MS)
+        await expect(page.locator("#connection")).not_to_have_text("Live")
+        await expect(page.locator("#connection")).to_have_text("Live")
 
 
 async def test_it_fits_a_phone(browser: Browser, exchange: RunningExchange) -> None:
@@ -183,3 +303,12 @@ async def test_it_fits_a_phone(browser: Browser, exchange: RunningExchange) -> N
         await row.locator("button").click()
         await expect(page.get_by_role("dialog").locator(".bidders").first).to_be_visible(timeout=PATIENCE_MS)
         assert await page.evaluate("document.getElementById('story').scrollWidth") <= 390
+        await page.keyboard.press("Escape")
+        await rows_of(page, "delivery").locator("[data-act=open]").click()
+        await expect(
+            page.get_by_role("region", name="Decided by people").or_(page.get_by_text("Nothing yet."))
+        ).to_be_visible()
+        assert await page.evaluate("document.documentElement.scrollWidth") <= 390
+        await rows_of(page, "delivery").locator("[data-act=rebuild]").click()
+        await expect(page.locator("#ask-send")).to_be_visible()
+        assert await page.evaluate("document.getElementById('ask').scrollWidth") <= 390
