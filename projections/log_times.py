@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping
 from typing import Self
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 
 from projections.connections import kafka_options
 
@@ -67,17 +67,25 @@ class LogTimes:
             consumer = await self._connected()
             while missing:
                 # A partition is read in one place at a time.
-                asked = {tp: (tp, offset) for tp, offset in sorted(missing)}
+                asked = dict(sorted(missing))
+                missing -= set(asked.items())
                 consumer.assign(list(asked))
-                for tp, offset in asked.values():
+                for tp, offset in asked.items():
                     consumer.seek(tp, offset)
-                while asked:
-                    fetched = await consumer.getmany(*asked, timeout_ms=POLL_MS)
-                    for tp in [tp for tp, records in fetched.items() if records]:
-                        position = asked.pop(tp)
-                        self._known[position] = fetched[tp][0].timestamp / 1_000
-                        missing.discard(position)
+                await self._first_records(consumer, asked)
             consumer.assign([])
+
+    async def _first_records(self, consumer: AIOKafkaConsumer, asked: dict[TopicPartition, int]) -> None:
+        while asked:
+            try:
+                fetched = await consumer.getmany(*asked, timeout_ms=POLL_MS)
+            except OffsetOutOfRangeError as gone:
+                for tp in gone.args[0]:
+                    asked.pop(tp, None)
+                continue
+            for tp, records in fetched.items():
+                if records:
+                    self._known[tp, asked.pop(tp)] = records[0].timestamp / 1_000
 
     async def _connected(self) -> AIOKafkaConsumer:
         if self._consumer is None:

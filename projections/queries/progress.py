@@ -84,11 +84,13 @@ class _Built(NamedTuple):
         """Of the generation as workers and dead letters know it: a build in place is always their first."""
         return self.state.generation if self.registration.place == "postgres" else 1
 
+    def next_offset(self, tp: TopicPartition) -> int:
+        """The start of the log where nothing was ever read."""
+        return self.checkpoints[tp].next_offset if tp in self.checkpoints else 0
+
     @property
     def lagging(self) -> Iterable[Position]:
-        for tp, at in self.checkpoints.items():
-            if self.high is not None and at.next_offset < self.high.get(tp, 0):
-                yield tp, at.next_offset
+        return ((tp, self.next_offset(tp)) for tp, end in (self.high or {}).items() if self.next_offset(tp) < end)
 
 
 class _Known(NamedTuple):
@@ -181,7 +183,7 @@ def _partitions(built: _Built, known: _Known) -> tuple[PartitionProgress, ...]:
     }
     shown = []
     for tp in sorted(built.checkpoints.keys() | (built.high or {}).keys()):
-        at = built.checkpoints[tp].next_offset if tp in built.checkpoints else 0
+        at = built.next_offset(tp)
         high = None if built.high is None else built.high.get(tp)
         lag = None if high is None else max(0, high - at)
         logged_at = known.times.get((tp, at))
