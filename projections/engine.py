@@ -14,13 +14,13 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from itertools import groupby
+from itertools import chain, groupby
 from operator import attrgetter
 from typing import Any, Generic, NamedTuple, TypeVar
 
 import msgspec
 import structlog
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
 from aiokafka.errors import IllegalStateError, KafkaError, OffsetOutOfRangeError
 
 from domain.errors import CorruptEvent, Unavailable
@@ -29,6 +29,7 @@ from projections.backoff import Backoff
 from projections.batch import Batch, DeadLetter, Move, Record
 from projections.decoding import decoded, decoder_of
 from projections.folding import CannotApply, folded, told
+from projections.lean_fetch import LeanConsumer
 from projections.partition_growth import growth
 from projections.projection import ByPartition, Projection
 from projections.store import Checkpoint, EventRefused, FenceLost, State, Store
@@ -92,7 +93,7 @@ class Projector(Generic[Rows]):
         self._topics = tuple(topics)
         self._decoder = decoder_of(projection)
         self._assignment = Assignment()
-        self._consumer = AIOKafkaConsumer(
+        self._consumer = LeanConsumer(
             **kafka,
             group_id=group,
             auto_offset_reset="none",
@@ -318,7 +319,7 @@ class Projector(Generic[Rows]):
     def _held_back(self, batch: Batch) -> tuple[list[Record], list[DeadLetter]]:
         """The records to apply, and those that wait behind a dead letter of their key."""
         if not self._parked and not self._skipped:
-            return list(batch), []
+            return list(chain.from_iterable(batch.records.values())), []
         free, blocked = [], []
         for tp, records in batch.records.items():
             for record in records:

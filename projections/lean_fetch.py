@@ -1,0 +1,77 @@
+"""A consumer whose records cost a third: aiokafka makes an object of eleven fields of each, through four calls.
+
+All else is aiokafka's: groups, fetches, positions, errors. Only what a fetch has brought is unpacked here, when it is
+put where `getmany` looks for it. That place is no public interface: `tests/projections/test_lean_fetch.py` holds it
+against the ordinary consumer.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.consumer.fetcher import FetchResult, PartitionRecords
+from aiokafka.errors import CorruptRecordException
+
+
+class FetchedRecord(NamedTuple):
+    """What is used of a record; a `batch.Record`."""
+
+    topic: str
+    partition: int
+    offset: int
+    key: bytes | None
+    value: bytes | None
+    timestamp: int
+    """When Kafka took it, in Unix milliseconds."""
+
+
+class LeanConsumer(AIOKafkaConsumer):  # type: ignore[misc] # aiokafka is untyped
+    """Gives `FetchedRecord`s, those of transactions under way as well, as an ordinary one does by default."""
+
+    async def start(self) -> None:
+        await super().start()
+        self._fetcher._records = _Fetched()  # noqa: SLF001 - see the module's docstring
+
+
+class _Fetched(OrderedDict[TopicPartition, Any]):
+    """By partition what was fetched and not taken yet."""
+
+    def __setitem__(self, partition: TopicPartition, result: Any) -> None:
+        if isinstance(result, FetchResult):
+            result._partition_records = _Unpacked(result._partition_records)  # noqa: SLF001 - as above
+        super().__setitem__(partition, result)
+
+
+class _Unpacked:
+    """Stands in for aiokafka's own unpacking, which has not begun yet."""
+
+    def __init__(self, packed: PartitionRecords) -> None:
+        self.next_fetch_offset: int = packed.next_fetch_offset
+        self._tp: TopicPartition = packed._tp  # noqa: SLF001 - as above
+        self._batches = packed._records  # noqa: SLF001 - as above
+        self._records = self._unpack()
+
+    def __iter__(self) -> Iterator[FetchedRecord]:
+        return self._records
+
+    def __next__(self) -> FetchedRecord:
+        return next(self._records)
+
+    def _unpack(self) -> Iterator[FetchedRecord]:
+        (topic, partition), new = self._tp, tuple.__new__
+        while self._batches.has_next():
+            batch = self._batches.next_batch()
+            if not batch.validate_crc():
+                raise CorruptRecordException(f"a batch of {topic}/{partition} is not as it was sent")
+            if not batch.is_control_batch:
+                for record in batch:
+                    offset = record.offset
+                    # Fetches begin with the batch that holds the offset asked for.
+                    if offset >= self.next_fetch_offset:
+                        self.next_fetch_offset = offset + 1
+                        yield new(FetchedRecord, (topic, partition, offset, record.key, record.value, record.timestamp))
+            # Behind its last record, which may have been removed.
+            self.next_fetch_offset = batch.next_offset
