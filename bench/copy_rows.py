@@ -15,6 +15,7 @@ from bench.cost import Cost
 from bench.generated_events import histories
 from bench.replay import ReplayPlan, print_cost
 from projections.auction_log import COLUMNS, TABLES, AuctionLog, Rows
+from projections.collector import calm_the_collector
 from projections.engine import BATCH_MAX_RECORDS
 
 
@@ -42,4 +43,5 @@ async def _copy(connection: asyncpg.Connection[asyncpg.Record], batch: Rows) -> 
 
 
 if __name__ == "__main__":
+    calm_the_collector()
     print_cost(uvloop.run(copy_rows(ReplayPlan.from_command_line())))

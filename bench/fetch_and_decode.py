@@ -14,6 +14,7 @@ from aiokafka import AIOKafkaConsumer
 from bench.cost import Cost
 from bench.replay import ReplayPlan, print_cost
 from domain.codec import Decoder
+from projections.collector import calm_the_collector
 from projections.connections import kafka_options
 from projections.engine import BATCH_MAX_RECORDS, FETCH_MAX_BYTES_PER_PARTITION, POLL_MS
 from projections.watermarks import Watermarks
@@ -41,4 +42,5 @@ async def fetch_and_decode(plan: ReplayPlan) -> Cost:
 
 
 if __name__ == "__main__":
+    calm_the_collector()
     print_cost(uvloop.run(fetch_and_decode(ReplayPlan.from_command_line())))

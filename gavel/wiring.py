@@ -54,6 +54,7 @@ from gavel.settings import Settings, variable
 from gavel.telemetry import configure_logging
 from gavel.token_keys import TokenKeyFile, TokenKeysInForce
 from gavel.traffic_list_files import TrafficListFiles
+from projections.collector import calm_the_collector
 from projections.connections import sqlalchemy_url
 from projections.dead_letters import DeadLetters
 from projections.log_times import LogTimes
@@ -233,7 +234,7 @@ class ApiProcess:
 async def run_projectors(settings: Settings, projections: Sequence[str]) -> None:
     """Runs these projections, or all, until it is cancelled. Raises NotFound for an unknown name."""
     configure_logging(settings.log_level, process="projector")
-    _spare_the_collector()
+    calm_the_collector()
     stop = asyncio.Event()
     work = asyncio.create_task(run_named_projectors(read_side(settings), projections or RUNNABLE, stop))
     try:
