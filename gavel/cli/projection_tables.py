@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from rich.table import Table
 
@@ -13,20 +13,8 @@ UNKNOWN = "?"
 
 
 def projections_table(statuses: Iterable[ProjectionStatus]) -> Table:
-    """A line for each projection, and one for each of its generations that queries do not read."""
-    table = Table("projection")
-    for column in (
-        "generation",
-        "status",
-        "lag",
-        "seconds",
-        "events/s",
-        "dead letters",
-        "workers",
-        "restarts",
-        "reason",
-    ):
-        table.add_column(column, justify="left" if column in {"status", "reason"} else "right")
+    """A line for each projection; its figures fit a terminal of 80 columns."""
+    table = _table("projection", "gen", "status", "lag", "seconds", "events/s", "letters", "workers", texts={"status"})
     for each in statuses:
         table.add_row(
             each.name,
@@ -37,33 +25,41 @@ def projections_table(statuses: Iterable[ProjectionStatus]) -> Table:
             f"{each.events_per_second:,.0f}",
             f"{each.dead_letters:,}",
             str(len({worker.worker for worker in each.workers})),
-            str(each.restarts),
-            each.reason or "",
         )
+    return table
+
+
+def notes(statuses: Iterable[ProjectionStatus]) -> Iterator[str]:
+    """What else there is to say: why one is stopped, which consumers had successors, and the other generations."""
+    for each in statuses:
+        if each.reason is not None:
+            yield f"{each.name} is stopped: {each.reason}"
+        for worker in each.workers:
+            if worker.restarts:
+                because = f", because {worker.restarted_because}" if worker.restarted_because else ""
+                yield f"{each.name}: {worker.worker} has started {worker.restarts} consumers anew{because}"
         for built in each.generations:
             if built.status != "active":
-                letters = f"{built.dead_letters:,}"
-                table.add_row("", str(built.generation), built.status, "", "", "", letters, "", "", _told(built))
-    return table
+                yield f"{each.name}: generation {built.generation} is {built.status}, {_told(built)}"
 
 
 def partitions_table(statuses: Iterable[ProjectionStatus]) -> Table:
     """A line for each partition of each projection."""
-    table = Table("projection", "topic")
-    for column in ("partition", "next offset", "log's end", "lag", "seconds", "worker"):
-        table.add_column(column, justify="left" if column == "worker" else "right")
+    texts = {"partition", "worker"}
+    table = _table("projection", "partition", "next offset", "lag", "seconds", "worker", texts=texts)
     for each in statuses:
         for at in each.partitions:
-            table.add_row(
-                each.name,
-                at.topic,
-                str(at.partition),
-                f"{at.next_offset:,}",
-                _count(at.high_watermark),
-                _count(at.lag),
-                _seconds(at.lag_seconds),
-                at.owner or "nobody",
-            )
+            where = f"{at.topic}/{at.partition}"
+            figures = (f"{at.next_offset:,}", _count(at.lag), _seconds(at.lag_seconds))
+            table.add_row(each.name, where, *figures, at.owner or "nobody")
+    return table
+
+
+def _table(first: str, *columns: str, texts: set[str]) -> Table:
+    """Figures to the right; what is too long is folded, never cut."""
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
+    for name in (first, *columns):
+        table.add_column(name, justify="left" if name in texts | {first} else "right", overflow="fold")
     return table
 
 
@@ -72,6 +68,8 @@ def _told(built: GenerationProgress) -> str:
     told = f"{built.done:,} of {built.total:,} events"
     if built.events_per_second is not None and built.seconds_left is not None:
         told += f", {built.events_per_second:,.0f} events/s, {built.seconds_left:,.0f} s left"
+    if built.dead_letters:
+        told += f", {built.dead_letters:,} dead letters"
     if built.reason is not None:
         told += f"; stopped: {built.reason}"
     return told if built.waits is None else f"{told}; waits: {built.waits}"

@@ -17,7 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from gavel.cli import options
-from gavel.cli.projection_tables import partitions_table, projections_table
+from gavel.cli.projection_tables import notes, partitions_table, projections_table
 from gavel.cli.who import who
 from gavel.settings import load
 from gavel.telemetry import configure_logging
@@ -49,6 +49,8 @@ def list_(*, partitions: bool, as_json: bool, data: Path | None) -> None:
         click.echo(msgspec.json.format(msgspec.json.encode(statuses), indent=2))
         return
     Console().print(partitions_table(statuses) if partitions else projections_table(statuses))
+    for note in notes(statuses):
+        click.echo(note)
 
 
 generation = click.argument("generation", type=click.IntRange(min=1), required=False)

@@ -25,7 +25,20 @@ async def test_from_a_rebuild_to_the_end_of_the_old_generation(read_side: ReadSi
     swapped = await shell("swap", "delivery")
     assert (swapped.code, swapped.out) == (0, "Queries read generation 2 of delivery now.\n")
     listed = await shell("list")
-    assert "previous" in listed.out
+    assert "delivery: generation 1 is previous, " in listed.out
+    assert max(len(line) for line in listed.out.splitlines()) <= 80
+    code, statuses = await shell.json("list")
+    delivery = next(each for each in statuses if each["name"] == "delivery")
+    assert (code, delivery["generation"], delivery["lag"], delivery["lag_seconds"]) == (0, 2, 0, 0)
+    assert [each["command"] for each in delivery["decisions"]] == ["swap", "verify", "rebuild"]
+    assert all("@" in each["by"] for each in delivery["decisions"])
+    # Nobody has run it since the log was written.
+    behind = next(each for each in statuses if each["name"] == "ledger")
+    assert behind["lag_seconds"] > 0
+    assert behind["lag_seconds"] == max(each["lag_seconds"] for each in behind["partitions"])
+    assert behind["lag"] == sum(each["lag"] for each in behind["partitions"]) > 0
+    by_partition = await shell("list", "--partitions")
+    assert "nobody" in by_partition.out
     retired = await shell("retire", "delivery")
     assert (retired.code, retired.out) == (0, "Generation 1 of delivery is retired.\n")
     again = await shell("retire", "delivery")
