@@ -143,9 +143,10 @@ class Orders:
             raise Conflict(f"{name} is built in place: what is built is what is read")
         async with self._opened() as servers:
             store = await _store_in_redis(registration, servers)
-            if any(at.next_offset < at.rebuild_until for at in (await store.checkpoints()).values()):
+            is_built = all(at.next_offset >= at.rebuild_until for at in (await store.checkpoints()).values())
+            if not is_built and (await store.state()).stopped_reason is None:
                 raise Conflict(f"{name} is being built already")
-            await begin_in_place(registration, servers, store)
+            await begin_in_place(registration, servers, store, accepts_dead_letters=options.accept_dead_letters)
             async with connected(servers.pool) as connection:
                 await generations.establish(connection, [registration])
                 number = (await store.state()).generation

@@ -82,7 +82,7 @@ async def rebuild(
     registration = rebuildable(name)
     async with Servers(addresses, client_id="gavel-rebuild") as servers:
         if registration.place == "redis":
-            return await _rebuilt_in_place(registration, servers, on_progress)
+            return await _rebuilt_in_place(registration, servers, on_progress, accepts_dead_letters=accept_dead_letters)
         ends = await servers.watermarks.ends(registration.topics_of(servers.names))
         async with connected(servers.pool) as connection:
             await generations.establish(connection, [registration])
@@ -106,11 +106,12 @@ def rebuildable(name: str) -> Registration:
 
 
 async def begin_in_place(
-    registration: Registration, servers: Servers, store: RedisStore[Any]
+    registration: Registration, servers: Servers, store: RedisStore[Any], *, accepts_dead_letters: bool = False
 ) -> Mapping[TopicPartition, Ends]:
     """Empties it, to be filled from the log as it stands now; workers do that."""
     ends = await servers.watermarks.ends(registration.topics_of(servers.names))
-    await store.reset({tp: end.low for tp, end in ends.items()}, {tp: end.high for tp, end in ends.items()})
+    starts, targets = {tp: end.low for tp, end in ends.items()}, {tp: end.high for tp, end in ends.items()}
+    await store.reset(starts, targets, accepts_dead_letters=accepts_dead_letters)
     return ends
 
 
@@ -159,11 +160,15 @@ async def _swapped(
 
 
 async def _rebuilt_in_place(
-    registration: Registration, servers: Servers, on_progress: Callable[[RebuildProgress], None]
+    registration: Registration,
+    servers: Servers,
+    on_progress: Callable[[RebuildProgress], None],
+    *,
+    accepts_dead_letters: bool,
 ) -> RebuildProgress:
     _, store = await registration.opened(servers, 1)
     assert isinstance(store, RedisStore), store
-    ends = await begin_in_place(registration, servers, store)
+    ends = await begin_in_place(registration, servers, store, accepts_dead_letters=accepts_dead_letters)
     async with working(registration, servers):
         return await _followed(store, ends, on_progress, (await store.state()).generation)
 

@@ -26,6 +26,7 @@ Rows_contra = TypeVar("Rows_contra", contravariant=True)
 
 GENERATION = b"generation"
 STOPPED_REASON = b"stopped_reason"
+ACCEPTS_DEAD_LETTERS = b"accepts_dead_letters"
 REBUILD_UNTIL = b"rebuild_until:"
 """Prefix; fields of the hash that holds the offsets, whose own names are topic, slash and the partition's number."""
 
@@ -82,11 +83,13 @@ return 1
 """
 
 RESET = """
--- KEYS: offsets, parked keys, the projection's own. ARGV: partition, start and target of each.
+-- KEYS: offsets, parked keys, the projection's own.
+-- ARGV: 1 where events that cannot be applied are parked; then partition, start and target of each.
 local generation = redis.call('HGET', KEYS[1], 'generation') or 1
 redis.call('DEL', unpack(KEYS))
 redis.call('HSET', KEYS[1], 'generation', generation + 1)
-for at = 1, #ARGV, 3 do
+if ARGV[1] == '1' then redis.call('HSET', KEYS[1], 'accepts_dead_letters', 1) end
+for at = 2, #ARGV, 3 do
   redis.call('HSET', KEYS[1], ARGV[at], ARGV[at + 1], 'rebuild_until:' .. ARGV[at], ARGV[at + 2])
 end
 return 1
@@ -248,7 +251,14 @@ class RedisStore(Generic[Rows]):
         async with answering():
             await self._redis.hdel(self._keys[0], STOPPED_REASON)
 
-    async def reset(self, starts: Mapping[TopicPartition, int], targets: Mapping[TopicPartition, int]) -> None:
+    async def reset(
+        self,
+        starts: Mapping[TopicPartition, int],
+        targets: Mapping[TopicPartition, int],
+        *,
+        accepts_dead_letters: bool = False,
+    ) -> None:
+        """Forgets everything; what lies below the targets is a replay, which stops at an event it cannot apply."""
         async with connected(self._pool) as connection:
             await connection.execute(
                 "DELETE FROM dead_letters WHERE projection = $1 AND outcome IS DISTINCT FROM 'skipped'",
@@ -256,13 +266,17 @@ class RedisStore(Generic[Rows]):
             )
         async with answering():
             arguments = [number for tp, target in targets.items() for number in (offset_field(tp), starts[tp], target)]
-            await self._reset(keys=self._keys, args=arguments)
+            await self._reset(keys=self._keys, args=[int(accepts_dead_letters), *arguments])
 
 
 def state_of(fields: Mapping[bytes, bytes]) -> State:
     """What the hash of a projection's offsets says of the whole."""
     reason = fields.get(STOPPED_REASON)
-    return State(int(fields.get(GENERATION, 1)), None if reason is None else reason.decode())
+    return State(
+        int(fields.get(GENERATION, 1)),
+        None if reason is None else reason.decode(),
+        accepts_dead_letters=ACCEPTS_DEAD_LETTERS in fields,
+    )
 
 
 def offset_field(tp: TopicPartition) -> str:

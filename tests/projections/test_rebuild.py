@@ -109,6 +109,20 @@ async def test_an_event_that_cannot_be_applied_stops_a_rebuild(read_side: ReadSi
     assert [row["generation"] for row in letters] == [1, 2]
 
 
+async def test_an_event_that_cannot_be_applied_stops_a_rebuild_in_place(read_side: ReadSide) -> None:
+    """As long as it is not told to park it: then the rebuild ends, and the event is a dead letter again."""
+    await read_side.log.append_bytes(read_side.names.catalogue, "key", b'{"type":"never_heard_of"}')
+    await read_side.log.append([Traffic(1).bidder("b-1", "One")])
+    await read_side.run_to_the_end("catalogue_cache")
+    for _ in range(2):
+        with pytest.raises(RebuildStopped, match="never_heard_of"):
+            await rebuild(read_side.addresses, "catalogue_cache")
+    await rebuild(read_side.addresses, "catalogue_cache", accept_dead_letters=True)
+    assert await read_side.redis.hkeys(read_side.names.catalogue_entities) == [b"bidder:b-1"]
+    [(key,)] = await read_side.fetch("SELECT key FROM dead_letters WHERE outcome IS NULL")
+    assert key == b"key"
+
+
 async def test_an_unknown_projection(read_side: ReadSide) -> None:
     """The refusal names those there are."""
     with pytest.raises(NotFound, match="auction_log"):
