@@ -147,7 +147,7 @@ class Rows:
         self._engaged = LinesOf(self._lines, _line_of_engagement)
         self._counted: tuple[Counted, Counted, Counted, Counted] = (Counter(), Counter(), Counter(), Counter())
         """Requests, imps, bids, wins."""
-        self._numbers: dict[tuple[int, ...], int] = {}
+        self._numbers: dict[tuple[int, int, int], int] = {}
         """Quarter, auction's quarter and number of the line, to the number of the key."""
 
     def add(self, batch: Sequence[Excerpt]) -> None:
@@ -169,15 +169,18 @@ class Rows:
 
     def folded(self) -> list[tuple[Any, ...]]:
         """Rows for `delivery_folded`: number, key, counts."""
-        counts = {number: [0] * len(self._counted) for number in self._numbers.values()}
+        numbers, kinds = self._numbers, len(self._counted)
+        counts = [[0] * kinds for _ in numbers]
         for kind, counted in enumerate(self._counted):
             for (quarter, line), count in counted.items():
-                number = self._number(quarter, quarter, line)
-                counts.setdefault(number, [0] * len(self._counted))[kind] = count
+                number = numbers.setdefault((quarter, quarter, line), len(numbers))
+                if number == len(counts):
+                    counts.append([0] * kinds)
+                counts[number][kind] = count
         digests = self._lines.digests
         return [
             (number, quarter, auction_quarter, digests[line], *counts[number])
-            for (quarter, auction_quarter, line), number in self._numbers.items()
+            for (quarter, auction_quarter, line), number in numbers.items()
         ]
 
     def _count_requests(self, requests: Iterable[events.BidRequested]) -> None:
@@ -230,7 +233,7 @@ class Rows:
     def _meet(self, kind: EngagementKind, engagements: Iterable[events.Engagement]) -> None:
         for each in engagements:
             if not each.test and each.verdict != "test":
-                number = self._number(*self._key(each))
+                number = self._numbers.setdefault(self._key(each), len(self._numbers))
                 self.engagements.append(_met(len(self.engagements), number, kind, each))
 
     def _take_back(self, void: events.EngagementVoided) -> None:
@@ -254,9 +257,6 @@ class Rows:
             met.currency,
         ]
         return self._quarters[met.at[:MINUTE_CHARS]], self._quarters[met.awarded_at[:MINUTE_CHARS]], line
-
-    def _number(self, *key: int) -> int:
-        return self._numbers.setdefault(key, len(self._numbers))
 
 
 def _line_of_offer(said: Offered) -> Line:
