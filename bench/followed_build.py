@@ -22,8 +22,8 @@ from gavel.settings import Settings, environment_of
 from gavel.topics import ensure_topics
 from projections import generations
 from projections.migrate import migrate
-from projections.postgres_store import Pool, connected
-from projections.registry import Registration, registered
+from projections.postgres_store import Connection, Pool, connected
+from projections.registry import registered
 from projections.servers import Addresses
 from projections.watermarks import Watermarks
 
@@ -37,6 +37,10 @@ SELECT status, stopped_reason, coalesce((
     WHERE (at.projection, at.generation) = (built.projection, built.generation)
 ), 0)::bigint
 FROM projection_generations AS built WHERE projection = $1 AND generation = $2
+"""
+
+STAND_STILL = """
+UPDATE projection_generations SET stopped_reason = 'waits for all workers' WHERE projection = $1 AND generation = $2
 """
 
 
@@ -91,8 +95,21 @@ class ReadSide:
                 for number in range(1, count + 1)
             ]
             for name in projections:
-                await self._shared(registered(name), started)
+                await self._shared(name, started)
             yield started
+
+    async def _shared(self, name: str, workers: Sequence[Process], number: int | None = None) -> None:
+        """Returns once all of them have their share of a generation, by default of the active one."""
+        admin = AIOKafkaAdminClient(bootstrap_servers=self.addresses.kafka_url.removeprefix("kafka://"))
+        await admin.start()
+        try:
+            until = monotonic() + START_SECONDS
+            while await self._members(admin, name, number) < len(workers):
+                if monotonic() > until:
+                    raise workers[-1].failure(f"did not join within {START_SECONDS:.0f} s")
+                await asyncio.sleep(LOOK_SECONDS)
+        finally:
+            await admin.close()
 
     async def rebuild_command(self, name: str, timeout_seconds: float) -> None:
         """`gavel projections rebuild`, as an operator runs it: built, compared, swapped. Raises ProcessFailed."""
@@ -101,12 +118,23 @@ class ReadSide:
             await process.success(timeout_seconds)
 
     async def begin(self, name: str) -> int:
-        """The number of a new generation, which workers find by themselves."""
+        """The number of a new generation, which workers find by themselves; one that had stopped goes on."""
+        async with connected(self._pool) as connection:
+            return await self._begun(connection, name)
+
+    async def begin_together(self, name: str, workers: Sequence[Process]) -> int:
+        """The same, but it stands still until all of them have their share of it."""
+        async with connected(self._pool) as connection, connection.transaction():
+            number = await self._begun(connection, name)
+            await connection.execute(STAND_STILL, name, number)
+        await self._shared(name, workers, number)
+        return await self.begin(name)
+
+    async def _begun(self, connection: Connection, name: str) -> int:
         registration = registered(name)
         async with Watermarks(self.addresses.kafka_url, client_id="bench") as watermarks:
             ends = await watermarks.ends(registration.topics_of(self.names))
-        async with connected(self._pool) as connection:
-            return (await generations.begin(connection, registration, ends)).number
+        return (await generations.begin(connection, registration, ends)).number
 
     async def active(self, name: str) -> int:
         """The number of the generation that queries read."""
@@ -151,27 +179,12 @@ class ReadSide:
             status, reason, applied = await connection.fetchrow(PROGRESS, name, number) or ("missing", None, 0)
         return status, reason, applied
 
-    async def _shared(self, registration: Registration, workers: Sequence[Process]) -> None:
-        """Returns once all of them are members of the active generation's group."""
-        admin = AIOKafkaAdminClient(bootstrap_servers=self.addresses.kafka_url.removeprefix("kafka://"))
-        await admin.start()
-        try:
-            until = monotonic() + START_SECONDS
-            while await self._members(admin, registration) < len(workers):
-                if monotonic() > until:
-                    raise workers[-1].failure(f"did not join within {START_SECONDS:.0f} s")
-                await asyncio.sleep(LOOK_SECONDS)
-        finally:
-            await admin.close()
-
-    async def _members(self, admin: AIOKafkaAdminClient, registration: Registration) -> int:
-        """Of the active generation's group, if it is stable; there is no such generation before a worker makes it."""
+    async def _members(self, admin: AIOKafkaAdminClient, name: str, number: int | None) -> int:
+        """Of the group, if it is stable; the first generation is made by its first worker."""
         async with connected(self._pool) as connection:
-            found = await generations.of(connection, [registration.name])
-        group = registration.group(
-            self.names, max((each.number for each in found if each.status == "active"), default=0)
-        )
-        (answer,) = await admin.describe_consumer_groups([group])
+            found = await generations.of(connection, [name])
+        number = number or max((each.number for each in found if each.status == "active"), default=0)
+        (answer,) = await admin.describe_consumer_groups([registered(name).group(self.names, number)])
         (_, _, state, _, _, members, *_) = answer.groups[0]
         return len(members) if state == "Stable" else 0
 

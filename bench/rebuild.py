@@ -179,11 +179,14 @@ async def _swapped_back_and_again(side: ReadSide, name: str) -> None:
 
 
 async def _one_and_two(side: ReadSide, size: Size, bar: Callable[[str, int], Bar]) -> Comparison:
-    """CPU per event of a rebuild's first events, by one process and by two in turn, with nothing else to do."""
+    """CPU per event of a rebuild, by one process and by two in turn, with nothing else to do.
+
+    It begins when all have their share: whoever joins later makes the others read a batch again.
+    """
 
     async def turn(count: int) -> Cost:
         async with side.workers(count, MEASURED) as workers:
-            number = await side.begin(MEASURED)
+            number = await side.begin_together(MEASURED, workers)
             show = bar(f"{count} process{'es' if count > 1 else ''}", size.rebuild_window_events)
             build = await side.followed(MEASURED, number, workers, size.rebuild_window_events, show)
         await operations.cancel(side.addresses, MEASURED, number)

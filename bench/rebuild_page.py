@@ -110,7 +110,8 @@ def _parts(size: Size, outcome: Outcome) -> Sequence[Part]:
         Part(
             title="One process and two",
             says=(
-                f"{size.rebuild_rounds} rounds in turn, the first {size.rebuild_window_events:,} events of a rebuild.",
+                f"{size.rebuild_rounds} rounds in turn, {size.rebuild_window_events:,} events of a rebuild each.",
+                "A round begins when all processes have their share of the partitions.",
                 "Neither traffic nor readers ran beside them; CPU is that of all worker processes together.",
             ),
             headings=PROCESSES_HEADINGS,

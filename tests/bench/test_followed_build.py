@@ -28,13 +28,13 @@ async def side(
         await delete_topics(kafka_url, side.names)
 
 
-async def test_two_workers_build_a_generation_that_somebody_has_begun(side: ReadSide) -> None:
-    """Both have joined before it is begun; every event is applied, and their CPU and memory are told."""
+async def test_two_workers_build_a_generation_together(side: ReadSide) -> None:
+    """It stands still until both have their share; every event is applied, and their CPU and memory are told."""
     await fill(side.addresses.kafka_url, side.names, PARTITIONS, 3_000)
     until = await side.logged(PROJECTION)
     told: list[int] = []
     async with side.workers(2, PROJECTION) as workers:
-        number = await side.begin(PROJECTION)
+        number = await side.begin_together(PROJECTION, workers)
         build = await side.followed(PROJECTION, number, workers, until, told.append)
         await side.ready(PROJECTION, number)
     assert (await side.active(PROJECTION), number) == (1, 2)
