@@ -15,7 +15,7 @@ from typing import Any, Literal, NamedTuple
 from asyncpg.transaction import Transaction
 from redis.asyncio.connection import Connection
 
-from projections import generations, parking, postgres_store, rebuild, redis_store, swap, verification
+from projections import generations, parking, postgres_store, redis_store, swap, verification
 from projections.budgets import Budgets
 from projections.catalogue_cache import CatalogueCache
 from projections.delivery import Delivery
@@ -57,7 +57,6 @@ POINTS = {
     "tables are made, before COMMIT": Point(generations, "_make", "after"),
     "a generation is begun": Point(generations, "begin", "after"),
     "held to be compared": Point(verification, "reached", "before"),
-    "compared": Point(rebuild, "verify", "after"),
     "held to be swapped": Point(swap, "_swapped", "before"),
     "views are replaced, before COMMIT": Point(swap, "show", "after"),
     "swapped, the hold stands": Point(Transaction, "__aexit__", "after", since=(swap, "_swapped")),

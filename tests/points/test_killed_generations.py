@@ -16,11 +16,8 @@ SWAPPED = {1: "previous", 2: "active"}
 WAY_OF_A_REBUILD = (
     ("tables are made, before COMMIT", FIRST),
     ("a generation is begun", BUILDING),
-    ("the offset has moved", BUILDING),
     ("the rows are written, before COMMIT", BUILDING),
-    ("after COMMIT", BUILDING),
     ("held to be compared", READY),
-    ("compared", READY),
     ("held to be swapped", READY),
     ("views are replaced, before COMMIT", READY),
     ("swapped, the hold stands", SWAPPED),
