@@ -24,7 +24,7 @@ from tests.chaos.schedule import OPERATOR, REBUILT, Strike
 
 ROOT = Path(__file__).parents[2]
 PARTITIONS = 3
-COMMAND_S = 120.0
+COMMAND_S = 300.0
 """What has not been done by then hangs."""
 TRIES = 5
 PATIENCE_S = (1.0, 1.0, 2.0, 3.0, 5.0)
