@@ -22,7 +22,7 @@ from projections.registry import RUNNABLE
 from projections.run import run_projectors
 
 ADMIN_KEY = "an-admin-key-of-the-tests"
-START_SECONDS = 20.0
+START_SECONDS = 60.0
 POLL_SECONDS = 0.02
 MARKUP = "<a href='${GAVEL_CLICK_URL}'>An ad</a>" + " " * 2_000
 
