@@ -181,9 +181,18 @@ class Ad(Terms, frozen=True, kw_only=True):
 
 
 class FeedClient(Terms, frozen=True, kw_only=True):
+    """A data provider, the terms of its records, and what a load that replaces them all must keep to."""
+
     name: str
+    """Of all that are not archived it is the only one of this name: the addresses of its feed carry it."""
     ttl_seconds: int | None = None
+    """How long a record is found after it was loaded; None: until it is gone."""
     allowed_shrinkage_percent: int | None = None
+    """By how much fewer records than now there may be afterwards; None: by any number."""
+    minimum_records: int | None = None
+    """At least so many records there have to be afterwards."""
+    unreadable_percent: int | None = None
+    """At most this share of the upload's records may be refused; None: any share."""
 
 
 class AccessKey(Terms, frozen=True, kw_only=True):

@@ -15,6 +15,8 @@ NoticeKind = Literal["win", "loss", "billing"]
 EngagementKind = Literal["impression", "click"]
 InvalidTraffic = Literal["robot", "not_a_browser", "data_centre", "device_mismatch", "rate_ip", "rate_ad"]
 RankedBy = Literal["redis", "process"]
+FeedMode = Literal["merge", "replace"]
+"""What a bulk load does to records that it does not bring: leaves them, or has them gone."""
 
 # gc=False throughout: values that are made by the million and can never be part of a cycle.
 

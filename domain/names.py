@@ -30,6 +30,14 @@ class Names(msgspec.Struct, frozen=True):
         return f"{self.namespace}.catalogue"
 
     @property
+    def feeds_bulk(self) -> str:
+        return f"{self.namespace}.feeds.bulk"
+
+    @property
+    def feeds_changes(self) -> str:
+        return f"{self.namespace}.feeds.changes"
+
+    @property
     def topics(self) -> tuple[str, ...]:
         return tuple(f"{self.namespace}.{topic}" for topic in TOPICS)
 
@@ -95,6 +103,32 @@ class Names(msgspec.Struct, frozen=True):
     def budget_keys(self) -> tuple[str, ...]:
         """All of these, in the order that the scripts about budgets take them."""
         return (self.budget_offsets, self.budget_parked, *self.budget_data)
+
+    @property
+    def feed_offsets(self) -> str:
+        """Hash: partition of both feed topics to the next offset to apply; and the state of the projection."""
+        return f"{self.namespace}:{{feeds}}:offsets"
+
+    @property
+    def feed_parked(self) -> str:
+        """Set: the keys of the feed topics whose events wait behind a dead letter."""
+        return f"{self.namespace}:{{feeds}}:parked"
+
+    def feed_state(self, client: str) -> str:
+        """Hash: a feed client's positions, active namespace, runs and counts. All of its keys are on one slot."""
+        return f"{self.namespace}:feed:{{{client}}}:state"
+
+    def feed_records(self, client: str, since: int) -> str:
+        """Hash: record key to the sealed record, of the namespace that the load of that place in the order has made."""
+        return f"{self.namespace}:feed:{{{client}}}:records:{since}"
+
+    def feed_tombstones(self, client: str, since: int) -> str:
+        """Hash: key of a deleted record of the namespace to the stamp of its deletion."""
+        return f"{self.namespace}:feed:{{{client}}}:tombstones:{since}"
+
+    def feed_audit(self, client: str) -> str:
+        """List: audit rows that are not yet in Postgres, the oldest first."""
+        return f"{self.namespace}:feed:{{{client}}}:audit"
 
     @property
     def live_leader(self) -> str:
