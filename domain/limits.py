@@ -189,6 +189,31 @@ CAMPAIGNS_STANDING_MAX: Final = 4
 CAMPAIGNS_TOLD_MAX: Final = 8
 """Of those that fit an imp and do not bid for it, in its story."""
 
+# -- feeds ---------------------------------------------------------------------------------------
+FEED_RECORD_MAX_BYTES: Final = 10_240
+"""The JSON line of a record or of a change, without its end; of one that came in another form, as it would be then."""
+FEED_KEY_MAX_BYTES: Final = 512
+FEED_VALUE_DEPTH_MAX: Final = 32
+FEED_ENVELOPE_MAX_BYTES: Final = 256 * 1024
+"""A connector's envelope: it carries the row twice, and the schema of both."""
+FEED_REJECTED_LISTED_MAX: Final = 100
+"""Bad lines of an upload that are named; more are counted only."""
+FEED_PIECE_MAX_BYTES: Final = 256 * 1024
+"""Unpacked and handed on at a time."""
+FEED_PACKED_STEP_BYTES: Final = 8 * 1024
+"""Unpacked at a time: what follows the end of a frame is copied, and frames may be tiny."""
+FEED_INFLATION_MAX: Final = 256
+"""Times that unpacking may enlarge an upload: records that differ in nothing but their keys stay below."""
+FEED_INFLATION_FREE_BYTES: Final = 16 * 1024 * 1024
+"""Unpacked, before that is looked at."""
+FEED_ZSTD_WINDOW_LOG_MAX: Final = 23
+"""8 MiB, what every reader of the format should bear (RFC 8878, section 3.1.1.1.2)."""
+FEED_AVRO_HEADER_MAX_BYTES: Final = 256 * 1024
+FEED_AVRO_BLOCK_MAX_BYTES: Final = 8 * 1024 * 1024
+"""Packed, and unpacked; writers end a block after 16 to 64 KiB if nobody tells them otherwise."""
+FEED_BATCH_MAX_BYTES: Final = 512 * 1024
+"""Events of an upload that are written to the log at a time, roughly."""
+
 # -- notices to bidders --------------------------------------------------------------------------
 NOTICE_SENT_URL_MAX_CHARS: Final = 3 * NOTICE_URL_MAX_CHARS
 """With its macros filled, and escaped."""
@@ -221,4 +246,6 @@ assert IMPRESSION_EXPIRY_MAX_SECONDS <= CLICK_EXPIRY_SECONDS, "what may be seen 
 assert LATE_ANSWERS_PER_BIDDER_MAX < CONNECTIONS_PER_BIDDER_MAX
 assert BIDDER_TIME_MIN_MS < ANSWER_RESERVE_MS < TMAX_DEFAULT_MS < TMAX_MAX_MS
 assert CLICKS_PER_IP_AND_AD_MINUTE_MAX < IMPRESSIONS_PER_IP_AND_AD_MINUTE_MAX < ENGAGEMENTS_PER_IP_MINUTE_MAX
+assert FEED_RECORD_MAX_BYTES < FEED_PIECE_MAX_BYTES
+assert 2 * FEED_RECORD_MAX_BYTES + FEED_BATCH_MAX_BYTES < LOG_BATCH_MAX_BYTES, "sealed text is longer by a third"
 assert NOTICE_TIMEOUT_SECONDS < NOTICE_LEASE_SECONDS
