@@ -11,7 +11,7 @@ import secrets
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, ClassVar, Final, Self
+from typing import Annotated, ClassVar, Final, Protocol, Self, TypeVar
 
 import msgspec
 import structlog
@@ -26,7 +26,8 @@ FOLLOW_SECONDS: Final = 0.5
 """How long a running process may go on with the file as it was before."""
 
 _Hex = Annotated[str, msgspec.Meta(pattern=rf"^([0-9a-fA-F]{{2}}){{{SECRET_MIN_BYTES},{SECRET_MAX_BYTES}}}\Z")]
-_Stamp = tuple[int, int, int]
+FileStamp = tuple[int, int, int]
+Content_co = TypeVar("Content_co", covariant=True)
 
 log = structlog.get_logger(__name__)
 
@@ -47,6 +48,15 @@ class Key(msgspec.Struct, frozen=True):
 
 class _Content(msgspec.Struct, frozen=True):
     keys: Annotated[tuple[Key, ...], msgspec.Meta(min_length=1)]
+
+
+class Followed(Protocol[Content_co]):
+    """A file that processes follow."""
+
+    holds: ClassVar[str]
+
+    def stamp(self) -> FileStamp: ...
+    def read(self) -> Content_co: ...
 
 
 class KeyFile:
@@ -81,11 +91,9 @@ class KeyFile:
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise CannotRun(f"{self.path} does not hold {self.holds}: {error}") from error
 
-    def stamp(self) -> _Stamp:
+    def stamp(self) -> FileStamp:
         """Another one for every other content. Raises CannotRun when there is no file."""
-        with explained(self.path, "look at"):
-            status = self.path.stat()
-        return (status.st_ino, status.st_mtime_ns, status.st_size)
+        return stamp_of(self.path)
 
     def ensure(self, *, first: str | None = None) -> None:
         """Makes the file, with `first` (hex) or a fresh key, unless there is one. Raises CannotRun."""
@@ -103,12 +111,19 @@ def fresh_key(since: datetime) -> Key:
     return Key(secrets.token_hex(KEY_BYTES), since)
 
 
-async def follow(file: KeyFile, take: Callable[[tuple[Key, ...]], None]) -> None:
+def stamp_of(path: Path) -> FileStamp:
+    """Another one whenever the file was replaced. Raises CannotRun when there is none."""
+    with explained(path, "look at"):
+        status = path.stat()
+    return (status.st_ino, status.st_mtime_ns, status.st_size)
+
+
+async def follow(file: Followed[Content_co], take: Callable[[Content_co], None]) -> None:
     """Hands on what the file holds whenever that changes, until it is cancelled.
 
     A file that is gone or damaged changes nothing: the keys at hand still serve.
     """
-    seen: _Stamp | None = None
+    seen: FileStamp | None = None
     while True:
         try:
             stamp = file.stamp()

@@ -12,7 +12,10 @@ from gavel.errors import explained
 
 
 def write_secret(path: Path, content: Any) -> None:
-    """Writes the content as JSON: whole or not at all, and readable by this user only. Raises CannotRun."""
+    """Writes the content as JSON: whole or not at all, and readable by this user only. Raises CannotRun.
+
+    It has survived a loss of power from the moment that this returns: what a key has sealed may be written right after.
+    """
     temporary = path.with_suffix(".new")
     with explained(path.parent, "keep keys in"):
         temporary.unlink(missing_ok=True)
@@ -22,3 +25,8 @@ def write_secret(path: Path, content: Any) -> None:
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
+        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)

@@ -65,6 +65,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """
     pseudonym_key_file: Path = Path("pseudonym-keys.json")
     """Where the key is found otherwise, in the data folder unless absolute; running processes follow it."""
+    feed_key: str | None = None
+    """Hex, at least 32 bytes: wraps the keys that feed clients' records are sealed with. Without it they are lost."""
+    feed_key_file: Path = Path("feed-wrapping-key.json")
+    """Where it is found otherwise, in the data folder unless absolute; made when the first record comes."""
+    feed_keys_file: Path = Path("feed-keys.json")
+    """The wrapped keys, one file for all API processes, in the data folder unless absolute; they follow it."""
     robot_patterns: Path | None = None
     """File of regular expressions, one a line: user agents of robots beside those that are known anyway.
 
@@ -88,7 +94,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         return (self.public_url or f"http://{self.host}:{self.port}").rstrip("/")
 
 
-SECRETS = frozenset({"admin_key", "token_key", "pseudonym_key"})
+SECRETS = frozenset({"admin_key", "token_key", "pseudonym_key", "feed_key"})
 LISTS = frozenset({"trusted_proxies"})
 HIDDEN = "(hidden)"
 PASSWORD = re.compile(r"(?<=://)(?P<user>[^:?#]*):.*(?=@)|(?P<option>[?&]\w*password=)[^&#]*")
