@@ -61,6 +61,8 @@ PLACEMENTS_PER_PUBLISHER_MAX: Final = 10_000
 """Not archived, as the next two."""
 CAMPAIGNS_PER_ADVERTISER_MAX: Final = 10_000
 ADS_PER_CAMPAIGN_MAX: Final = 1_000
+FEED_NAME_MAX_CHARS: Final = 64
+FEED_TTL_MAX_SECONDS: Final = 10 * 365 * 24 * 3_600
 CATALOGUE_READ_MAX_SECONDS: Final = 5
 """A command waits no longer for the log to give something, on the way to its head."""
 COMMANDS_REMEMBERED_MAX: Final = 100_000
@@ -209,8 +211,16 @@ FEED_INFLATION_FREE_BYTES: Final = 16 * 1024 * 1024
 FEED_ZSTD_WINDOW_LOG_MAX: Final = 23
 """8 MiB, what every reader of the format should bear (RFC 8878, section 3.1.1.1.2)."""
 FEED_AVRO_HEADER_MAX_BYTES: Final = 256 * 1024
+FEED_AVRO_METADATA_MAX: Final = 64
+"""Entries of the header."""
+FEED_AVRO_SCHEMA_NODES_MAX: Final = 4_096
+"""Fields, branches and items, each as often as it stands in a record."""
 FEED_AVRO_BLOCK_MAX_BYTES: Final = 8 * 1024 * 1024
 """Packed, and unpacked; writers end a block after 16 to 64 KiB if nobody tells them otherwise."""
+FEED_AVRO_RECORD_MAX_BYTES: Final = 3 * FEED_RECORD_MAX_BYTES
+"""Packed as it is: a number of two digits takes eight bytes there, so JSON may be a good deal shorter."""
+FEED_AVRO_NAME_MAX_CHARS: Final = 256
+"""Of a field or symbol: a single byte of data may bring one to each record's JSON."""
 FEED_BATCH_MAX_BYTES: Final = 512 * 1024
 """Events of an upload that are written to the log at a time, roughly."""
 

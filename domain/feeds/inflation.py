@@ -26,10 +26,12 @@ if sys.version_info >= (3, 14):
 else:
     from backports import zstd
 
+ZstdError = zstd.ZstdError
 Encoding = Literal["identity", "gzip", "zstd"]
 
 _GZIP_WINDOW: Final = 16 + zlib.MAX_WBITS
 _ZSTD_OPTIONS: Final[Mapping[int, int]] = {zstd.DecompressionParameter.window_log_max: FEED_ZSTD_WINDOW_LOG_MAX}
+"""A frame's window is memory that its writer asks of its reader."""
 
 
 class CannotUnpack(ValueError):
@@ -72,6 +74,27 @@ class _Frame(Protocol):
     def decompress(self, data: bytes, max_length: int) -> bytes: ...
 
 
+class Growth:
+    """How much larger a stream has become by unpacking."""
+
+    def __init__(self) -> None:
+        self._packed_bytes = 0
+        self._unpacked_bytes = 0
+
+    def __repr__(self) -> str:
+        return f"Growth({self._packed_bytes} bytes to {self._unpacked_bytes})"
+
+    def packed(self, count: int) -> None:
+        """So many bytes more are to be unpacked."""
+        self._packed_bytes += count
+
+    def unpacked(self, count: int) -> None:
+        """So many bytes more came out. Raises TooDense."""
+        self._unpacked_bytes += count
+        if self._unpacked_bytes > max(FEED_INFLATION_FREE_BYTES, FEED_INFLATION_MAX * self._packed_bytes):
+            raise TooDense(f"unpacked, the stream is more than {FEED_INFLATION_MAX} times as large")
+
+
 class Plain:
     """What was not packed at all."""
 
@@ -92,17 +115,16 @@ class Packed:
         self._new_frame = new_frame
         self._frame: _Frame | None = None
         self._frames = 0
-        self._packed_bytes = 0
-        self._unpacked_bytes = 0
+        self._growth = Growth()
 
     def __repr__(self) -> str:
-        return f"Packed({self._encoding!r}, {self._packed_bytes} bytes to {self._unpacked_bytes})"
+        return f"Packed({self._encoding!r}, {self._growth!r})"
 
     def pieces(self, chunk: bytes) -> Iterator[bytes]:
         """As Inflation says."""
         for start in range(0, len(chunk), FEED_PACKED_STEP_BYTES):
             step = chunk[start : start + FEED_PACKED_STEP_BYTES]
-            self._packed_bytes += len(step)
+            self._growth.packed(len(step))
             yield from self._unpacked(step)
 
     def end(self) -> None:
@@ -118,10 +140,10 @@ class Packed:
                 self._frames += 1
             try:
                 piece = frame.decompress(packed, FEED_PIECE_MAX_BYTES)
-            except (zlib.error, zstd.ZstdError) as error:
+            except (zlib.error, ZstdError) as error:
                 raise NotPacked(f"the stream is not {self._encoding}: {error}") from error
             if piece:
-                self._count(piece)
+                self._growth.unpacked(len(piece))
                 yield piece
             packed = b""
             if frame.eof:
@@ -129,11 +151,6 @@ class Packed:
                 self._frame = None
             elif frame.needs_input:
                 return
-
-    def _count(self, piece: bytes) -> None:
-        self._unpacked_bytes += len(piece)
-        if self._unpacked_bytes > max(FEED_INFLATION_FREE_BYTES, FEED_INFLATION_MAX * self._packed_bytes):
-            raise TooDense(f"unpacked, the stream is more than {FEED_INFLATION_MAX} times as large")
 
 
 class _GzipMember:
@@ -162,11 +179,12 @@ class _GzipMember:
         return piece
 
 
-def _zstd_frame() -> _Frame:
+def zstd_frame() -> _Frame:
+    """Unpacks one frame of zstd; raises ZstdError."""
     return zstd.ZstdDecompressor(options=_ZSTD_OPTIONS)
 
 
-_FRAMES: Mapping[Encoding, Callable[[], _Frame]] = {"gzip": _GzipMember, "zstd": _zstd_frame}
+_FRAMES: Mapping[Encoding, Callable[[], _Frame]] = {"gzip": _GzipMember, "zstd": zstd_frame}
 
 
 def inflation(encoding: Encoding) -> Inflation:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from domain.feeds.records import Reason
+
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 class Line(NamedTuple):
-    """A line that is not blank."""
+    """A line that is not blank; of a file that has no lines, one of its records."""
 
     number: int
     """From 1; blank ones are counted too."""
-    content: bytes | None
-    """Without its end, LF or CRLF; None: it is longer than the bound."""
+    content: bytes | Reason
+    """JSON, as far as anybody knows, without the line's end; or why there is nothing to be read."""
 
 
 class LineSplitter:
@@ -58,7 +60,7 @@ class LineSplitter:
             content = content.removeprefix(BYTE_ORDER_MARK)
         content = content.removesuffix(b"\r")
         if len(content) > self._line_max_bytes:
-            return Line(self._ended, None)
+            return Line(self._ended, Reason.TOO_LONG)
         if not content or content.isspace():
             return None
         return Line(self._ended, content)

@@ -25,6 +25,7 @@ class Reason(StrEnum):
     KEY_HAS_CONTROLS = "the key holds a control character"
     NO_VALUE = "the record has no value"
     VALUE_NOT_AN_OBJECT = "the value is not a JSON object"
+    NOT_FINITE = "the record holds a number that is infinite or none"
     VALUE_TOO_DEEP = f"the value nests deeper than {FEED_VALUE_DEPTH_MAX}"
     UNKNOWN_OP = "op is none of add, update, delete"
     UNREADABLE = "the record cannot be decoded by the file's schema"

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.feeds.ndjson import Line, LineSplitter
+from domain.feeds.records import Reason
 
 MAX = 8
 
@@ -26,12 +27,12 @@ def lines_of(chunks: list[bytes], line_max_bytes: int = MAX) -> list[Line]:
         (b"a\r\nb\r\n", [(1, b"a"), (2, b"b")]),
         (b"\n \t\n\r\nd\n\n", [(4, b"d")]),
         (b"\xef\xbb\xbfa\n\xef\xbb\xbfb", [(1, b"a"), (2, b"\xef\xbb\xbfb")]),
-        (b"12345678\n123456789\nx", [(1, b"12345678"), (2, None), (3, b"x")]),
-        (b"12345678\r\n12345678\r\r\n", [(1, b"12345678"), (2, None)]),
-        (b"a\n12345678901", [(1, b"a"), (2, None)]),
+        (b"12345678\n123456789\nx", [(1, b"12345678"), (2, Reason.TOO_LONG), (3, b"x")]),
+        (b"12345678\r\n12345678\r\r\n", [(1, b"12345678"), (2, Reason.TOO_LONG)]),
+        (b"a\n12345678901", [(1, b"a"), (2, Reason.TOO_LONG)]),
     ],
 )
-def test_lines(text: bytes, lines: list[tuple[int, bytes | None]]) -> None:
+def test_lines(text: bytes, lines: list[tuple[int, bytes | Reason]]) -> None:
     """LF and CRLF end a line, blank ones only count, a long one is told by its number, a mark of byte order is none."""
     assert [tuple(line) for line in lines_of([text])] == lines
     assert [tuple(line) for line in lines_of([text[at : at + 1] for at in range(len(text))])] == lines
@@ -53,7 +54,7 @@ def test_cuts_do_not_matter(texts: list[str], cuts: list[int]) -> None:
     for number, line in enumerate(text.split(b"\n"), 1):
         content = line[:-1] if line.endswith(b"\r") else line
         if len(content) > MAX:
-            expected.append((number, None))
+            expected.append((number, Reason.TOO_LONG))
         elif content.strip():
             expected.append((number, content))
     assert [tuple(line) for line in lines_of(chunks)] == expected
@@ -69,5 +70,5 @@ def test_a_line_of_100_mb_without_an_end() -> None:
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 512 * 1024
-    assert splitter.split(b"\nnext") == [Line(1, None)]
+    assert splitter.split(b"\nnext") == [Line(1, Reason.TOO_LONG)]
     assert splitter.end() == [Line(2, b"next")]
