@@ -19,6 +19,7 @@ Roles = frozenset[Role]
 OPERATOR: Final[Roles] = frozenset({"admin"})
 SELLERS: Final[Roles] = frozenset({"admin", "publisher"})
 BUYERS: Final[Roles] = frozenset({"admin", "advertiser"})
+FEED_CLIENTS: Final[Roles] = frozenset({"admin", "feed_client"})
 TENANTS: Final[Roles] = SELLERS | BUYERS
 EVERYBODY: Final[Roles] = TENANTS | {"feed_client"}
 
@@ -28,6 +29,7 @@ _READERS: Final[Mapping[EntityKind, Roles]] = {
     "advertiser": BUYERS,
     "campaign": BUYERS,
     "ad": BUYERS,
+    "feed_client": FEED_CLIENTS,
     "currency_rate": EVERYBODY,
 }
 """Of the catalogue; of a kind that is not here, the operator."""

@@ -29,6 +29,7 @@ COLLECTIONS = (
     Collection("advertisers", "advertiser", "advertiser"),
     Collection("campaigns", "campaign", "campaign"),
     Collection("ads", "ad", "ad"),
+    Collection("feed-clients", "feed_client", "feed client"),
     Collection("currency-rates", "currency_rate", "currency rate", has_status=False),
     Collection("access-keys", "access_key", "access key", is_issued=True),
 )

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from domain.entity import EntityKind
+from domain.terms.feed_client import feed_client_id
 
 EXAMPLE_ID: Mapping[EntityKind, str] = {
     "publisher": "01936f2a-5c1e-7cc3-98c4-dc0c0c07398f",
@@ -16,6 +17,7 @@ EXAMPLE_ID: Mapping[EntityKind, str] = {
     "advertiser": "01936f2c-1d88-7e23-8d9e-2b3c4d5e6f70",
     "campaign": "01936f2c-2e99-7f34-9eaf-3c4d5e6f7081",
     "ad": "01936f2c-3faa-7045-8fb0-4d5e6f708192",
+    "feed_client": feed_client_id("winter-audiences"),
 }
 
 EXAMPLE_KEY = "gavel_4fVZ0yN3o7c1bJm5wqQh2sTtUuXx8Kd9EeRrLlPpGgA"
@@ -85,6 +87,7 @@ TERMS: Mapping[EntityKind, dict[str, Any]] = {
         "image_url": "https://cdn.outfitters.example/coats-300x250.png",
         "landing_url": "https://www.outfitters.example/coats?click=${CLICK_ID}",
     },
+    "feed_client": {"name": "winter-audiences", "ttl_seconds": 2592000, "allowed_shrinkage_percent": 20},
 }
 
 CHANGES: Mapping[EntityKind, dict[str, Any]] = {
@@ -95,4 +98,5 @@ CHANGES: Mapping[EntityKind, dict[str, Any]] = {
     "advertiser": {"name": "Harbour Outfitters International"},
     "campaign": {"budget": "7500.00", "frequency_cap": None},
     "ad": {"name": "Coats, medium rectangle, blue"},
+    "feed_client": {"allowed_shrinkage_percent": 10, "minimum_records": 1000},
 }

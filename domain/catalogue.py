@@ -184,7 +184,7 @@ class FeedClient(Terms, frozen=True, kw_only=True):
     """A data provider, the terms of its records, and what a load that replaces them all must keep to."""
 
     name: str
-    """Of all that are not archived it is the only one of this name: the addresses of its feed carry it."""
+    """No other one ever has it: the addresses of its feed carry it."""
     ttl_seconds: int | None = None
     """How long a record is found after it was loaded; None: until it is gone."""
     allowed_shrinkage_percent: int | None = None

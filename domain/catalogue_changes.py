@@ -45,6 +45,8 @@ class Stamp(NamedTuple):
 def register(form: Form[Any, Any], stated: Registration[Any], entities: Entities, stamp: Stamp) -> CatalogueEvent:
     """Raises Conflict for an id that is taken, UnknownReference for every entity it names that is not there."""
     entity_id = stated.id or stamp.command_id
+    if entity_id in entities and form.id_of is not None:
+        raise Conflict(f"There is, or was, a {form.kind.replace('_', ' ')} like this one already: {entity_id!r}.")
     if entity_id in entities:
         raise Conflict(f"The id {entity_id!r} is taken by a {entities[entity_id].kind}.")
     _check_references(form.references(stated.terms), entities)

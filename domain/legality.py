@@ -9,7 +9,7 @@ from typing import Final, NamedTuple, TypeVar
 import msgspec
 
 from domain import events
-from domain.catalogue import Ad, Campaign, Placement, Terms
+from domain.catalogue import Ad, Campaign, FeedClient, Placement, Terms
 from domain.entity import Entity, EntityKind
 from domain.errors import Fault, IllegalMove, InvalidInput, LimitReached, Unavailable
 from domain.events import CatalogueEvent
@@ -66,6 +66,8 @@ def check(event: CatalogueEvent, world: World) -> None:
             _check_fixed(_terms(before, Placement).publisher_id, placement.publisher_id, "publisher_id")
         case events.AdChanged(terms=ad) if before is not None:
             _check_fixed(_terms(before, Ad).campaign_id, ad.campaign_id, "campaign_id")
+        case events.FeedClientChanged(terms=feed_client) if before is not None:
+            _check_fixed(_terms(before, FeedClient).name, feed_client.name, "name")
         case events.EntityResumed() if before is not None:
             _raise_any(IllegalMove, _resume_faults(before, event.at, world.entities))
         case events.EntityArchived() if before is not None and before.kind == "advertiser":

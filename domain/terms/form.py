@@ -40,7 +40,7 @@ class Registration(NamedTuple, Generic[Kind]):
 
     terms: Kind
     id: str | None
-    """Where the owner chooses it."""
+    """Where the owner chooses it, or it follows from the terms."""
 
 
 def _nothing(_: Any) -> Iterator[Any]:
@@ -63,13 +63,16 @@ class Form(Generic[Stated, Kind]):
     """Fields of which exactly one is stated."""
     id_type: Any = None
     """Where the owner may choose the entity's id: the type of the field `id`."""
+    id_of: Callable[[Kind], str] | None = None
+    """Where the id follows from the terms; what it follows from never changes."""
 
     def registration(self, body: bytes) -> Registration[Kind]:
         """What the body states. Raises InvalidInput with every fault."""
         value = _json_object(body)
         chosen = value.pop("id", None) if self.id_type is not None else None
         faults = [] if chosen is None else list(value_faults(chosen, self.id_type, "id"))
-        return Registration(self._terms(value, faults), chosen)
+        terms = self._terms(value, faults)
+        return Registration(terms, chosen if self.id_of is None else self.id_of(terms))
 
     def patched(self, entity: Entity, patch: bytes) -> Kind:
         """The entity's terms after a JSON Merge Patch (RFC 7396). Raises InvalidInput with every fault."""

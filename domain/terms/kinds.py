@@ -13,6 +13,7 @@ from domain.terms.bidder import bidder_form
 from domain.terms.campaign import CAMPAIGN
 from domain.terms.currency_rate import CURRENCY_RATE
 from domain.terms.deal import DEAL
+from domain.terms.feed_client import FEED_CLIENT
 from domain.terms.form import Form
 from domain.terms.placement import PLACEMENT
 from domain.terms.publisher import PUBLISHER
@@ -31,6 +32,7 @@ def all_forms(*, allow_private: bool) -> Forms:
         ADVERTISER,
         CAMPAIGN,
         AD,
+        FEED_CLIENT,
         ACCESS_KEY,
     )
     return {form.kind: form for form in forms}

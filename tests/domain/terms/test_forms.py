@@ -30,6 +30,7 @@ LEAST: dict[EntityKind, dict[str, Any]] = {
         "html": "<b>Coats</b>",
     },
     "access_key": {"name": "Reports", "role": "admin"},
+    "feed_client": {"name": "data-co"},
 }
 
 
