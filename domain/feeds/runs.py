@@ -1,0 +1,59 @@
+"""What a bulk load has come to, and whether it may be published: decided once, by figures that follow from the log."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from domain.catalogue import FeedClient
+from domain.event_parts import FeedMode
+
+RunStatus = Literal["receiving", "loading", "published", "failed", "superseded"]
+PERCENT = 100
+
+
+class Run(msgspec.Struct, frozen=True, array_like=True):
+    """A bulk load, as far as the consumer has come in the log; in Redis an array in this order."""
+
+    since: int
+    """Its place among the changes."""
+    mode: FeedMode
+    status: RunStatus
+    loaded: int
+    """Records of it that were met in the log, those included that a change stands over."""
+    duplicates: int
+    """Of these, in a load that replaces: another one of the same key came before."""
+    received: int
+    """Records that its upload had, once that was complete."""
+    rejected: int
+    """Lines of the upload that were no records, likewise."""
+    next_line: int
+    """The line that a resumed upload goes on with."""
+    reason: str
+    """Why it failed."""
+
+    @property
+    def is_decidable(self) -> bool:
+        """Everything received is loaded, and nobody has decided."""
+        return self.status == "loading" and self.loaded >= self.received
+
+
+def objection(run: Run, terms: FeedClient, *, records_before: int) -> str | None:
+    """Why the load must not be published, as a sentence; None: it may. The figures are those of a decidable run.
+
+    A load that merges takes nothing away, so only what its upload is like can speak against it.
+    """
+    sent = run.received + run.rejected
+    if terms.unreadable_percent is not None and run.rejected * PERCENT > terms.unreadable_percent * sent:
+        return f"{run.rejected} of {sent} records were refused, more than {terms.unreadable_percent} percent."
+    if run.mode != "replace":
+        return None
+    if run.duplicates:
+        return f"{run.duplicates} records have a key that another record of the load has."
+    if terms.minimum_records is not None and run.loaded < terms.minimum_records:
+        return f"There are {run.loaded} records, and at least {terms.minimum_records} have to be."
+    shrinkage = terms.allowed_shrinkage_percent
+    if shrinkage is not None and (records_before - run.loaded) * PERCENT > shrinkage * records_before:
+        return f"{run.loaded} records would replace {records_before}: more than {shrinkage} percent would be lost."
+    return None
