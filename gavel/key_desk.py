@@ -11,16 +11,12 @@ import msgspec
 from commands.access_keys import fresh_key
 from commands.catalogue_head import CatalogueHead
 from commands.change_catalogue import ChangeCatalogue
-from commands.kafka_log import KafkaLog
 from domain.access import digest_of
 from domain.catalogue import Role, Status
-from domain.errors import Unavailable
-from domain.names import Names
 from domain.terms.access_key import ACCESS_KEY
-from domain.terms.kinds import all_forms
-from gavel.process_clock import SystemClock, fresh_id
+from gavel.catalogue_desk import catalogue_desk
+from gavel.process_clock import fresh_id
 from gavel.settings import Settings
-from gavel.wiring import require
 
 
 class ListedKey(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,30 +61,8 @@ class KeyDesk:
         return [ListedKey(id=each.id, status=each.status, **ACCESS_KEY.shown(each)) for each in keys]
 
 
-async def _not_asked(campaign_id: str) -> int:
-    """No command about a key asks what a campaign has spent."""
-    raise Unavailable(f"Nobody here knows what the campaign {campaign_id!r} has spent.")
-
-
 @asynccontextmanager
 async def key_desk(settings: Settings) -> AsyncIterator[KeyDesk]:
     """Connected to the installation's log. Raises InvalidInput where no Kafka is set."""
-    [kafka_url] = require(settings, "kafka_url")
-    names = Names(settings.namespace)
-    log = KafkaLog(kafka_url, names.topics, client_id="gavel-keys")
-    head = CatalogueHead(kafka_url, names.catalogue, client_id="gavel-keys-catalogue")
-    await log.start()
-    try:
-        change = ChangeCatalogue(
-            log=log,
-            head=head,
-            names=names,
-            forms=all_forms(allow_private=settings.allow_private_endpoints),
-            spent_of=_not_asked,
-            clock=SystemClock(),
-            ids=fresh_id,
-        )
-        yield KeyDesk(change, head)
-    finally:
-        await head.close()
-        await log.close()
+    async with catalogue_desk(settings, client_id="gavel-keys") as desk:
+        yield KeyDesk(desk.change, desk.head)

@@ -26,6 +26,7 @@ COMMANDS = {
     "dead-letters": "gavel.cli.dead_letters:dead_letters",
     "ledger": "gavel.cli.ledger:ledger",
     "keys": "gavel.cli.keys:keys",
+    "feeds": "gavel.cli.feeds:feeds",
     "privacy": "gavel.cli.privacy:privacy",
     "tokens": "gavel.cli.tokens:tokens",
     "simulate": "gavel.cli.simulate:simulate",

@@ -58,7 +58,7 @@ OPERATIONS = {
     "get /v1/currency-rates/{id}",
 } | {
     f"{method} /v1/{kind}{path}"
-    for kind in ("publishers", "placements", "bidders", "deals", "advertisers", "campaigns", "ads")
+    for kind in ("publishers", "placements", "bidders", "deals", "advertisers", "campaigns", "ads", "feed-clients")
     for method, path in (
         ("post", ""),
         ("get", ""),

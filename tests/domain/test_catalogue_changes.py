@@ -204,5 +204,6 @@ def test_every_kind_has_a_form() -> None:
         "campaign": catalogue.Campaign,
         "ad": catalogue.Ad,
         "access_key": catalogue.AccessKey,
+        "feed_client": catalogue.FeedClient,
     }
     assert {kind: form.terms for kind, form in FORMS.items()} == terms
