@@ -22,6 +22,7 @@ from domain.names import Names
 from domain.redis_url import parse_redis_url
 from gavel.embedded.folder import FREE_BYTES_MIN
 from gavel.errors import CannotRun
+from gavel.feed_keys import FeedKeyFile
 from gavel.pseudonym_keys import PseudonymKeyFile
 from gavel.readiness import status_of_api
 from gavel.settings import Settings, variable
@@ -70,6 +71,7 @@ async def check_all(settings: Settings) -> list[Check]:
         "data folder": _data_folder,
         "pseudonym key": _pseudonym_key,
         "token key": _token_key,
+        "feed keys": _feed_keys,
         "traffic lists": _traffic_lists,
         "kafka": _kafka,
         "topics": _topics,
@@ -136,6 +138,19 @@ async def _token_key(settings: Settings) -> str:
         raise Trouble(str(error), "bring the file back, or make a new key: `gavel tokens rotate`") from error
     believed = f", {len(older)} older believed" if older else ""
     return f"signs since {key.since:%Y-%m-%d %H:%M} UTC{believed}"
+
+
+async def _feed_keys(settings: Settings) -> str:
+    try:
+        file = FeedKeyFile.of(settings)
+        held = file.read()
+        file.check_wrapping_key(held)
+    except (CannotRun, InvalidInput) as error:
+        raise Trouble(
+            str(error), "bring the files of keys back from a backup: what they sealed nobody opens"
+        ) from error
+    where = f"in {variable('feed_key')}" if settings.feed_key is not None else "in a file beside them"
+    return f"of {len(held.clients)} feed clients, {len(held.erased)} more are erased; wrapped by a key {where}"
 
 
 async def _traffic_lists(settings: Settings) -> str:

@@ -16,6 +16,7 @@ import pytest
 
 from domain.errors import Conflict, InvalidInput, Unavailable
 from domain.feeds.sealing import Unreadable, seal, unseal
+from gavel.checkup import check_all
 from gavel.errors import CannotRun
 from gavel.feed_keys import FeedKeyFile, FeedKeysInForce
 from gavel.settings import Settings, load, shown
@@ -208,3 +209,21 @@ def test_writers_of_several_processes_take_turns(tmp_path: Path) -> None:
     assert {client: len(keys) for client, keys in held.items()} == (
         {f"client-{each}": 1 for each in range(10)} | {f"own-{each}": 10 for each in range(4)}
     )
+
+
+async def test_doctor_looks_at_the_keys(tmp_path: Path) -> None:
+    """It says how many clients have some, and what is wrong where the wrapping key is another one."""
+    settings = Settings(data=tmp_path, feed_key="ab" * 32)
+    file = FeedKeyFile.of(settings)
+    for client in ("a", "b", "c"):
+        file.ensure_key(client, NOON)
+    file.erase("c", NOON)
+    found = "of 2 feed clients, 1 more are erased; wrapped by a key in GAVEL_FEED_KEY"
+    assert await _diagnosis(settings) == (True, found)
+    ok, found = await _diagnosis(msgspec.structs.replace(settings, feed_key="cd" * 32))
+    assert (ok, "another wrapping key" in found) == (False, True)
+
+
+async def _diagnosis(settings: Settings) -> tuple[bool, str]:
+    [found] = [check for check in await check_all(settings) if check.name == "feed keys"]
+    return found.ok, found.found
