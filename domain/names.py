@@ -11,6 +11,9 @@ TOPICS = ("auctions", "engagements", "catalogue", "feeds.bulk", "feeds.changes")
 KEYED_BY_AUCTION = ("auctions", "engagements")
 """Same key and same number of partitions, so an auction has the same partition in both."""
 
+_PROGRESS = ("offsets", "parked", "clients")
+_OF_A_FEED_CLIENT = ("state", "runs", "changed", "tombstones", "audit")
+
 
 class Names(msgspec.Struct, frozen=True):
     """All shared names of one installation."""
@@ -104,27 +107,22 @@ class Names(msgspec.Struct, frozen=True):
         """All of these, in the order that the scripts about budgets take them."""
         return (self.budget_offsets, self.budget_parked, *self.budget_data)
 
-    @property
-    def feed_offsets(self) -> str:
-        """Hash: partition of both feed topics to the next offset to apply; and the state of the projection."""
-        return f"{self.namespace}:{{feeds}}:offsets"
+    def feed_progress(self, topic: str) -> tuple[str, str, str]:
+        """Of 'bulk' or 'changes': hash of offsets and state, set of parked keys, hash of feed clients' positions."""
+        offsets, parked, clients = (f"{self.namespace}:{{feeds}}:{topic}:{part}" for part in _PROGRESS)
+        return offsets, parked, clients
 
-    @property
-    def feed_parked(self) -> str:
-        """Set: the keys of the feed topics whose events wait behind a dead letter."""
-        return f"{self.namespace}:{{feeds}}:parked"
+    def feed_keys(self, client: str) -> tuple[str, ...]:
+        """What its scripts take, all on one slot: see `projections/feed_script.py`, which names the records' hashes."""
+        return tuple(f"{self.namespace}:feed:{{{client}}}:{part}" for part in _OF_A_FEED_CLIENT)
 
     def feed_state(self, client: str) -> str:
-        """Hash: a feed client's positions, active namespace, runs and counts. All of its keys are on one slot."""
-        return f"{self.namespace}:feed:{{{client}}}:state"
+        """Hash: a feed client's positions, active namespace and open run."""
+        return self.feed_keys(client)[0]
 
-    def feed_records(self, client: str, since: int) -> str:
-        """Hash: record key to the sealed record, of the namespace that the load of that place in the order has made."""
-        return f"{self.namespace}:feed:{{{client}}}:records:{since}"
-
-    def feed_tombstones(self, client: str, since: int) -> str:
-        """Hash: key of a deleted record of the namespace to the stamp of its deletion."""
-        return f"{self.namespace}:feed:{{{client}}}:tombstones:{since}"
+    def feed_runs(self, client: str) -> str:
+        """Hash: id of a bulk load to its figures."""
+        return self.feed_keys(client)[1]
 
     def feed_audit(self, client: str) -> str:
         """List: audit rows that are not yet in Postgres, the oldest first."""

@@ -20,9 +20,10 @@ from domain.codec import Decoder
 from domain.errors import Conflict, CorruptEvent, Fault, InvalidInput, NotFound
 from domain.limits import SKIP_REASON_MAX_CHARS
 from projections.batch import Letter
-from projections.decoding import decoded, decoder_of
-from projections.folding import CannotApply, folded, told
+from projections.decoding import decoded, decoder_of, placed
+from projections.folding import CannotApply, folded, folded_in_place, told
 from projections.postgres_store import Pool, connected
+from projections.projection import ByPlace
 from projections.queries.dead_letters import ID_MAX
 from projections.registry import registered
 from projections.servers import Addresses, Servers
@@ -157,8 +158,11 @@ async def _applied(
 ) -> str | None:
     """Applies the letters as one; tells why that cannot be, where it cannot. Raises FenceLost."""
     try:
-        events = decoded(decoder, letters)
-        rows = folded(projection, letters[0].partition, events, None) if events else None
+        if isinstance(projection, ByPlace):
+            rows = folded_in_place(projection, placed(decoder, letters), None)
+        else:
+            events = decoded(decoder, letters)
+            rows = folded(projection, letters[0].partition, events, None) if events else None
         await store.unpark(rows, letters, by=by)
     except (CorruptEvent, CannotApply, EventRefused) as error:
         return told(error)

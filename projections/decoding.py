@@ -9,7 +9,7 @@ from typing import Any
 from domain.codec import Decoder, Shape
 from domain.errors import UndecodableEvent
 from projections.batch import Record
-from projections.projection import ByExcerpt, Projection
+from projections.projection import ByExcerpt, Placed, Projection
 
 BACKSLASH = b"\\"
 NUL_ESCAPE = b"\\u0000"
@@ -40,3 +40,8 @@ def decoded(decoder: Decoder[Shape], records: Iterable[Record]) -> list[Shape]:
         if event is not None:
             found.append(event)
     return found
+
+
+def placed(decoder: Decoder[Any], records: Iterable[Record]) -> list[Placed]:
+    """The same, each with its record."""
+    return [Placed(record, event) for record in records for event in decoded(decoder, [record])]

@@ -27,11 +27,11 @@ from domain.errors import CorruptEvent, Unavailable
 from projections.assignment import Assignment
 from projections.backoff import Backoff
 from projections.batch import Batch, DeadLetter, Move, Record
-from projections.decoding import decoded, decoder_of
-from projections.folding import CannotApply, folded, told
+from projections.decoding import decoded, decoder_of, placed
+from projections.folding import CannotApply, folded, folded_in_place, told
 from projections.lean_fetch import LeanConsumer
 from projections.partition_growth import growth
-from projections.projection import ByPartition, Projection
+from projections.projection import ByPartition, ByPlace, Projection
 from projections.store import Checkpoint, EventRefused, FenceLost, State, Store
 
 BATCH_MAX_RECORDS = 20_000
@@ -302,8 +302,9 @@ class Projector(Generic[Rows]):
     async def _rows(self, records: Sequence[Record]) -> Rows | None:
         rows: Rows | None = None
         for piece in self._pieces(records):
-            events = decoded(self._decoder, piece)
-            if events:
+            if isinstance(self._projection, ByPlace):
+                rows = folded_in_place(self._projection, placed(self._decoder, piece), rows)
+            elif events := decoded(self._decoder, piece):
                 rows = folded(self._projection, piece[0].partition, events, rows)
             await asyncio.sleep(0)
         return rows
@@ -352,7 +353,7 @@ class Projector(Generic[Rows]):
             raise FenceLost(f"stopped at {where}")
         self._log.error("event parked", where=where, error=str(error))
         await self._store.apply(None, batch.moves, [DeadLetter(record, told(error))])
-        if record.key is not None:
+        if record.key is not None and not isinstance(self._projection, ByPlace):
             self._parked.add((tp, record.key))
         self._advance(batch)
 

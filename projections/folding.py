@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TypeVar
 
 from domain.events import Event
-from projections.projection import ByPartition, Projection
+from projections.projection import ByPartition, ByPlace, Placed, Projection
 
 Rows = TypeVar("Rows")
 
@@ -25,6 +25,14 @@ def folded(projection: Projection[Rows], partition: int, events: Sequence[Event]
             rows: Rows = projection.fold_partition(partition, events, onto)
             return rows
         return projection.fold(events, onto)
+    except Exception as error:
+        raise CannotApply(f"{type(error).__name__}: {error}") from error
+
+
+def folded_in_place(projection: ByPlace[Rows], placed: Sequence[Placed], onto: Rows | None) -> Rows:
+    """As `folded`, of events with their places."""
+    try:
+        return projection.fold_placed(placed, onto)
     except Exception as error:
         raise CannotApply(f"{type(error).__name__}: {error}") from error
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol, TypeVar, runtime_checkable
+from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 from domain.events import Event
 from domain.excerpt import Excerpt
+from projections.batch import Record
 
 Rows = TypeVar("Rows")
 
@@ -37,6 +38,22 @@ class ByPartition(Protocol[Rows]):
 
     def fold_partition(self, partition: int, events: Sequence[Any], onto: Rows | None = None) -> Rows:
         """As `Projection.fold`, which then is never called; the events of a partition come in the order of the log."""
+        ...
+
+
+class Placed(NamedTuple):
+    """An event, and the record that it stands in."""
+
+    record: Record
+    event: Event
+
+
+@runtime_checkable
+class ByPlace(Protocol[Rows]):
+    """A projection to which the place of an event in the log says what it stands over: so none waits for another."""
+
+    def fold_placed(self, placed: Sequence[Placed], onto: Rows | None = None) -> Rows:
+        """As `Projection.fold`, which then is never called."""
         ...
 
 

@@ -6,24 +6,27 @@ from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import msgspec
+from redis.asyncio import Redis
 from sqlalchemy import Table
 
 from domain.errors import NotFound
 from domain.names import Names
 from projections.auction_log import TABLES as AUCTION_LOG_TABLES
 from projections.auction_log import AuctionLog
+from projections.audiences import Audiences, AudiencesBulk
 from projections.bidder_health import BidderHealth
 from projections.budgets import Budgets
 from projections.catalogue import Catalogue
 from projections.catalogue_cache import CatalogueCache
 from projections.delivery import Delivery
+from projections.feed_store import FeedStore
 from projections.figures import COUNTED
 from projections.generation import schema_of
 from projections.layout import fingerprint
 from projections.ledger import Ledger
 from projections.notices import TABLES as NOTICE_TABLES
 from projections.notices import Notices
-from projections.postgres_store import PostgresStore
+from projections.postgres_store import Pool, PostgresStore
 from projections.projection import Projection
 from projections.redis_store import RedisStore
 from projections.servers import Servers
@@ -45,6 +48,8 @@ class Registration(msgspec.Struct, frozen=True, kw_only=True):
     projection: Callable[[Names], Projection[Any]]
     version: int = 1
     """Raised when its rows mean something else than before, in the same tables: then it is built anew."""
+    store: Callable[[Redis, Pool, Any], RedisStore[Any]] = RedisStore
+    """Of one in Redis."""
     never_rebuilt: str | None = None
     """Why it cannot be built anew, where it cannot."""
 
@@ -71,7 +76,7 @@ class Registration(msgspec.Struct, frozen=True, kw_only=True):
         """The projection and the store that a generation is written to."""
         made: Any = self.projection(servers.names)
         if self.place == "redis":
-            return made, RedisStore(servers.redis, servers.pool, made)
+            return made, self.store(servers.redis, servers.pool, made)
         pool = await servers.pool_of(schema_of(self.name, generation)) if self.tables else servers.pool
         return made, PostgresStore(pool, made, generation)
 
@@ -121,6 +126,22 @@ REGISTRY: tuple[Registration, ...] = (
         place="redis",
         writes=lambda names: (names.budget_offsets, *names.budget_data),
         projection=Budgets,
+    ),
+    Registration(
+        name="audiences",
+        topics=("feeds.changes",),
+        place="redis",
+        writes=lambda names: (*names.feed_progress("changes"), *names.feed_keys("<client>")),
+        projection=Audiences,
+        store=FeedStore,
+    ),
+    Registration(
+        name="audiences_bulk",
+        topics=("feeds.bulk",),
+        place="redis",
+        writes=lambda names: (*names.feed_progress("bulk"), *names.feed_keys("<client>")),
+        projection=AudiencesBulk,
+        store=FeedStore,
     ),
     Registration(
         name="bidder_health",

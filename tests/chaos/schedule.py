@@ -10,7 +10,9 @@ from typing import Any, NamedTuple
 from projections.registry import REGISTRY
 
 IN_GENERATIONS = tuple(each.name for each in REGISTRY if each.tables)
-IN_PLACE = tuple(each.name for each in REGISTRY if each.place == "redis")
+UNFED = {"audiences", "audiences_bulk"}
+"""Nothing of the stream is in their topics."""
+IN_PLACE = tuple(each.name for each in REGISTRY if each.place == "redis" and each.name not in UNFED)
 REBUILT = IN_GENERATIONS + IN_PLACE
 MAY_BREAK = tuple(name for name in REBUILT if name != "ledger")
 """Not the ledger: what is applied to it late is booked on the first day that is open by then, and not where the log

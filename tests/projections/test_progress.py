@@ -79,6 +79,8 @@ def test_the_map_names_everything() -> None:
         "delivery": "shop.projection.delivery.g<n>",
         "ledger": "shop.projection.ledger.g<n>",
         "budgets": "shop.projection.budgets",
+        "audiences": "shop.projection.audiences",
+        "audiences_bulk": "shop.projection.audiences_bulk",
         "bidder_health": "shop.projection.bidder_health.g<n>",
         "traffic": "shop.projection.traffic.g<n>",
         "notices": "shop.projection.notices",

@@ -1,0 +1,122 @@
+"""The projections `audiences` and `audiences_bulk`: the records of feed clients in Redis, by their two topics.
+
+One reads the changes and one the bulk loads, so that a load's backlog never delays a change. Each writes its own part
+of a client's state, whatever the other one has done; what stands is decided where it is read: see `feed_script.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Final, NamedTuple
+
+from redis.asyncio import Redis
+
+from domain import events
+from domain.events import Event, FeedEvent
+from domain.names import Names
+from projections.feed_value import packed
+from projections.projection import Placed
+
+Own = tuple[str | bytes | int, str | bytes | int, str | bytes | int, str | bytes | int]
+
+
+class Step(NamedTuple):
+    """One record of a partition, as the script takes it."""
+
+    offset: int
+    what: str
+    own: Own
+    at: str
+    """When it happened, in ISO 8601."""
+
+
+class PartOfClient(NamedTuple):
+    """What a partition holds of one feed client."""
+
+    partition: int
+    client: str
+
+
+FeedRows = dict[PartOfClient, list[Step]]
+"""In the order of the log."""
+
+CHANGE_EVENTS: Final = (
+    events.FeedRecordAdded,
+    events.FeedRecordUpdated,
+    events.FeedRecordDeleted,
+    events.FeedLoadStarted,
+    events.FeedClientErased,
+)
+BULK_EVENTS: Final = (
+    events.FeedLoadOpened,
+    events.FeedRecordLoaded,
+    events.FeedLoadReceived,
+    events.FeedLoadPublished,
+    events.FeedLoadFailed,
+)
+"""Not FeedClientErased: its place in the order is the one among the changes, and from there it holds for loads, too."""
+
+INDEX_SCRIPT: Final = """
+-- KEYS[3]: how far each client has come. Arguments: fields and offsets.
+for field = at, #ARGV, 2 do redis.call('HSET', KEYS[3], ARGV[field], ARGV[field + 1]) end
+"""
+
+
+class Audiences:
+    """A `projection.Projection` in Redis, of the changes; its store is a `feed_store.FeedStore`."""
+
+    name = "audiences"
+    topic = "changes"
+    """As a client's state names its position."""
+    events: tuple[type[Event], ...] = CHANGE_EVENTS
+    script = INDEX_SCRIPT
+
+    def __init__(self, names: Names) -> None:
+        self.names = names
+        self.offsets_key, self.parked_key, clients_key = names.feed_progress(self.topic)
+        self.keys: Sequence[str] = (clients_key,)
+
+    def fold(self, events: Sequence[Event], onto: FeedRows | None = None) -> FeedRows:
+        """Never called, for it folds by place: an event alone does not say what it stands over."""
+        raise NotImplementedError
+
+    def fold_placed(self, placed: Sequence[Placed], onto: FeedRows | None = None) -> FeedRows:
+        rows: FeedRows = {} if onto is None else onto
+        for record, event in placed:
+            if not isinstance(event, FeedEvent) or record.key != event.client.encode():
+                raise ValueError(f"the key {record.key!r} is not the feed client of the event")
+            what, own = _TOLD[type(event)]
+            step = Step(record.offset, what, own(event), event.at.isoformat())
+            rows.setdefault(PartOfClient(record.partition, event.client), []).append(step)
+        return rows
+
+    async def arguments(self, _redis: Redis, rows: FeedRows) -> Sequence[str | bytes]:
+        return [text for part, steps in rows.items() for text in (self.field_of(part), str(steps[-1].offset))]
+
+    def field_of(self, part: PartOfClient) -> str:
+        """Where the index of clients has it."""
+        return f"{part.partition} {part.client}"
+
+
+class AudiencesBulk(Audiences):
+    """The same of the bulk loads."""
+
+    name = "audiences_bulk"
+    topic = "bulk"
+    events: tuple[type[Event], ...] = BULK_EVENTS
+
+
+_Told = tuple[str, Callable[[Any], Own]]
+_TOLD: Final[dict[type[Event], _Told]] = {
+    events.FeedRecordLoaded: ("loaded", lambda event: (event.run_id, event.line, event.key, packed(event))),
+    events.FeedRecordAdded: ("put", lambda event: (event.key, packed(event), "", "")),
+    events.FeedRecordUpdated: ("updated", lambda event: (event.old_key, event.key, packed(event), "")),
+    events.FeedRecordDeleted: ("deleted", lambda event: (event.key, "", "", "")),
+    events.FeedLoadStarted: ("started", lambda event: (event.run_id, event.mode, "", "")),
+    events.FeedLoadOpened: ("opened", lambda event: (event.run_id, event.mode, event.since, "")),
+    events.FeedLoadReceived: ("received", lambda event: (event.run_id, event.records, event.rejected, "")),
+    events.FeedLoadPublished: ("published", lambda event: (event.run_id, "", "", "")),
+    events.FeedLoadFailed: ("failed", lambda event: (event.run_id, event.reason, "", "")),
+    events.FeedClientErased: ("erased", lambda _: ("", "", "", "")),
+}
+"""What the script is to do, and its four arguments."""

@@ -1,0 +1,315 @@
+"""What Redis does with the records of one feed client: scripts, which are atomic there.
+
+All keys of a client have `{client id}` in them and stand on one slot of a cluster:
+
+- `state`      hash: how far each topic has come; what the runs are up to
+- `runs`       hash: run id to `since mode status loaded duplicates received rejected next_line reason`
+- `records:N`  hash: the bulk records of the namespace that the run of place N has begun; -1 is there from the start
+- `changed`    hash: the last record of every key that a change has put
+- `tombstones` hash: key to the stamp of the change that took it away
+- `audit`      list: rows that are not in Postgres yet
+
+What one topic says is written beside what the other one says, never over it: `records:N` and the runs follow from the
+bulk partition alone, `changed` and `tombstones` from the changes alone. A reader takes of the three the one with the
+highest stamp, if it is not below the floor. So it does not matter how far the one topic is ahead of the other.
+A stamp is a change's own offset, and for a bulk record the offset at which its run was started, among the changes.
+
+What is taken out again is only what no reader can come to see any more, whatever is read next.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+APPLIES: Final = "#!lua\n"
+"""Redis then refuses the script as a whole where it has no memory left, and not in the middle of it."""
+READS: Final = "#!lua flags=no-writes\n"
+FREES: Final = "#!lua flags=allow-oom\n"
+
+SHAPES: Final = """
+local STATE, RUNS, CHANGED, TOMBSTONES, AUDIT = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+
+local function records_of(namespace) return string.gsub(STATE, 'state$', '') .. 'records:' .. namespace end
+local function stamp_of(value) return value and struct.unpack('>I8', value) or -1 end
+local function stamped(stamp, value) return struct.pack('>I8', stamp) .. value end
+local function number(field) return tonumber(redis.call('HGET', STATE, field) or -1) end
+
+local active, floor, erased = number('active'), -1, number('erased')
+local function set_floor() floor = math.max(active, erased) end
+set_floor()
+
+-- The stamp of the change that stands for the key, and whether it put something there.
+local function change_of(key)
+  local put = stamp_of(redis.call('HGET', CHANGED, key))
+  local gone = tonumber(redis.call('HGET', TOMBSTONES, key) or -1)
+  if put > gone then return put, true end
+  return gone, false
+end
+
+-- The record that a reader sees; nil where there is none.
+local function seen(key)
+  local change, is_put = change_of(key)
+  local loaded = redis.call('HGET', records_of(active), key)
+  if not loaded or stamp_of(loaded) < change then
+    if not is_put or change < floor then return nil end
+    return redis.call('HGET', CHANGED, key)
+  end
+  if stamp_of(loaded) < floor then return nil end
+  return loaded
+end
+
+-- Whether a record may yet be loaded that is older than the stamp: of the open run, or one that was started only.
+local function older_may_come(stamp)
+  if redis.call('HGET', STATE, 'undecided') and number('opened') < stamp then return true end
+  for since in string.gmatch(redis.call('HGET', STATE, 'started') or '', '(%d+):%S+') do
+    if tonumber(since) < stamp then return true end
+  end
+  return false
+end
+"""
+
+APPLY: Final = (
+    APPLIES
+    + SHAPES
+    + """
+-- ARGV: 'bulk' or 'changes'; the last offset that was ever applied of the client as far as the caller knows, or 'late'
+-- where records are applied that were passed over; partition, moment; then for each record its offset, what it is,
+-- and four more of its own.
+local FIELD, PREVIOUS, PARTITION, AT = ARGV[1], tonumber(ARGV[2]), ARGV[3], ARGV[4]
+local late = not PREVIOUS
+local position = late and -1 or number(FIELD)
+if not late and position < PREVIOUS then return -1 end
+
+local counts = {adds = 0, overwrites = 0, updates = 0, deletes = 0, stale = 0, rejected = 0}
+local function count(what) counts[what] = counts[what] + 1 end
+
+local run = redis.call('HGET', STATE, 'undecided')
+local FIGURES = {'since', 'mode', 'status', 'loaded', 'duplicates', 'received', 'rejected', 'next_line', 'reason'}
+
+local function run_of(id)
+  local text = redis.call('HGET', RUNS, id)
+  if not text then return nil end
+  local values, figures = cjson.decode(text), {}
+  for i, name in ipairs(FIGURES) do figures[name] = values[i] end
+  return figures
+end
+
+local function keep_run(id, figures)
+  local values = {}
+  for i, name in ipairs(FIGURES) do values[i] = figures[name] end
+  redis.call('HSET', RUNS, id, cjson.encode(values))
+end
+
+local function let_start_go(id, below)
+  local kept = {}
+  for since, started in string.gmatch(redis.call('HGET', STATE, 'started') or '', '(%d+):(%S+)') do
+    if started ~= id and tonumber(since) > below then table.insert(kept, since .. ':' .. started) end
+  end
+  if #kept == 0 then redis.call('HDEL', STATE, 'started')
+  else redis.call('HSET', STATE, 'started', table.concat(kept, ' ')) end
+end
+
+local current = run and run_of(run)
+
+local function ended(status, reason)
+  current.status, current.reason = status, reason
+  keep_run(run, current)
+  if status ~= 'published' and current.mode == 'replace' then redis.call('UNLINK', records_of(current.since)) end
+  redis.call('HDEL', STATE, 'undecided')
+  run, current = nil, nil
+end
+
+local does = {}
+
+function does.started(offset, id, mode)
+  if offset <= number('opened') or run_of(id) then return end
+  local started = redis.call('HGET', STATE, 'started')
+  redis.call('HSET', STATE, 'started', (started and started .. ' ' or '') .. offset .. ':' .. id)
+end
+
+function does.opened(_, id, mode, since)
+  since = tonumber(since)
+  if run_of(id) then return end
+  local fresh = {since = since, mode = mode, status = 'receiving', loaded = 0, duplicates = 0, received = 0,
+    rejected = 0, next_line = 1, reason = ''}
+  if since <= number('opened') then
+    fresh.status = 'superseded'
+    keep_run(id, fresh)
+    return
+  end
+  if run then ended('superseded', '') end
+  run, current = id, fresh
+  keep_run(run, current)
+  redis.call('HSET', STATE, 'opened', since, 'undecided', run)
+  let_start_go(id, since)
+end
+
+function does.loaded(_, id, line, key, value)
+  line = tonumber(line)
+  if id ~= run or current.status ~= 'receiving' or line < current.next_line then return count('stale') end
+  local since, replaces = current.since, current.mode == 'replace'
+  local namespace = records_of(replaces and since or active)
+  local before = redis.call('HGET', namespace, key)
+  current.next_line, current.loaded = line + 1, current.loaded + 1
+  if replaces and before then current.duplicates = current.duplicates + 1 end
+  local shadowed = change_of(key) > since or since < erased
+  local existed
+  if replaces then existed = before else existed = seen(key) end
+  -- What a change stands over is kept for a run that replaces, so that its figures follow from its lines alone.
+  if since >= erased and (replaces or not shadowed) then redis.call('HSET', namespace, key, stamped(since, value)) end
+  if shadowed then count('stale') elseif existed then count('overwrites') else count('adds') end
+end
+
+function does.received(_, id, received, rejected)
+  if id ~= run or current.status ~= 'receiving' then return end
+  current.status, current.received, current.rejected = 'loading', tonumber(received), tonumber(rejected)
+end
+
+function does.published(_, id)
+  if id ~= run then return end
+  if current.mode == 'replace' then
+    redis.call('UNLINK', records_of(active))
+    active = current.since
+    redis.call('HSET', STATE, 'active', active)
+    set_floor()
+  end
+  ended('published', '')
+end
+
+function does.failed(_, id, reason)
+  if id == run then ended('failed', reason) end
+end
+
+-- Takes the key away. What stood there below the active namespace's floor was never seen in it.
+local function remove(offset, key)
+  if change_of(key) > offset then return end
+  redis.call('HDEL', CHANGED, key)
+  local loaded = redis.call('HGET', records_of(active), key)
+  if loaded and stamp_of(loaded) > offset then return end
+  if loaded then redis.call('HDEL', records_of(active), key) end
+  if older_may_come(offset) then redis.call('HSET', TOMBSTONES, key, offset) end
+end
+
+local function put(offset, key, value)
+  redis.call('HDEL', TOMBSTONES, key)
+  redis.call('HSET', CHANGED, key, stamped(offset, value))
+end
+
+-- Whether a reader can see what the change says, now or later; what stands over it may come from the bulk only.
+local function stands(offset, key)
+  if offset < floor or change_of(key) > offset then return false end
+  local loaded = redis.call('HGET', records_of(active), key)
+  return not loaded or stamp_of(loaded) < offset
+end
+
+function does.put(offset, key, value)
+  if not stands(offset, key) then return count('stale') end
+  count(seen(key) and 'overwrites' or 'adds')
+  put(offset, key, value)
+end
+
+function does.updated(offset, old, key, value)
+  if offset < floor then return count('stale') end
+  local stood = stands(offset, key)
+  if old ~= key then remove(offset, old) end
+  if stood then put(offset, key, value) end
+  count(stood and 'updates' or 'stale')
+end
+
+function does.deleted(offset, key)
+  if not stands(offset, key) then return count('stale') end
+  remove(offset, key)
+  count('deletes')
+end
+
+function does.erased(offset)
+  redis.call('UNLINK', CHANGED, TOMBSTONES)
+  erased = offset
+  redis.call('HSET', STATE, 'erased', erased)
+  set_floor()
+  if number('opened') < offset then
+    redis.call('UNLINK', records_of(active))
+    if run then redis.call('UNLINK', records_of(current.since)) end
+  end
+end
+
+function does.rejected() count('rejected') end
+
+local first, last
+for at = 5, #ARGV, 6 do
+  local offset = tonumber(ARGV[at])
+  if offset > position then
+    does[ARGV[at + 1]](offset, ARGV[at + 2], ARGV[at + 3], ARGV[at + 4], ARGV[at + 5])
+    first, last, position = first or offset, offset, offset
+  end
+end
+if not first then return 0 end
+if run then keep_run(run, current) end
+if late then return #ARGV end
+redis.call('HSET', STATE, FIELD, position)
+local sum = 0
+for _, figure in pairs(counts) do sum = sum + figure end
+if sum > 0 then
+  redis.call('RPUSH', AUDIT, cjson.encode({topic = FIELD, partition = tonumber(PARTITION), first_offset = first,
+    last_offset = last, at = AT, adds = counts.adds, overwrites = counts.overwrites, updates = counts.updates,
+    deletes = counts.deletes, stale = counts.stale, rejected = counts.rejected}))
+end
+return sum
+"""
+)
+"""Answers a number, which is -1 where nothing was done because the client's state is older than the caller knows it."""
+
+LOOK_UP: Final = (
+    READS
+    + SHAPES
+    + """
+-- ARGV: record keys. Answers their values, each with its stamp in front.
+local found = {}
+for i, key in ipairs(ARGV) do found[i] = seen(key) or false end
+return found
+"""
+)
+
+TIDY: Final = (
+    FREES
+    + SHAPES
+    + """
+-- ARGV: 'changed', 'tombstones' or 'records'; cursor; how many; the present in Unix milliseconds. Answers the cursor.
+-- Takes out what nobody can see any more: what is below the floor, what has expired, and tombstones without a use.
+local PLACES = {changed = CHANGED, tombstones = TOMBSTONES, records = records_of(active)}
+local place, now = PLACES[ARGV[1]], tonumber(ARGV[4])
+local answer = redis.call('HSCAN', place, ARGV[2], 'COUNT', ARGV[3])
+for at = 1, #answer[2], 2 do
+  local key, value = answer[2][at], answer[2][at + 1]
+  if place == TOMBSTONES then
+    local stamp = tonumber(value)
+    local loaded = redis.call('HGET', records_of(active), key)
+    if stamp < floor then redis.call('HDEL', place, key)
+    elseif not older_may_come(stamp) then
+      if loaded and stamp_of(loaded) < stamp then redis.call('HDEL', records_of(active), key) end
+      redis.call('HDEL', place, key)
+    end
+  else
+    local stamp, expiry = struct.unpack('>I8I8', value)
+    if stamp < floor then redis.call('HDEL', place, key)
+    -- Not one that changes are still to be read which it stands over.
+    elseif expiry > 0 and expiry <= now and number('changes') > stamp then
+      redis.call('HDEL', place, key)
+      -- It may be all that stands between a reader and an older record: that stays away.
+      if place == CHANGED then redis.call('HSET', TOMBSTONES, key, stamp) end
+    end
+  end
+end
+return answer[1]
+"""
+)
+
+DROP: Final = (
+    FREES
+    + SHAPES
+    + """
+redis.call('UNLINK', records_of(active), records_of(number('opened')), unpack(KEYS))
+return 1
+"""
+)
+"""Forgets the client."""

@@ -1,0 +1,172 @@
+"""The state of feed clients in Redis, each on a slot of its own, and how far their partitions have been read.
+
+No script reaches over slots, so a batch is written client by client, and the partition's offset moves after all of
+them. Each client knows its own position and passes over what it has had: what is read twice has its effect once.
+How far each client had come stands beside the offsets as well. A client that Redis has forgotten, or remembers as it
+was some time ago, is noticed by that: nothing is applied to it beyond the gap, and its partition is read again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection, Mapping, Sequence
+from typing import Final, cast
+
+from aiokafka import TopicPartition
+from redis.asyncio import Redis
+
+from projections import parking
+from projections.audiences import Audiences, FeedRows, PartOfClient, Step
+from projections.batch import DeadLetter, Letter, Move
+from projections.feed_script import APPLY, DROP
+from projections.postgres_store import Pool, connected
+from projections.redis_store import RedisStore, answering, offset_field
+from projections.store import Checkpoint, FenceLost
+
+SCRIPT_RECORDS: Final = 100
+"""One script's worth, and one row of the audit: Redis answers nobody else meanwhile."""
+CLIENTS_AT_ONCE: Final = 16
+FORGET_MAX: Final = 1000
+"""Clients in one script; the others are found the next time."""
+CLIENT_MAX_CHARS: Final = 100
+"""Of a key that may be a client's id; what has no such key is nobody's."""
+LATE: Final = "late"
+
+KNOWN: Final = """
+-- KEYS: offsets, clients. ARGV: the number of partitions, each with its expected offset; then fields of clients.
+for at = 2, 1 + 2 * ARGV[1], 2 do
+  if redis.call('HGET', KEYS[1], ARGV[at]) ~= ARGV[at + 1] then return false end
+end
+local known = {}
+for at = 2 + 2 * ARGV[1], #ARGV do table.insert(known, tonumber(redis.call('HGET', KEYS[2], ARGV[at]) or -1)) end
+return known
+"""
+FORGET: Final = """
+-- KEYS: offsets, clients. ARGV: fields of clients.
+-- All partitions at once, for one that is begun while others have offsets is taken for a topic that has grown.
+for _, field in ipairs(redis.call('HKEYS', KEYS[1])) do
+  if string.find(field, '^[^:]+/%d+$') then redis.call('HDEL', KEYS[1], field) end
+end
+redis.call('HDEL', KEYS[2], unpack(ARGV))
+redis.call('HSET', KEYS[1], 'generation', (redis.call('HGET', KEYS[1], 'generation') or 1) + 1)
+return 1
+"""
+
+
+class FeedStore(RedisStore[FeedRows]):
+    """Of one of the two topics. Implements `store.Store`."""
+
+    def __init__(self, redis: Redis, pool: Pool, projection: Audiences) -> None:
+        super().__init__(redis, pool, projection)
+        self._audiences = projection
+        self._apply_to_client = redis.register_script(APPLY)
+        self._drop_client = redis.register_script(DROP)
+        self._known = redis.register_script(KNOWN)
+        self._forget = redis.register_script(FORGET)
+
+    async def checkpoints(self) -> dict[TopicPartition, Checkpoint]:
+        """None where a client's state is not what it was: then the topic is read again, for those who miss it."""
+        async with answering():
+            # First what is written last: then a client's state is never behind, unless it was lost.
+            known = cast("dict[bytes, bytes]", await self._redis.hgetall(self._audiences.keys[0]))
+            found = await super().checkpoints()
+            parts = [(_part_of(field), int(offset)) for field, offset in known.items()]
+            positions = await asyncio.gather(*(self._position(part.client) for part, _ in parts))
+            lost = [part for (part, known), at in zip(parts, positions, strict=True) if at < known]
+            if not lost:
+                return found
+            clients = [self._audiences.field_of(part) for part in lost[:FORGET_MAX]]
+            await self._forget(keys=[self._audiences.offsets_key, *self._audiences.keys], args=clients)
+        return {}
+
+    async def parked_keys(self, _partitions: Collection[TopicPartition]) -> set[tuple[TopicPartition, bytes]]:
+        """None: a record's place tells its order, so nothing has to wait behind another."""
+        return set()
+
+    async def apply(
+        self, rows: FeedRows | None, moves: Mapping[TopicPartition, Move], parked: Sequence[DeadLetter] = ()
+    ) -> None:
+        steps = {**(rows or {}), **_rejected(parked)}
+        if steps:
+            await self._to_clients(steps, await self._known_before(list(steps), moves))
+        if parked:
+            async with connected(self._pool) as connection:
+                await parking.park(connection, self._audiences.name, parked)
+        await super().apply(steps or None, moves)
+
+    async def unpark(self, rows: FeedRows | None, letters: Sequence[Letter], *, by: str) -> None:
+        """Where they are older than what stands by now, they change nothing."""
+        await self._to_clients(rows or {}, dict.fromkeys(rows or {}, LATE))
+        async with connected(self._pool) as connection:
+            if not await parking.end_as_applied(connection, letters, by=by):
+                raise FenceLost("somebody else has ended one of them")
+
+    async def release(self, partition: TopicPartition, key: bytes) -> None:
+        """Nothing waits."""
+
+    async def reset(
+        self,
+        starts: Mapping[TopicPartition, int],
+        targets: Mapping[TopicPartition, int],
+        *,
+        accepts_dead_letters: bool = False,
+    ) -> None:
+        """Forgets its clients, also what the other topic has said of them: who reads that one notices and follows."""
+        async with answering():
+            for field in cast("list[bytes]", await self._redis.hkeys(self._audiences.keys[0])):
+                await self._drop_client(keys=self._keys_of(_part_of(field).client))
+        await super().reset(starts, targets, accepts_dead_letters=accepts_dead_letters)
+
+    async def _position(self, client: str) -> int:
+        position = await self._redis.hget(self._audiences.names.feed_state(client), self._audiences.topic)
+        return -1 if position is None else int(position)
+
+    async def _known_before(
+        self, parts: Sequence[PartOfClient], moves: Mapping[TopicPartition, Move]
+    ) -> dict[PartOfClient, str]:
+        """The last offset of each client that was ever applied, of a time when the offsets were the expected ones."""
+        expected = [text for tp, move in moves.items() for text in (offset_field(tp), move.expected)]
+        fields = map(self._audiences.field_of, parts)
+        async with answering():
+            keys = [self._audiences.offsets_key, *self._audiences.keys]
+            known = await self._known(keys=keys, args=[len(moves), *expected, *fields])
+        if known is None:
+            raise FenceLost(f"{self._audiences.name} is no longer at the offsets {dict(moves)}")
+        return {part: str(offset) for part, offset in zip(parts, known, strict=True)}
+
+    async def _to_clients(self, steps: FeedRows, known: Mapping[PartOfClient, str]) -> None:
+        """Several clients at once, and the records of one in their order."""
+        parts = [*steps]
+        for start in range(0, len(parts), CLIENTS_AT_ONCE):
+            some = parts[start : start + CLIENTS_AT_ONCE]
+            await asyncio.gather(*(self._to_client(part, steps[part], known[part]) for part in some))
+
+    async def _to_client(self, part: PartOfClient, steps: Sequence[Step], previous: str) -> None:
+        for start in range(0, len(steps), SCRIPT_RECORDS):
+            some = steps[start : start + SCRIPT_RECORDS]
+            arguments: list[str | bytes | int] = [text for step in some for text in (step.offset, step.what, *step.own)]
+            about: list[str | int] = [self._audiences.topic, previous, part.partition, some[-1].at]
+            async with answering():
+                done = await self._apply_to_client(keys=self._keys_of(part.client), args=[*about, *arguments])
+            if done < 0:
+                raise FenceLost(f"Redis has forgotten what it knew of the feed client {part.client}")
+
+    def _keys_of(self, client: str) -> list[str]:
+        return list(self._audiences.names.feed_keys(client))
+
+
+def _part_of(field: bytes) -> PartOfClient:
+    number, _, client = field.decode().partition(" ")
+    return PartOfClient(int(number), client)
+
+
+def _rejected(parked: Sequence[DeadLetter]) -> FeedRows:
+    """Poison is counted where its key tells whose it is."""
+    rows: FeedRows = {}
+    for letter in parked:
+        record = letter.record
+        client = (record.key or b"").decode(errors="replace")
+        if client.isprintable() and 0 < len(client) <= CLIENT_MAX_CHARS and not {"{", "}", " "} & {*client}:
+            step = Step(record.offset, "rejected", ("", "", "", ""), "")
+            rows.setdefault(PartOfClient(record.partition, client), []).append(step)
+    return rows

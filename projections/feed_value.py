@@ -1,0 +1,58 @@
+"""A sealed record as it stands in Redis: stamp, expiry, the topic that it came by, its data key, its bytes."""
+
+from __future__ import annotations
+
+import struct
+from datetime import UTC, datetime
+from typing import NamedTuple, cast
+
+from domain.events import FeedRecord, FeedRecordLoaded
+from domain.feeds.sealing import BULK, CHANGES, FeedTopic
+
+_STAMP = struct.Struct(">Q")
+_HEAD = struct.Struct(">QcB")
+"""Unix milliseconds from which on nobody finds it, 0 for never; the letter of its topic; how long its key id is."""
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class StoredRecord(NamedTuple):
+    """What a reader finds under a key."""
+
+    stamp: int
+    """Its place in the order of the changes."""
+    expires_ms: int
+    """Unix milliseconds, excluded; 0 where it stays."""
+    letter: FeedTopic
+    """Of the topic that it came by, which it is sealed for."""
+    key_id: str
+    ciphertext: bytes
+
+    def has_expired(self, now: datetime) -> bool:
+        return 0 < self.expires_ms <= _milliseconds(now)
+
+
+def packed(record: FeedRecord) -> bytes:
+    """All but the stamp, which the script puts in front."""
+    letter = BULK if isinstance(record, FeedRecordLoaded) else CHANGES
+    expires_ms = 0 if record.expires_at is None else max(1, _milliseconds(record.expires_at))
+    key_id = record.key_id.encode()
+    return _HEAD.pack(expires_ms, letter.encode(), len(key_id)) + key_id + record.ciphertext
+
+
+def unpacked(value: bytes) -> StoredRecord:
+    """The record of a value with its stamp."""
+    (stamp,) = _STAMP.unpack_from(value)
+    expires_ms, letter, length = _HEAD.unpack_from(value, _STAMP.size)
+    start = _STAMP.size + _HEAD.size
+    return StoredRecord(
+        stamp,
+        expires_ms,
+        cast("FeedTopic", letter.decode()),
+        value[start : start + length].decode(),
+        value[start + length :],
+    )
+
+
+def _milliseconds(at: datetime) -> int:
+    elapsed = at - _EPOCH
+    return (elapsed.days * 86_400 + elapsed.seconds) * 1000 + elapsed.microseconds // 1000

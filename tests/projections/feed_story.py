@@ -1,0 +1,78 @@
+"""A feed client's events as they come into the log, and its records as a reader finds them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from domain import events
+from domain.codec import encode
+from domain.event_parts import FeedMode
+from domain.events import Event
+from projections.queries.feed_records import FeedRecords
+from tests.projections.conftest import ReadSide
+
+AT = datetime(2026, 11, 20, 22, 30, tzinfo=UTC)
+FIGURES = ("adds", "overwrites", "updates", "deletes", "stale", "rejected")
+
+
+class FeedStory:
+    """One client. The ciphertexts are plain names here: Redis keeps what it is given."""
+
+    def __init__(self, read_side: ReadSide, client: str) -> None:
+        self._read_side = read_side
+        self.client = client
+
+    async def add(self, key: str, name: str) -> None:
+        await self.change(events.FeedRecordAdded, key=key, key_id="k1", ciphertext=name.encode())
+
+    async def update(self, old_key: str, key: str, name: str) -> None:
+        sealed = name.encode()
+        await self.change(events.FeedRecordUpdated, old_key=old_key, key=key, key_id="k1", ciphertext=sealed)
+
+    async def delete(self, key: str) -> None:
+        await self.change(events.FeedRecordDeleted, key=key)
+
+    async def start(self, run_id: str, mode: FeedMode = "merge") -> None:
+        since = await self.change(events.FeedLoadStarted, run_id=run_id, mode=mode)
+        await self.bulk(events.FeedLoadOpened, run_id=run_id, mode=mode, since=since)
+
+    async def load(self, run_id: str, line: int, key: str, name: str) -> None:
+        sealed = name.encode()
+        await self.bulk(events.FeedRecordLoaded, run_id=run_id, line=line, key=key, key_id="k1", ciphertext=sealed)
+
+    async def publish(self, run_id: str) -> None:
+        await self.bulk(events.FeedLoadPublished, run_id=run_id)
+
+    async def change(self, event: type[Event], **fields: Any) -> int:
+        return await self._append(self._read_side.names.feeds_changes, event, fields)
+
+    async def bulk(self, event: type[Event], **fields: Any) -> int:
+        return await self._append(self._read_side.names.feeds_bulk, event, fields)
+
+    async def poison(self, topic: str) -> None:
+        """Something that nobody can read, under the client's key."""
+        await self._read_side.log.append_bytes(topic, self.client, b'{"type":"feed_record_added","v":1}')
+
+    async def records(self, *keys: str) -> dict[str, str]:
+        found = await FeedRecords(self._read_side.redis, self._read_side.names).of(self.client, keys, now=AT)
+        return {key: each.ciphertext.decode() for key, each in zip(keys, found, strict=True) if each is not None}
+
+    async def counted(self) -> dict[str, int]:
+        """The sums of the audit."""
+        rows = await self._read_side.redis.lrange(self._read_side.names.feed_audit(self.client), 0, -1)
+        audit = [msgspec.json.decode(row) for row in rows]
+        return {figure: sum(row[figure] for row in audit) for figure in FIGURES}
+
+    async def forgotten(self) -> None:
+        """Redis loses what it knew of this client, and of no other."""
+        pattern = self._read_side.names.feed_state(self.client).removesuffix("state") + "*"
+        async for key in self._read_side.redis.scan_iter(pattern):
+            await self._read_side.redis.delete(key)
+
+    async def _append(self, topic: str, event: type[Event], fields: dict[str, Any]) -> int:
+        made = event(id="e", at=AT, correlation_id=self.client, causation_id="c", client=self.client, **fields)
+        logged = await self._read_side.log.append_bytes(topic, self.client, encode(made))
+        return int(logged.offset)

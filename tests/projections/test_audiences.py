@@ -1,0 +1,106 @@
+"""Feed clients' records in Redis, out of a real log by running projections."""
+
+from __future__ import annotations
+
+from projections.rebuild import rebuild
+from tests.projections.conftest import ReadSide, eventually
+from tests.projections.feed_story import FeedStory
+
+BOTH = ("audiences", "audiences_bulk")
+
+
+async def told(read_side: ReadSide, client: str) -> FeedStory:
+    """A load that replaces, and changes before, during and after it."""
+    story = FeedStory(read_side, client)
+    await story.add("old", "gone with the load")
+    await story.start("run-1", "replace")
+    await story.add("a", "changed meanwhile")
+    await story.delete("b")
+    for line, key in enumerate("abcd", 1):
+        await story.load("run-1", line, key, f"loaded {key}")
+    await story.publish("run-1")
+    await story.update("c", "moved", "moved from c")
+    return story
+
+
+STANDS = {"a": "changed meanwhile", "d": "loaded d", "moved": "moved from c"}
+KEYS = ("old", "a", "b", "c", "d", "moved")
+
+
+async def test_changes_stand_over_the_load_they_followed(read_side: ReadSide) -> None:
+    """Also where the whole load is read before any of the changes, or after all of them."""
+    first, second = await told(read_side, "client-1"), await told(read_side, "client-2")
+    for order in (BOTH, BOTH[::-1]):
+        for projection in order:
+            await read_side.run_to_the_end(projection)
+        assert await first.records(*KEYS) == STANDS
+        assert await second.records(*KEYS) == STANDS
+        assert sum((await first.counted()).values()) == 8
+        await first.forgotten()
+        await second.forgotten()
+        for topic in ("changes", "bulk"):
+            await read_side.redis.delete(*read_side.names.feed_progress(topic))
+
+
+async def test_a_client_that_redis_has_forgotten_is_read_again(read_side: ReadSide) -> None:
+    """Under running projections and with nothing new in the log; another client's records stay as they are."""
+    story, other = await told(read_side, "client-1"), await told(read_side, "client-2")
+    async with read_side.running(*BOTH):
+        await read_side.caught_up(*BOTH)
+        counted = await other.counted()
+        await story.forgotten()
+        assert await story.records(*KEYS) == {}
+
+        async def stands() -> bool:
+            return await story.records(*KEYS) == STANDS
+
+        await eventually(stands)
+        await story.add("new", "new")
+        await read_side.caught_up(*BOTH)
+        assert await story.records("new") == {"new": "new"}
+        assert await other.counted() == counted
+
+
+async def test_a_rebuild_gives_the_same(read_side: ReadSide) -> None:
+    """Of one of the two: the other one notices that the clients are gone, and is read again by itself."""
+    story = await told(read_side, "client-1")
+    async with read_side.running(*BOTH):
+        await read_side.caught_up(*BOTH)
+        await rebuild(read_side.addresses, "audiences")
+
+        async def stands() -> bool:
+            return await story.records(*KEYS) == STANDS
+
+        await eventually(stands)
+
+
+async def test_poison_is_parked_and_the_rest_lands(read_side: ReadSide) -> None:
+    """What follows it of the same client does not wait; the audit counts it, so that its sum is what was seen."""
+    story = FeedStory(read_side, "client-1")
+    await story.add("a", "before")
+    await story.poison(read_side.names.feeds_changes)
+    await story.add("a", "after")
+    await story.add("b", "another")
+    await read_side.run_to_the_end("audiences")
+    assert await story.records("a", "b") == {"a": "after", "b": "another"}
+    letters = await read_side.fetch('SELECT projection, "offset" FROM dead_letters')
+    assert [tuple(row) for row in letters] == [("audiences", 1)]
+    counted = await story.counted()
+    assert (counted["adds"], counted["overwrites"], counted["rejected"]) == (2, 1, 1)
+    await story.add("c", "later")
+    await read_side.run_to_the_end("audiences")
+    assert await story.records("c") == {"c": "later"}
+
+
+async def test_batches_of_a_hundred_and_many_clients(read_side: ReadSide) -> None:
+    """Each record has its effect once, through restarts in the middle of it."""
+    stories = [FeedStory(read_side, f"client-{number}") for number in range(3)]
+    for number in range(120):
+        for story in stories:
+            await story.add(f"k{number % 50}", f"{number}")
+    async with read_side.running("audiences"):
+        pass
+    await read_side.run_to_the_end("audiences")
+    for story in stories:
+        counted = await story.counted()
+        assert (counted["adds"], counted["overwrites"], sum(counted.values())) == (50, 70, 120)

@@ -1,0 +1,176 @@
+"""The order of a feed client's records, whatever way the two topics come in."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator, Sequence
+from typing import Any, cast
+
+import msgspec
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from redis import Redis
+
+from projections.feed_script import APPLY, LOOK_UP, TIDY
+from tests.projections.feed_model import Fact, expected
+
+KEYS = ("a", "b", "c")
+LONG_AGO_MS, NOW_MS = 1, 2
+CLIENT = "t-feed-order:{client}:"
+PARTS = ("state", "runs", "changed", "tombstones", "audit")
+RECORDS = {"loaded", "put", "updated", "deleted"}
+
+keys = st.sampled_from(KEYS)
+expiring = st.sampled_from([False, False, False, False, True])
+runs = st.sampled_from([0, 0, 0, 0, 1, 2])
+"""Mostly the last one that was started."""
+modes = st.sampled_from(["merge", "replace"])
+puts = st.tuples(st.just("put"), keys, expiring)
+updates = st.tuples(st.just("updated"), keys, keys, expiring)
+deletes = st.tuples(st.just("deleted"), keys)
+erasures = st.just(("erased",))
+starts = st.tuples(st.just("started"), modes, st.sampled_from([True, True, True, False]))
+openings = st.tuples(st.just("opened"), runs)
+loads = st.tuples(st.just("loaded"), runs, st.sampled_from([0, 0, 0, 1, 3]), keys, expiring)
+ends = st.tuples(st.sampled_from(["received", "published", "published", "failed"]), runs)
+often = [puts, updates, deletes, starts, loads, loads, loads]
+steps = st.sampled_from([*often, *often, *often, openings, ends, ends, ends, erasures]).flatmap(lambda each: each)
+readings = st.tuples(
+    st.sampled_from(["changes", "changes", "bulk"]), st.integers(1, 9), st.sampled_from([0, 0, 0, 1, 7])
+)
+plans = st.lists(st.one_of(readings, readings, readings, st.just(("tidy", 0, 0))), max_size=20)
+
+
+def logged(story: Sequence[tuple[Any, ...]]) -> tuple[list[Fact], list[Fact]]:
+    """The two partitions that a story has left. Runs are opened, loaded and decided in any disorder."""
+    changes: list[Fact] = []
+    bulk: list[Fact] = []
+    started: list[tuple[int, str]] = []
+    lines = [0] * 100
+    for what, *own in story:
+        match what:
+            case "put":
+                changes.append(Fact(what, key=own[0], expired=own[1]))
+            case "updated":
+                changes.append(Fact(what, old_key=own[0], key=own[1], expired=own[2]))
+            case "deleted":
+                changes.append(Fact(what, key=own[0]))
+            case "erased":
+                changes.append(Fact(what))
+            case "started":
+                started.append((len(changes), own[0]))
+                changes.append(Fact(what, run_id=f"r{len(started) - 1}", mode=own[0]))
+                if own[1]:
+                    bulk.append(_of_run(started, len(started) - 1, "opened"))
+            case _ if started:
+                number = max(0, len(started) - 1 - own[0])
+                fact = _of_run(started, number, what)
+                if what == "loaded":
+                    lines[number] = own[1] or lines[number] + 1
+                    fact = fact._replace(line=lines[number], key=own[2], expired=own[3])
+                bulk.append(fact)
+    return changes, bulk
+
+
+def _of_run(started: Sequence[tuple[int, str]], number: int, what: str) -> Fact:
+    since, mode = started[number]
+    return Fact(what, run_id=f"r{number}", mode=mode, since=since)
+
+
+class Client:
+    """One feed client in Redis, written to by the scripts."""
+
+    def __init__(self, redis: Redis, changes: Sequence[Fact], bulk: Sequence[Fact]) -> None:
+        self._redis = redis
+        self._logs = {"changes": changes, "bulk": bulk}
+        self.ends = {"changes": 0, "bulk": 0}
+        self._names = [CLIENT + part for part in PARTS]
+        self._apply, self._look_up, self._tidy = (redis.register_script(each) for each in (APPLY, LOOK_UP, TIDY))
+        for name in redis.scan_iter(CLIENT + "*"):
+            redis.delete(name)
+
+    def apply(self, topic: str, start: int, end: int, *, previous: int | None = None) -> int:
+        """Records from `start` to before `end`; answers what the script does."""
+        records = [part for at in range(start, end) for part in arguments(topic, at, self._logs[topic][at])]
+        known = self.ends[topic] - 1 if previous is None else previous
+        done = self._apply(keys=self._names, args=[topic, known, 0, "now", *records])
+        self.ends[topic] = max(self.ends[topic], end)
+        return cast("int", done)
+
+    def read(self, topic: str, count: int, back: int) -> None:
+        """The next batch, which begins `back` records before what was read already."""
+        start = max(0, self.ends[topic] - back)
+        self.apply(topic, start, min(len(self._logs[topic]), start + count))
+
+    def read_to_the_end(self) -> None:
+        for topic, log in self._logs.items():
+            self.apply(topic, self.ends[topic], len(log))
+
+    def tidy(self) -> None:
+        for place in ("changed", "tombstones", "records"):
+            self._tidy(keys=self._names, args=[place, 0, 1000, NOW_MS])
+
+    def records(self) -> dict[str, str]:
+        """As a reader sees them who respects what has expired."""
+        found = self._look_up(keys=self._names, args=KEYS)
+        values = {key: value for key, value in zip(KEYS, found, strict=True) if value is not None}
+        return {key: value[16:].decode() for key, value in values.items() if not struct.unpack(">Q", value[8:16])[0]}
+
+    def audit(self) -> list[dict[str, Any]]:
+        return [msgspec.json.decode(row) for row in self._redis.lrange(self._names[-1], 0, -1)]
+
+    def run(self, run_id: str) -> list[Any]:
+        return msgspec.json.decode(cast("bytes", self._redis.hget(self._names[1], run_id)), type=list[Any])
+
+    def held(self) -> set[str]:
+        """The parts of the client's state that there are."""
+        return {name.decode().removeprefix(CLIENT) for name in self._redis.scan_iter(CLIENT + "*")}
+
+
+def arguments(topic: str, at: int, fact: Fact) -> list[str | bytes | int]:
+    value = struct.pack(">Q", LONG_AGO_MS if fact.expired else 0) + f"{topic[0]}{at}".encode()
+    own: dict[str, list[str | bytes | int]] = {
+        "put": [fact.key, value, "", ""],
+        "updated": [fact.old_key, fact.key, value, ""],
+        "deleted": [fact.key, "", "", ""],
+        "started": [fact.run_id, fact.mode, "", ""],
+        "erased": ["", "", "", ""],
+        "opened": [fact.run_id, fact.mode, fact.since, ""],
+        "loaded": [fact.run_id, fact.line, fact.key, value],
+        "received": [fact.run_id, 1, 0, ""],
+        "published": [fact.run_id, "", "", ""],
+        "failed": [fact.run_id, "why", "", ""],
+    }
+    return [at, fact.what, *own[fact.what]]
+
+
+@pytest.fixture(scope="module")
+def redis(redis_url: str) -> Iterator[Redis]:
+    with Redis.from_url(redis_url) as redis:
+        yield redis
+
+
+@settings(max_examples=600, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(story=st.lists(steps, min_size=12, max_size=40), plan=plans)
+def test_any_interleaving_gives_what_the_rules_say(
+    redis: Redis, story: list[tuple[Any, ...]], plan: list[tuple[str, int, int]]
+) -> None:
+    """Any cut into batches, any replay and any tidying in between: the records and the audit's sum are the same."""
+    changes, bulk = logged(story)
+    client = Client(redis, changes, bulk)
+    for what, count, back in plan:
+        if what == "tidy":
+            client.tidy()
+        else:
+            client.read(what, count, back)
+            # Whatever both have read so far, the rules say of it what a reader finds.
+            read = changes[: client.ends["changes"]], bulk[: client.ends["bulk"]]
+            assert client.records() == expected(*read)
+    client.read_to_the_end()
+    assert client.records() == expected(changes, bulk)
+    client.tidy()
+    assert client.records() == expected(changes, bulk)
+    figures = ("adds", "overwrites", "updates", "deletes", "stale", "rejected")
+    counted = sum(row[figure] for row in client.audit() for figure in figures)
+    assert counted == sum(fact.what in RECORDS for fact in (*changes, *bulk))
