@@ -151,7 +151,7 @@ def redis(redis_url: str) -> Iterator[Redis]:
         yield redis
 
 
-@settings(max_examples=600, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(story=st.lists(steps, min_size=12, max_size=40), plan=plans)
 def test_any_interleaving_gives_what_the_rules_say(
     redis: Redis, story: list[tuple[Any, ...]], plan: list[tuple[str, int, int]]
@@ -174,3 +174,35 @@ def test_any_interleaving_gives_what_the_rules_say(
     figures = ("adds", "overwrites", "updates", "deletes", "stale", "rejected")
     counted = sum(row[figure] for row in client.audit() for figure in figures)
     assert counted == sum(fact.what in RECORDS for fact in (*changes, *bulk))
+
+
+def test_nothing_is_applied_beyond_a_gap(redis: Redis) -> None:
+    """A client that Redis has forgotten takes no batch that does not begin where it stands."""
+    client = Client(redis, [Fact("put", key="a")] * 3, [])
+    assert client.apply("changes", 2, 3, previous=1) == -1
+    assert client.held() == set()
+    assert client.apply("changes", 0, 3, previous=-1) == 3
+
+
+def test_nothing_is_kept_that_nobody_can_see(redis: Redis) -> None:
+    """A delete during a load is remembered until the load has ended; a load that replaces leaves nothing behind."""
+    changes, bulk = logged(
+        [
+            ("put", "a", False),
+            ("started", "replace", True),
+            ("deleted", "b"),
+            ("loaded", 0, 0, "b", False),
+            ("loaded", 0, 0, "c", False),
+            ("loaded", 0, 0, "c", False),
+            ("published", 0),
+        ]
+    )
+    client = Client(redis, changes, bulk)
+    client.apply("changes", 0, 3)
+    client.apply("bulk", 0, 4)
+    assert client.held() == {"state", "runs", "changed", "tombstones", "audit", "records:1"}
+    client.apply("bulk", 4, 5)
+    client.tidy()
+    assert client.held() == {"state", "runs", "audit", "records:1"}
+    assert client.records() == {"c": "b3"}
+    assert client.run("r0") == [1, "replace", "published", 3, 1, 0, 0, 4, ""]
