@@ -223,6 +223,8 @@ FEED_AVRO_NAME_MAX_CHARS: Final = 256
 """Of a field or symbol: a single byte of data may bring one to each record's JSON."""
 FEED_BATCH_MAX_BYTES: Final = 512 * 1024
 """Events of an upload that are written to the log at a time, roughly."""
+FEED_LOG_PATIENCE_SECONDS: Final = 30
+"""A log that is away is waited for by an upload, which then is refused."""
 
 # -- notices to bidders --------------------------------------------------------------------------
 NOTICE_SENT_URL_MAX_CHARS: Final = 3 * NOTICE_URL_MAX_CHARS

@@ -1,0 +1,117 @@
+"""What the two ways into a feed share: who sends, what is answered, how values are sealed."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Awaitable, Callable
+from datetime import datetime, timedelta
+from typing import NamedTuple, Protocol
+
+from domain.catalogue import FeedClient
+from domain.feeds.records import Reason
+from domain.feeds.runs import Run
+from domain.feeds.sealing import NONCE_BYTES, DataKey, FeedTopic, seal
+from domain.limits import FEED_REJECTED_LISTED_MAX
+
+LINES_AT_A_TIME = 64
+"""Then others have their turn: checking and sealing that many takes about a millisecond of the event loop."""
+EVENT_BYTES = 400
+"""Of an event beside its key and its sealed value."""
+
+Sealing = Callable[[str], Awaitable[DataKey]]
+"""The data key that a client's values are sealed with now. Raises Conflict for an erased client, Unavailable."""
+
+
+class UploadCut(Exception):
+    """Raised by an upload's chunks: its sender hung up before the end."""
+
+
+class Sender(NamedTuple):
+    """The feed client that an upload is of."""
+
+    id: str
+    terms: FeedClient
+
+
+class Rejected(NamedTuple):
+    line: int
+    reason: Reason
+
+
+class Received(NamedTuple):
+    """What became of an upload."""
+
+    run_id: str
+    received: int
+    rejected: int
+    errors: tuple[Rejected, ...]
+    """The first FEED_REJECTED_LISTED_MAX of those that were rejected."""
+
+
+class Runs(Protocol):
+    """What the consumer has seen of bulk loads."""
+
+    async def find(self, client: str, run_id: str) -> Run | None:
+        """None for one that it has not met. Raises Unavailable."""
+        ...
+
+
+class Tally:
+    """Counts the lines of an upload."""
+
+    def __init__(self) -> None:
+        self.received = 0
+        self.rejected = 0
+        self._errors: list[Rejected] = []
+
+    def __repr__(self) -> str:
+        return f"Tally({self.received} received, {self.rejected} rejected)"
+
+    def reject(self, line: int, reason: Reason) -> None:
+        self.rejected += 1
+        if len(self._errors) < FEED_REJECTED_LISTED_MAX:
+            self._errors.append(Rejected(line, reason))
+
+    def outcome(self, run_id: str) -> Received:
+        return Received(run_id, self.received, self.rejected, tuple(self._errors))
+
+
+class Sealer:
+    """Seals the values of one upload. Renew it every few records, so that a rotation and an erasure reach it."""
+
+    def __init__(self, sealing: Sealing, client: str, topic: FeedTopic) -> None:
+        self._sealing = sealing
+        self._client = client
+        self._topic = topic
+        self._data_key: DataKey | None = None
+
+    def __repr__(self) -> str:
+        return f"Sealer({self._client!r}, {self._data_key!r})"
+
+    async def renew(self) -> None:
+        """Raises Conflict for an erased client, Unavailable."""
+        self._data_key = await self._sealing(self._client)
+
+    def sealed(self, key: str, value: bytes) -> tuple[str, bytes]:
+        """The data key's id, and what only it opens."""
+        assert self._data_key is not None, "renew it first"
+        nonce = os.urandom(NONCE_BYTES)
+        secret = self._data_key.secret
+        sealed = seal(value, data_key=secret, nonce=nonce, client=self._client, topic=self._topic, key=key)
+        return self._data_key.id, sealed
+
+
+def named_run(client: str, idempotency_key: str) -> str:
+    """The run that a client means by an `Idempotency-Key`: the same for every process, another for every client."""
+    return hashlib.sha256(f"{len(client)}:{client}{idempotency_key}".encode()).hexdigest()[:32]
+
+
+def expiry(terms: FeedClient, at: datetime) -> datetime | None:
+    """Until when a record is found that was loaded at that moment."""
+    return None if terms.ttl_seconds is None else at + timedelta(seconds=terms.ttl_seconds)
+
+
+def size_of(key: str, sealed: bytes) -> int:
+    """About how long the event is that carries them."""
+    return EVENT_BYTES + len(key) + len(sealed) * 4 // 3

@@ -1,0 +1,222 @@
+"""Uploads on a real broker: what stands in the topics afterwards, read by a plain consumer."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import time
+import uuid
+from collections.abc import AsyncIterator, Iterable
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+import pytest
+from redis.asyncio import Redis
+
+from commands.feeds.change_feed import ChangeFeed, Changes
+from commands.feeds.intake import Sender, UploadCut, named_run
+from commands.feeds.load_feed import Bulk, LoadFeed, Superseded
+from commands.feeds.redis_runs import RedisRuns
+from commands.kafka_log import KafkaLog
+from domain.catalogue import FeedClient
+from domain.errors import Conflict, InvalidInput, KeyReused
+from domain.feeds.debezium import Columns
+from domain.feeds.records import Reason
+from domain.feeds.sealing import DataKey, unseal
+from domain.feeds.upload import Form
+from domain.names import Names
+from tests.commands.sample_events import fresh_id
+from tests.commands.topic_content import read_topic
+
+DATA_KEY = DataKey(id="k1", secret=bytes(range(32)))
+GZIP = Form(encoding="gzip")
+PLAIN = Form()
+
+
+class WallClock:
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+
+async def sealing(client: str) -> DataKey:
+    return DATA_KEY
+
+
+async def chunks_of(content: bytes, size: int = 7_000, *, cut: bool = False) -> AsyncIterator[bytes]:
+    for at in range(0, len(content), size):
+        yield content[at : at + size]
+    if cut:
+        raise UploadCut
+
+
+def ndjson(keys: Iterable[str]) -> bytes:
+    return b"".join(b'{"key": "%s", "value": {"of": "%s"}}\n' % (key.encode(), key.encode()) for key in keys)
+
+
+class Desk:
+    """A client's uploads, and what came of them."""
+
+    def __init__(self, log: KafkaLog, redis: Redis, names: Names, kafka_url: str) -> None:
+        parts = {"log": log, "names": names, "sealing": sealing, "clock": WallClock(), "ids": fresh_id}
+        self.load = LoadFeed(runs=RedisRuns(redis, names), **parts)
+        self.change = ChangeFeed(**parts)
+        self.redis, self.names, self.kafka_url = redis, names, kafka_url
+        self.sender = Sender(uuid.uuid4().hex, FeedClient(name="provider", ttl_seconds=60))
+
+    def bulk(
+        self, content: bytes, form: Form = PLAIN, *, name: str = "", cut: bool = False, mode: Any = "merge"
+    ) -> Bulk:
+        run_id = named_run(self.sender.id, name) if name else fresh_id()
+        return Bulk(self.sender, chunks_of(content, cut=cut), form, mode, run_id, may_be_resumed=bool(name))
+
+    async def seen(self, run_id: str, *run: Any) -> None:
+        """The consumer has come so far with the run."""
+        await self.redis.hset(self.names.feed_runs(self.sender.id), run_id, msgspec.json.encode(run))
+
+    async def logged(self, topic: str) -> list[dict[str, Any]]:
+        found = await read_topic(self.kafka_url, topic)
+        assert {each.key for each in found} <= {self.sender.id}
+        return [each.event for each in found]
+
+    async def bulk_log(self) -> list[dict[str, Any]]:
+        return await self.logged(self.names.feeds_bulk)
+
+    def opened(self, event: dict[str, Any], topic: Any) -> bytes:
+        sealed = base64.b64decode(event["ciphertext"])
+        return unseal(sealed, data_key=DATA_KEY.secret, client=self.sender.id, topic=topic, key=event["key"])
+
+
+@pytest.fixture
+async def desk(kafka_url: str, redis_url: str, names: Names) -> AsyncIterator[Desk]:
+    log = KafkaLog(kafka_url, [names.feeds_bulk, names.feeds_changes])
+    await log.start()
+    redis = Redis.from_url(redis_url)
+    yield Desk(log, redis, names, kafka_url)
+    await redis.aclose()
+    await log.close()
+
+
+async def test_a_load(desk: Desk) -> None:
+    """Good lines stand in order between the marks, sealed; bad ones are listed by their line; the place is told."""
+    lines = [
+        b'{"key": "a", "value": {"x": 1}}',
+        b"{",
+        b"",
+        b'{"value": {}}',
+        b"x" * 10_241,
+        b'{"key": "b", "value": {}}',
+    ]
+    received = await desk.load(desk.bulk(gzip.compress(b"\n".join(lines)), GZIP))
+    assert (received.received, received.rejected) == (2, 3)
+    assert [tuple(each) for each in received.errors] == [(2, Reason.NOT_JSON), (4, Reason.NO_KEY), (5, Reason.TOO_LONG)]
+    opened, first, second, end = await desk.bulk_log()
+    [started] = await read_topic(desk.kafka_url, desk.names.feeds_changes)
+    assert started.event["type"] == "feed_load_started"
+    assert (opened["type"], opened["since"], opened["mode"]) == ("feed_load_opened", started.offset, "merge")
+    assert [(each["line"], each["key"]) for each in (first, second)] == [(1, "a"), (6, "b")]
+    assert [desk.opened(each, "b") for each in (first, second)] == [b'{"x": 1}', b"{}"]
+    lifetime = datetime.fromisoformat(first["expires_at"]) - datetime.fromisoformat(first["at"])
+    assert lifetime.total_seconds() == 60
+    assert (end["type"], end["records"], end["rejected"]) == ("feed_load_received", 2, 3)
+
+
+async def test_many_batches(desk: Desk) -> None:
+    """Twenty thousand records come in order over many batches; of a thousand bad lines a hundred are listed."""
+    content = ndjson(map(str, range(20_000))) + b"bad\n" * 1_000
+    received = await desk.load(desk.bulk(content))
+    assert (received.received, received.rejected, len(received.errors)) == (20_000, 1_000, 100)
+    events = await desk.bulk_log()
+    assert [each["key"] for each in events[1:-1]] == [str(number) for number in range(20_000)]
+
+
+async def test_a_resumed_load(desk: Desk) -> None:
+    """Cut off, named and sent again, a load goes on behind what the consumer has seen; its figures are the whole's."""
+    content = b"bad\n" + ndjson("abcdef")
+    with pytest.raises(UploadCut):
+        await desk.load(desk.bulk(content[:130], name="night", cut=True))
+    before = await desk.bulk_log()
+    assert [each["key"] for each in before[1:]] == ["a", "b", "c"]
+    run_id = named_run(desk.sender.id, "night")
+    await desk.seen(run_id, 0, "merge", "receiving", 3, 0, 0, 0, 5, "")
+    received = await desk.load(desk.bulk(content, name="night"))
+    assert (received.run_id, received.received, received.rejected) == (run_id, 6, 1)
+    *records, end = (await desk.bulk_log())[len(before) :]
+    assert [(each["key"], each["line"]) for each in records] == [("d", 5), ("e", 6), ("f", 7)]
+    assert (end["records"], end["rejected"], end["run_id"]) == (6, 1, run_id)
+
+
+async def test_a_load_that_was_received_already(desk: Desk) -> None:
+    """Sent again it changes nothing and has the same answer; another upload under its name is refused."""
+    run_id = named_run(desk.sender.id, "night")
+    await desk.seen(run_id, 0, "merge", "published", 3, 0, 3, 0, 4, "")
+    assert (await desk.load(desk.bulk(ndjson("abc"), name="night"))).received == 3
+    with pytest.raises(KeyReused):
+        await desk.load(desk.bulk(ndjson("ab"), name="night"))
+    with pytest.raises(KeyReused):
+        await desk.load(desk.bulk(ndjson("abc"), name="night", mode="replace"))
+    assert await desk.bulk_log() == []
+
+
+@pytest.mark.parametrize(("status", "error"), [("superseded", Superseded), ("failed", Conflict)])
+async def test_a_load_that_has_ended(desk: Desk, status: str, error: type[Exception]) -> None:
+    """A load whose place another one took, or that failed, takes nothing more."""
+    await desk.seen(named_run(desk.sender.id, "n"), 0, "merge", status, 1, 0, 0, 0, 2, "why")
+    with pytest.raises(error):
+        await desk.load(desk.bulk(ndjson("abc"), name="n"))
+    assert await desk.bulk_log() == []
+
+
+async def test_superseded_on_the_way(desk: Desk) -> None:
+    """A load learns between two batches that a later one has taken its place, and ends."""
+    bulk = desk.bulk(ndjson(map(str, range(20_000))))
+    await desk.seen(bulk.run_id, 0, "merge", "superseded", 1, 0, 0, 0, 2, "")
+    with pytest.raises(Superseded):
+        await desk.load(bulk)
+    assert len(await desk.bulk_log()) < 20_000
+
+
+@pytest.mark.parametrize("named", [False, True])
+async def test_a_truncated_gzip(desk: Desk, named: bool) -> None:
+    """What it has until there is loaded; the load has failed, unless it has a name to be resumed by."""
+    with pytest.raises(InvalidInput, match="cut off"):
+        await desk.load(desk.bulk(gzip.compress(ndjson("abc"))[:-4], GZIP, name="n" if named else ""))
+    types = [each["type"] for each in await desk.bulk_log()]
+    records = ["feed_load_opened", *["feed_record_loaded"] * 3]
+    assert types == (records if named else [*records, "feed_load_failed"])
+
+
+async def test_a_bomb_fails_the_load(desk: Desk) -> None:
+    """A bomb ends a load, also a named one; the records before it are in."""
+    content = gzip.compress(ndjson("ab")) + gzip.compress(bytes(40_000_000))
+    with pytest.raises(InvalidInput, match="times as large"):
+        await desk.load(desk.bulk(content, GZIP, name="n"))
+    assert [each["type"] for each in await desk.bulk_log()][-1] == "feed_load_failed"
+
+
+async def test_changes(desk: Desk) -> None:
+    """Changes of our own form and a connector's envelopes stand in their order, sealed for their topic."""
+    lines = [
+        {"op": "add", "key": "a", "value": {"n": 1}},
+        {"op": "update", "old_key": "a", "key": "b", "value": {"n": 2}},
+        {"op": "delete", "key": "b"},
+        {"payload": {"op": "c", "before": None, "after": {"id": 7, "n": 3}}},
+        {"payload": None},
+        {"op": "raze", "key": "b"},
+    ]
+    content = b"\n".join(map(msgspec.json.encode, lines))
+    received = await desk.change(Changes(desk.sender, chunks_of(content, 11), PLAIN, Columns(key="id"), fresh_id()))
+    assert (received.received, received.rejected) == (4, 1)
+    assert [tuple(each) for each in received.errors] == [(6, Reason.UNKNOWN_OP)]
+    added, updated, deleted, row = await desk.logged(desk.names.feeds_changes)
+    assert [each["type"] for each in (added, updated, deleted, row)] == [
+        "feed_record_added",
+        "feed_record_updated",
+        "feed_record_deleted",
+        "feed_record_added",
+    ]
+    assert (updated["old_key"], updated["key"], deleted["key"], row["key"]) == ("a", "b", "b", "7")
+    assert [desk.opened(each, "c") for each in (added, updated, row)] == [b'{"n":1}', b'{"n":2}', b'{"n":3}']

@@ -1,0 +1,79 @@
+"""Every form an upload comes in is the same lines, in memory that does not grow with it."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import tracemalloc
+
+import fastavro
+import msgspec
+import pytest
+from backports import zstd
+
+from domain.feeds.records import record_of
+from domain.feeds.upload import BrokenUpload, Form, UploadReader
+
+SCHEMA = {
+    "type": "record",
+    "name": "Record",
+    "fields": [{"name": "key", "type": "string"}, {"name": "value", "type": {"type": "map", "values": "string"}}],
+}
+PACK = {"identity": bytes, "gzip": gzip.compress, "zstd": zstd.compress}
+FORMS = [Form(encoding, written_in) for encoding in PACK for written_in in ("ndjson", "avro")]
+CHUNK = 32_768
+
+
+def upload(form: Form, count: int) -> bytes:
+    records = [{"key": f"user-{number}", "value": {"of": f"{number:0240d}"}} for number in range(count)]
+    if form.written_in == "ndjson":
+        return PACK[form.encoding](b"\n".join(map(msgspec.json.encode, records)))
+    stream = io.BytesIO()
+    fastavro.writer(stream, SCHEMA, records)
+    return PACK[form.encoding](stream.getvalue())
+
+
+def keys_of(form: Form, content: bytes) -> list[str]:
+    reader = UploadReader(form, required=("key", "value"), line_max_bytes=10_240)
+    lines = [line for at in range(0, len(content), CHUNK) for line in reader.lines(content[at : at + CHUNK])]
+    return [record_of(line.content).key for line in (*lines, *reader.end())]
+
+
+@pytest.mark.parametrize("form", FORMS, ids=str)
+def test_every_form(form: Form) -> None:
+    """NDJSON and Avro, as they are, gzip or zstd: the same records in the same order."""
+    assert keys_of(form, upload(form, 1_000)) == [f"user-{number}" for number in range(1_000)]
+
+
+@pytest.mark.parametrize("form", FORMS, ids=str)
+def test_memory(form: Form) -> None:
+    """An upload of eight times as many records takes no more memory."""
+    peaks = []
+    for count in (1_000, 8_000):
+        content = upload(form, count)
+        reader = UploadReader(form, required=("key", "value"), line_max_bytes=10_240)
+        tracemalloc.start()
+        seen = sum(1 for at in range(0, len(content), CHUNK) for _ in reader.lines(content[at : at + CHUNK]))
+        seen += sum(1 for _ in reader.end())
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+        assert seen == count
+    assert peaks[1] < 1.5 * peaks[0]
+
+
+@pytest.mark.parametrize(
+    ("form", "content", "may_go_on"),
+    [
+        (Form("gzip"), gzip.compress(b"abc")[:-1], True),
+        (Form("zstd"), zstd.compress(b"abc")[:-1], True),
+        (Form("gzip"), b"plain text", False),
+        (Form("identity", "avro"), b'{"key": "k"}', False),
+        (Form("identity", "avro"), b"Obj\x01", True),
+        (Form("gzip", "avro"), gzip.compress(b"Obj\x01"), True),
+    ],
+)
+def test_broken(form: Form, content: bytes, may_go_on: bool) -> None:
+    """What is cut off could go on, what is something else never will."""
+    with pytest.raises(BrokenUpload) as broken:
+        keys_of(form, content)
+    assert broken.value.may_go_on == may_go_on
