@@ -206,3 +206,24 @@ def test_nothing_is_kept_that_nobody_can_see(redis: Redis) -> None:
     assert client.held() == {"state", "runs", "audit", "records:1"}
     assert client.records() == {"c": "b3"}
     assert client.run("r0") == [1, "replace", "published", 3, 1, 0, 0, 4, ""]
+
+
+def test_an_erasure_reaches_loads_that_were_read_before_it(redis: Redis) -> None:
+    """Of loads that are ahead of the changes those before its place vanish, and those after it stay."""
+    starts = [("started", "merge", True), ("loaded", 0, 0, "a", False)]
+    changes, bulk = logged([*starts, ("erased",), ("started", "merge", True), ("loaded", 0, 0, "b", False)])
+    client = Client(redis, changes, bulk)
+    client.apply("bulk", 0, 4)
+    assert client.records() == {"a": "b1", "b": "b3"}
+    client.apply("changes", 0, 3)
+    assert client.records() == {"b": "b3"}
+
+
+def test_what_expires_brings_nothing_older_back(redis: Redis) -> None:
+    """A bulk record that has expired still stands over a change before its load that is read later."""
+    changes, bulk = logged([("put", "a", False), ("started", "merge", True), ("loaded", 0, 0, "a", True)])
+    client = Client(redis, changes, bulk)
+    client.apply("bulk", 0, 2)
+    client.tidy()
+    client.apply("changes", 0, 2)
+    assert client.records() == {}
