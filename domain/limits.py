@@ -190,6 +190,12 @@ CAMPAIGNS_STANDING_MAX: Final = 4
 """That may win an imp: each stands in for the one before, should that one's budget have no room."""
 CAMPAIGNS_TOLD_MAX: Final = 8
 """Of those that fit an imp and do not bid for it, in its story."""
+SEGMENTS_READ_MAX_SECONDS: Final = 0.02
+"""So long at most an auction waits to learn which segments its viewer is in."""
+SEGMENT_CLIENTS_READ_MAX: Final = 32
+"""Feed clients that are asked for one viewer."""
+SEGMENTS_OF_A_VIEWER_MAX: Final = 256
+"""That campaigns are looked for by, of each feed client."""
 
 # -- feeds ---------------------------------------------------------------------------------------
 FEED_RECORD_MAX_BYTES: Final = 10_240
@@ -225,6 +231,24 @@ FEED_BATCH_MAX_BYTES: Final = 512 * 1024
 """Events of an upload that are written to the log at a time, roughly."""
 FEED_LOG_PATIENCE_SECONDS: Final = 30
 """A log that is away is waited for by an upload, which then is refused."""
+FEED_RUNS_KEPT: Final = 1_000
+"""Loads of a client whose figures are kept, and whose names an upload can resume; the latest."""
+FEED_CHUNK_TIMEOUT_SECONDS: Final = 60
+"""An upload of which nothing comes for so long is cut off."""
+FEED_BACKLOG_MAX_RECORDS: Final = 1_000_000
+"""Of a partition of a feed topic: with more to be applied nothing is taken for its clients."""
+FEED_BACKLOG_PATIENCE_SECONDS: Final = 20
+"""An upload under way waits so long for that to become less."""
+FEED_MEMORY_MAX_PERCENT: Final = 98
+"""Of the memory that Redis may take: past it nothing is taken for any client."""
+FEED_RETRY_SECONDS: Final = 5
+"""Who is refused because of either should come back no sooner."""
+FEED_LOOK_UP_KEYS_MAX: Final = 100
+"""Of one look-up: Redis answers nobody else meanwhile."""
+FEED_START_PATIENCE_SECONDS: Final = 120
+"""A load that was started and not opened for so long will not be: its upload gave up, or its process died."""
+FEED_RUN_PATIENCE_SECONDS: Final = 24 * 3_600
+"""A load of which nothing new has come for so long is given up: what was deleted meanwhile is remembered for it."""
 
 # -- notices to bidders --------------------------------------------------------------------------
 NOTICE_SENT_URL_MAX_CHARS: Final = 3 * NOTICE_URL_MAX_CHARS
@@ -259,5 +283,6 @@ assert LATE_ANSWERS_PER_BIDDER_MAX < CONNECTIONS_PER_BIDDER_MAX
 assert BIDDER_TIME_MIN_MS < ANSWER_RESERVE_MS < TMAX_DEFAULT_MS < TMAX_MAX_MS
 assert CLICKS_PER_IP_AND_AD_MINUTE_MAX < IMPRESSIONS_PER_IP_AND_AD_MINUTE_MAX < ENGAGEMENTS_PER_IP_MINUTE_MAX
 assert FEED_RECORD_MAX_BYTES < FEED_PIECE_MAX_BYTES
+assert FEED_LOG_PATIENCE_SECONDS * 2 < FEED_START_PATIENCE_SECONDS
 assert 2 * FEED_RECORD_MAX_BYTES + FEED_BATCH_MAX_BYTES < LOG_BATCH_MAX_BYTES, "sealed text is longer by a third"
 assert NOTICE_TIMEOUT_SECONDS < NOTICE_LEASE_SECONDS

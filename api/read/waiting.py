@@ -60,15 +60,25 @@ async def read_model(
         waited = await _wait((projection, *others), request, whereabouts)
         behind = await _lag((projection, *others), whereabouts, services)
         headers = {"Cache-Control": "no-store", "Gavel-Lag": "unknown" if behind is None else str(behind)}
-        if waited.wait_s is not None:
-            headers["Preference-Applied"] = f"wait={waited.wait_s}"
-        if waited.in_vain_for is not None:
-            told = f"{waited.in_vain_for} did not reach {request.headers[HEADER]} within {waited.wait_s} s"
-            raise ProblemRaised("not-yet", told, headers=headers)
+        _as_waited(waited, request, headers)
         try:
             yield Freshness(behind, headers)
         except NotFound as error:
             raise ProblemRaised("not-found", str(error), headers=headers) from error
+
+
+async def wait_as_asked(
+    projections: Sequence[str], request: Request[Any, Any, Any], services: ApiServices
+) -> dict[str, str]:
+    """Returns once these projections, in Redis, have what `Gavel-Token` names, if it was asked to wait for that.
+
+    Answers headers for the answer. Raises ProblemRaised (503) where it takes longer, InvalidInput, Unavailable.
+    """
+    headers = {"Cache-Control": "no-store"}
+    if HEADER not in request.headers:
+        return headers
+    waited = await _wait(projections, request, Whereabouts(services.database, services.redis, services.names))
+    return _as_waited(waited, request, headers)
 
 
 @contextmanager
@@ -89,6 +99,16 @@ class _Waited(msgspec.Struct, frozen=True):
     """How long it would have been waited; None where there was nothing to wait for."""
     in_vain_for: str | None = None
     """The projection that did not come that far."""
+
+
+def _as_waited(waited: _Waited, request: Request[Any, Any, Any], headers: dict[str, str]) -> dict[str, str]:
+    """The headers, and how long would have been waited. Raises ProblemRaised where it was in vain."""
+    if waited.wait_s is not None:
+        headers["Preference-Applied"] = f"wait={waited.wait_s}"
+    if waited.in_vain_for is not None:
+        told = f"{waited.in_vain_for} did not reach {request.headers[HEADER]} within {waited.wait_s} s"
+        raise ProblemRaised("not-yet", told, headers=headers)
+    return headers
 
 
 async def _wait(projections: Sequence[str], request: Request[Any, Any, Any], whereabouts: Whereabouts) -> _Waited:

@@ -7,10 +7,20 @@ from collections.abc import AsyncIterator
 from datetime import datetime
 from typing import NamedTuple, TypedDict
 
-from commands.feeds.intake import LINES_AT_A_TIME, Received, Sealer, Sealing, Sender, Tally, UploadCut, expiry, size_of
+from commands.feeds.intake import (
+    LINES_AT_A_TIME,
+    Received,
+    Sealer,
+    Sealing,
+    Sender,
+    Tally,
+    UploadCut,
+    expiry,
+    refusal,
+    size_of,
+)
 from commands.feeds.ordered_log import OrderedLog
 from commands.ports import Clock, EventLog, Ids
-from domain.errors import Fault, InvalidInput
 from domain.events import FeedRecordAdded, FeedRecordDeleted, FeedRecordUpdated
 from domain.feeds.debezium import Columns, envelope_change, is_envelope
 from domain.feeds.ndjson import Line
@@ -74,13 +84,13 @@ class ChangeFeed:
             await log.write()
         except BrokenUpload as broken:
             await log.write()
-            raise InvalidInput([Fault("", str(broken))]) from broken
+            raise refusal(broken) from broken
         except UploadCut:
             await log.write()
             raise
         finally:
             await log.abandon()
-        return tally.outcome(changes.command_id)
+        return tally.outcome(changes.command_id, log.written_at)
 
     async def _take(self, line: Line, changes: Changes, log: OrderedLog, sealer: Sealer, tally: Tally) -> None:
         if line.number % LINES_AT_A_TIME == 0:

@@ -8,10 +8,14 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from typing import NamedTuple, Protocol
 
+from commands.ports import Position
 from domain.catalogue import FeedClient
+from domain.errors import Fault, InvalidInput
+from domain.feeds import inflation
 from domain.feeds.records import Reason
 from domain.feeds.runs import Run
 from domain.feeds.sealing import NONCE_BYTES, DataKey, FeedTopic, seal
+from domain.feeds.upload import BrokenUpload
 from domain.limits import FEED_REJECTED_LISTED_MAX
 
 LINES_AT_A_TIME = 64
@@ -24,7 +28,11 @@ Sealing = Callable[[str], Awaitable[DataKey]]
 
 
 class UploadCut(Exception):
-    """Raised by an upload's chunks: its sender hung up before the end."""
+    """Raised by an upload's chunks: its sender hung up before the end, or is not listened to any more."""
+
+
+class TooDense(InvalidInput):
+    """What was sent grows by unpacking as nobody's records do."""
 
 
 class Sender(NamedTuple):
@@ -47,6 +55,8 @@ class Received(NamedTuple):
     rejected: int
     errors: tuple[Rejected, ...]
     """The first FEED_REJECTED_LISTED_MAX of those that were rejected."""
+    logged_at: Position | None = None
+    """Of the last event, where there is one and the log has said where it stands."""
 
 
 class Runs(Protocol):
@@ -73,8 +83,8 @@ class Tally:
         if len(self._errors) < FEED_REJECTED_LISTED_MAX:
             self._errors.append(Rejected(line, reason))
 
-    def outcome(self, run_id: str) -> Received:
-        return Received(run_id, self.received, self.rejected, tuple(self._errors))
+    def outcome(self, run_id: str, logged_at: Position | None) -> Received:
+        return Received(run_id, self.received, self.rejected, tuple(self._errors), logged_at)
 
 
 class Sealer:
@@ -100,6 +110,12 @@ class Sealer:
         secret = self._data_key.secret
         sealed = seal(value, data_key=secret, nonce=nonce, client=self._client, topic=self._topic, key=key)
         return self._data_key.id, sealed
+
+
+def refusal(broken: BrokenUpload) -> InvalidInput:
+    """Of an upload that cannot be read to its end."""
+    error = TooDense if isinstance(broken.__cause__, inflation.TooDense) else InvalidInput
+    return error([Fault("", str(broken))])
 
 
 def named_run(client: str, idempotency_key: str) -> str:

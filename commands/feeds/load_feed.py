@@ -17,11 +17,12 @@ from commands.feeds.intake import (
     Tally,
     UploadCut,
     expiry,
+    refusal,
     size_of,
 )
 from commands.feeds.ordered_log import OrderedLog
 from commands.ports import Clock, EventLog, Ids
-from domain.errors import Conflict, Fault, InvalidInput, KeyReused, Unavailable
+from domain.errors import Conflict, KeyReused, Unavailable
 from domain.event_parts import FeedMode
 from domain.events import FeedLoadFailed, FeedLoadOpened, FeedLoadReceived, FeedLoadStarted, FeedRecordLoaded
 from domain.feeds.ndjson import Line
@@ -96,13 +97,13 @@ class LoadFeed:
                 await log.write(FeedLoadReceived(**self.head(bulk), records=tally.received, rejected=tally.rejected))
         except BrokenUpload as broken:
             await self._fail(bulk, log, str(broken), is_over=not (broken.may_go_on and bulk.may_be_resumed))
-            raise InvalidInput([Fault("", str(broken))]) from broken
+            raise refusal(broken) from broken
         except UploadCut:
             await self._fail(bulk, log, "The upload was cut off.", is_over=not bulk.may_be_resumed)
             raise
         finally:
             await log.abandon()
-        return tally.outcome(bulk.run_id)
+        return tally.outcome(bulk.run_id, log.written_at)
 
     async def _open(self, bulk: Bulk, log: OrderedLog) -> None:
         """Takes the load's place among the changes, then tells the bulk topic which it is."""
@@ -114,13 +115,12 @@ class LoadFeed:
         await log.write(*([FeedLoadFailed(**self.head(bulk), reason=reason)] if is_over else []))
 
     async def check_current(self, bulk: Bulk) -> None:
-        """Raises Superseded. With Redis away nobody knows: the log's order decides anyway."""
+        """Raises Superseded, and Conflict for one that was given up. With Redis away nobody knows: the log decides."""
         try:
             run = await self._runs.find(bulk.sender.id, bulk.run_id)
         except Unavailable:
             return
-        if run is not None and run.status == "superseded":
-            raise Superseded
+        _refuse_ended(run, bulk)
 
     def sealer(self, bulk: Bulk) -> Sealer:
         return Sealer(self._sealing, bulk.sender.id, BULK)

@@ -28,6 +28,8 @@ class OrderedLog:
         self._gathered: list[FeedEvent] = []
         self._gathered_bytes = 0
         self._under_way: asyncio.Task[Position | None] | None = None
+        self.written_at: Position | None = None
+        """Of the last event that is written, where the log has said so."""
 
     def __repr__(self) -> str:
         return f"OrderedLog({self._topic!r}, {self._client!r}, {len(self._gathered)} gathered)"
@@ -49,7 +51,7 @@ class OrderedLog:
         """Returns when what was sent is written. Raises LogUnavailable, Overloaded."""
         if self._under_way is not None:
             under_way, self._under_way = self._under_way, None
-            await under_way
+            self.written_at = await under_way
 
     async def write(self, *events: FeedEvent) -> None:
         """Writes what was gathered, then these. Raises as `settle`."""

@@ -35,8 +35,16 @@ class Run(msgspec.Struct, frozen=True, array_like=True):
 
     @property
     def is_decidable(self) -> bool:
-        """Everything received is loaded, and nobody has decided."""
-        return self.status == "loading" and self.loaded >= self.received
+        """Everything received was met in the log, and nobody has decided.
+
+        The end of the upload stands behind its records, in the same partition: whoever has met it has met them all.
+        """
+        return self.status == "loading"
+
+    @property
+    def parked(self) -> int:
+        """Records, once it is decidable, that could not be applied: they are dead letters."""
+        return max(0, self.received - self.loaded)
 
 
 def objection(run: Run, terms: FeedClient, *, records_before: int) -> str | None:
@@ -44,11 +52,15 @@ def objection(run: Run, terms: FeedClient, *, records_before: int) -> str | None
 
     A load that merges takes nothing away, so only what its upload is like can speak against it.
     """
-    sent = run.received + run.rejected
-    if terms.unreadable_percent is not None and run.rejected * PERCENT > terms.unreadable_percent * sent:
-        return f"{run.rejected} of {sent} records were refused, more than {terms.unreadable_percent} percent."
-    if run.mode != "replace":
-        return None
+    sent, unreadable = run.received + run.rejected, run.rejected + run.parked
+    if terms.unreadable_percent is not None and unreadable * PERCENT > terms.unreadable_percent * sent:
+        return f"{unreadable} of {sent} records were refused, more than {terms.unreadable_percent} percent."
+    return _objection_to_replacing(run, terms, records_before) if run.mode == "replace" else None
+
+
+def _objection_to_replacing(run: Run, terms: FeedClient, records_before: int) -> str | None:
+    if run.parked and terms.unreadable_percent is None:
+        return f"{run.parked} records could not be applied: their keys would be missing."
     if run.duplicates:
         return f"{run.duplicates} records have a key that another record of the load has."
     if terms.minimum_records is not None and run.loaded < terms.minimum_records:

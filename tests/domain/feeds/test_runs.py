@@ -36,6 +36,11 @@ def terms(**some: int) -> FeedClient:
         (replace(MERGING, rejected=26), terms(unreadable_percent=20), 0, "refused"),
         (replace(REPLACING, rejected=1), terms(unreadable_percent=0), 0, "refused"),
         (replace(REPLACING, received=0, loaded=0), terms(unreadable_percent=0), 0, None),
+        (replace(REPLACING, loaded=99), terms(), 0, "could not be applied"),
+        (replace(REPLACING, loaded=99), terms(unreadable_percent=1), 0, None),
+        (replace(REPLACING, loaded=98), terms(unreadable_percent=1), 0, "refused"),
+        (replace(MERGING, loaded=99), terms(), 0, None),
+        (replace(MERGING, loaded=99), terms(unreadable_percent=0), 0, "refused"),
     ],
 )
 def test_validators(run: Run, client: FeedClient, before: int, word: str | None) -> None:
@@ -49,14 +54,14 @@ def test_validators(run: Run, client: FeedClient, before: int, word: str | None)
     ("run", "is_decidable"),
     [
         (REPLACING, True),
-        (replace(REPLACING, loaded=99), False),
+        (replace(REPLACING, loaded=99), True),
         (replace(REPLACING, status="receiving"), False),
         (replace(REPLACING, status="superseded"), False),
         (replace(REPLACING, status="published"), False),
     ],
 )
 def test_what_may_be_decided(run: Run, is_decidable: bool) -> None:
-    """Only a load that was received and loaded in full, and is not decided yet."""
+    """A load that was met to its end, records that could not be applied included, and is not decided yet."""
     assert run.is_decidable == is_decidable
 
 

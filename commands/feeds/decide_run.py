@@ -1,0 +1,96 @@
+"""Decide what becomes of a bulk load: published, failed by its figures, or given up."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from typing import TypedDict
+
+from commands.feeds.intake import Runs
+from commands.feeds.redis_runs import StartedRun
+from commands.ports import Clock, EventLog, Ids
+from domain.catalogue import FeedClient
+from domain.events import FeedLoadFailed, FeedLoadOpened, FeedLoadPublished, FeedRun
+from domain.feeds.runs import objection
+from domain.names import Names
+
+TermsOf = Callable[[str], Awaitable[FeedClient | None]]
+"""By a client's id. Raises Unavailable."""
+RecordsBefore = Callable[[str], Awaitable[int]]
+"""How many records a reader finds of the client now. Raises Unavailable."""
+
+
+class _Head(TypedDict):
+    id: str
+    at: datetime
+    correlation_id: str
+    causation_id: str
+    client: str
+    run_id: str
+
+
+class DecideRun:
+    """The outcome of a run is an event, so that nobody who reads the log again decides again; the first one counts."""
+
+    def __init__(
+        self,
+        *,
+        log: EventLog,
+        names: Names,
+        runs: Runs,
+        terms_of: TermsOf,
+        records_before: RecordsBefore,
+        clock: Clock,
+        ids: Ids,
+    ) -> None:
+        self._log = log
+        self._names = names
+        self._runs = runs
+        self._terms_of = terms_of
+        self._records_before = records_before
+        self._clock = clock
+        self._ids = ids
+
+    async def __call__(self, client: str, run_id: str) -> bool:
+        """Publishes or fails the run once all of it was met; False where that is still to come.
+
+        Decided twice, by two processes, it is decided as the first one did. Raises LogUnavailable, Overloaded and
+        Unavailable.
+        """
+        run = await self._runs.find(client, run_id)
+        if run is None or run.status == "receiving":
+            return False
+        terms = await self._terms_of(client)
+        if not run.is_decidable or terms is None:
+            return True
+        before = await self._records_before(client) if run.mode == "replace" else 0
+        reason = objection(run, terms, records_before=before)
+        if reason is None:
+            await self._write(client, FeedLoadPublished(**self._head(client, run_id)))
+        else:
+            await self.give_up(client, run_id, reason)
+        return True
+
+    async def give_up(self, client: str, run_id: str, reason: str) -> None:
+        """Ends a run as failed, unless it was decided before. Raises LogUnavailable, Overloaded."""
+        await self._write(client, FeedLoadFailed(**self._head(client, run_id), reason=reason))
+
+    async def give_up_started(self, client: str, started: StartedRun, reason: str) -> None:
+        """The same of a run that was never opened: what was deleted since is remembered for it until then."""
+        head = self._head(client, started.run_id)
+        # Nothing was loaded, so whether it would have replaced makes no difference.
+        await self._write(client, FeedLoadOpened(**head, mode="merge", since=started.since))
+        await self.give_up(client, started.run_id, reason)
+
+    async def _write(self, client: str, event: FeedRun) -> None:
+        await self._log.append(self._names.feeds_bulk, client, [event])
+
+    def _head(self, client: str, run_id: str) -> _Head:
+        return _Head(
+            id=self._ids(),
+            at=self._clock.now(),
+            correlation_id=client,
+            causation_id=run_id,
+            client=client,
+            run_id=run_id,
+        )
