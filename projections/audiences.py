@@ -7,6 +7,7 @@ of a client's state, whatever the other one has done; what stands is decided whe
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from hashlib import sha256
 from typing import Any, Final, NamedTuple
 
 from redis.asyncio import Redis
@@ -14,7 +15,7 @@ from redis.asyncio import Redis
 from domain import events
 from domain.events import Event, FeedEvent
 from domain.names import Names
-from projections.feed_value import packed
+from projections.feed_value import milliseconds, packed
 from projections.projection import Placed
 
 Own = tuple[str | bytes | int, str | bytes | int, str | bytes | int, str | bytes | int]
@@ -26,8 +27,15 @@ class Step(NamedTuple):
     offset: int
     what: str
     own: Own
-    at: str
-    """When it happened, in ISO 8601."""
+    at_ms: int
+    """When it happened, in Unix milliseconds."""
+    digest: bytes
+    """Of what the log has."""
+
+
+def digest_of(value: bytes | None) -> bytes:
+    """What the audit's digest of a batch is made of: SHA-256 of each record's value as the log has it."""
+    return sha256(value or b"").digest()
 
 
 class PartOfClient(NamedTuple):
@@ -86,7 +94,7 @@ class Audiences:
             if not isinstance(event, FeedEvent) or record.key != event.client.encode():
                 raise ValueError(f"the key {record.key!r} is not the feed client of the event")
             what, own = _TOLD[type(event)]
-            step = Step(record.offset, what, own(event), event.at.isoformat())
+            step = Step(record.offset, what, own(event), milliseconds(event.at), digest_of(record.value))
             rows.setdefault(PartOfClient(record.partition, event.client), []).append(step)
         return rows
 

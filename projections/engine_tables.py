@@ -155,3 +155,23 @@ projection_workers = Table(
     # Who has not said anything for a while is taken for dead.
     Column("reported_at", DateTime(timezone=True), nullable=False, server_default=text("now()")),
 )
+
+feed_audit = Table(
+    "feed_audit",
+    metadata,
+    # The id of a feed client, empty where a record's key does not tell whose it is.
+    Column("client", Text, primary_key=True),
+    # 'bulk' or 'changes'.
+    Column("topic", Text, primary_key=True),
+    Column("partition", Integer, primary_key=True, autoincrement=False),
+    Column("first_offset", BigInteger, primary_key=True, autoincrement=False),
+    given("last_offset", BigInteger),
+    # As in `feed_audit.AuditRow`.
+    given("generation", Integer),
+    *(given(name, Integer) for name in ("adds", "overwrites", "updates", "deletes", "stale", "rejected", "marks")),
+    given("refused", BigInteger),
+    Column("at", DateTime(timezone=True), nullable=False),
+    Column("started", DateTime(timezone=True), nullable=False),
+    Column("finished", DateTime(timezone=True), nullable=False),
+    given("digest", Text),
+)

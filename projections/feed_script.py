@@ -73,15 +73,19 @@ APPLY: Final = (
     + SHAPES
     + """
 -- ARGV: 'bulk' or 'changes'; the last offset that was ever applied of the client as far as the caller knows, or 'late'
--- where records are applied that were passed over; partition, moment; then for each record its offset, what it is,
--- and four more of its own.
-local FIELD, PREVIOUS, PARTITION, AT = ARGV[1], tonumber(ARGV[2]), ARGV[3], ARGV[4]
+-- where records are applied that were passed over; partition, generation; the moments of the last record's event and
+-- when the batch was begun, in Unix milliseconds; then for each record its offset, its digest, what it is, and four
+-- more of its own.
+local FIELD, PREVIOUS = ARGV[1], tonumber(ARGV[2])
 local late = not PREVIOUS
 local position = late and -1 or number(FIELD)
 if not late and position < PREVIOUS then return -1 end
 
-local counts = {adds = 0, overwrites = 0, updates = 0, deletes = 0, stale = 0, rejected = 0}
+-- `marks` are what is no record: a load's beginning and end, an erasure.
+local counts = {adds = 0, overwrites = 0, updates = 0, deletes = 0, stale = 0, rejected = 0, marks = 0}
 local function count(what) counts[what] = counts[what] + 1 end
+-- Lines of uploads that never became records.
+local refused = 0
 
 local run = redis.call('HGET', STATE, 'undecided')
 local FIGURES = {'since', 'mode', 'status', 'loaded', 'duplicates', 'received', 'rejected', 'next_line', 'reason'}
@@ -161,6 +165,7 @@ function does.loaded(_, id, line, key, value)
 end
 
 function does.received(_, id, received, rejected)
+  refused = refused + tonumber(rejected)
   if id ~= run or current.status ~= 'receiving' then return end
   current.status, current.received, current.rejected = 'loading', tonumber(received), tonumber(rejected)
 end
@@ -235,11 +240,15 @@ end
 
 function does.rejected() count('rejected') end
 
+local IS_RECORD = {loaded = true, put = true, updated = true, deleted = true, rejected = true}
 local first, last
-for at = 5, #ARGV, 6 do
-  local offset = tonumber(ARGV[at])
+local digests = {}
+for at = 7, #ARGV, 7 do
+  local offset, what = tonumber(ARGV[at]), ARGV[at + 2]
   if offset > position then
-    does[ARGV[at + 1]](offset, ARGV[at + 2], ARGV[at + 3], ARGV[at + 4], ARGV[at + 5])
+    does[what](offset, ARGV[at + 3], ARGV[at + 4], ARGV[at + 5], ARGV[at + 6])
+    if not IS_RECORD[what] then count('marks') end
+    table.insert(digests, ARGV[at + 1])
     first, last, position = first or offset, offset, offset
   end
 end
@@ -247,13 +256,16 @@ if not first then return 0 end
 if run then keep_run(run, current) end
 if late then return #ARGV end
 redis.call('HSET', STATE, FIELD, position)
+local now = redis.call('TIME')
+local row = {topic = FIELD, partition = tonumber(ARGV[3]), generation = tonumber(ARGV[4]), at = tonumber(ARGV[5]),
+  started = tonumber(ARGV[6]), finished = now[1] * 1000 + math.floor(now[2] / 1000), first_offset = first,
+  last_offset = last, refused = refused, digest = redis.sha1hex(table.concat(digests))}
 local sum = 0
-for _, figure in pairs(counts) do sum = sum + figure end
-if sum > 0 then
-  redis.call('RPUSH', AUDIT, cjson.encode({topic = FIELD, partition = tonumber(PARTITION), first_offset = first,
-    last_offset = last, at = AT, adds = counts.adds, overwrites = counts.overwrites, updates = counts.updates,
-    deletes = counts.deletes, stale = counts.stale, rejected = counts.rejected}))
+for what, figure in pairs(counts) do
+  row[what] = figure
+  sum = sum + figure
 end
+redis.call('RPUSH', AUDIT, cjson.encode(row))
 return sum
 """
 )
@@ -270,12 +282,35 @@ return found
 """
 )
 
+LOOK_UP_IN_PLACE: Final = (
+    READS
+    + SHAPES
+    + """
+-- The same, behind how far each topic has been read of the client: the bulk, then the changes; -1 for not at all.
+local found = {number('bulk'), number('changes')}
+for i, key in ipairs(ARGV) do found[i + 2] = seen(key) or false end
+return found
+"""
+)
+
 TIDY: Final = (
     FREES
     + SHAPES
     + """
--- ARGV: 'changed', 'tombstones' or 'records'; cursor; how many; the present in Unix milliseconds. Answers the cursor.
--- Takes out what nobody can see any more: what is below the floor, what has expired, and tombstones without a use.
+-- ARGV: 'changed', 'tombstones', 'records' or 'runs'; cursor; how many; the present in Unix milliseconds. Answers the
+-- cursor. Takes out what nobody can see any more: what is below the floor, what has expired, and tombstones without a
+-- use; and of the runs all but the latest, so many as that.
+if ARGV[1] == 'runs' then
+  local kept = tonumber(ARGV[3])
+  if redis.call('HLEN', RUNS) <= kept then return '0' end
+  local undecided, runs, flat = redis.call('HGET', STATE, 'undecided'), {}, redis.call('HGETALL', RUNS)
+  for at = 1, #flat, 2 do
+    if flat[at] ~= undecided then table.insert(runs, {cjson.decode(flat[at + 1])[1], flat[at]}) end
+  end
+  table.sort(runs, function(one, other) return one[1] > other[1] end)
+  for at = kept + 1, #runs do redis.call('HDEL', RUNS, runs[at][2]) end
+  return '0'
+end
 local PLACES = {changed = CHANGED, tombstones = TOMBSTONES, records = records_of(active)}
 local place, now = PLACES[ARGV[1]], tonumber(ARGV[4])
 local answer = redis.call('HSCAN', place, ARGV[2], 'COUNT', ARGV[3])
@@ -291,16 +326,48 @@ for at = 1, #answer[2], 2 do
     end
   else
     local stamp, expiry = struct.unpack('>I8I8', value)
-    if stamp < floor then redis.call('HDEL', place, key)
+    local loaded = place == CHANGED and redis.call('HGET', records_of(active), key)
+    if stamp < floor or loaded and stamp_of(loaded) > stamp then redis.call('HDEL', place, key)
     -- Not one that changes are still to be read which it stands over.
     elseif expiry > 0 and expiry <= now and number('changes') > stamp then
       redis.call('HDEL', place, key)
       -- It may be all that stands between a reader and an older record: that stays away.
-      if place == CHANGED then redis.call('HSET', TOMBSTONES, key, stamp) end
+      if place == CHANGED then redis.call('HSET', TOMBSTONES, key, stamp)
+      elseif stamp_of(redis.call('HGET', CHANGED, key)) < stamp then redis.call('HDEL', CHANGED, key) end
     end
   end
 end
 return answer[1]
+"""
+)
+
+COUNT: Final = (
+    READS
+    + SHAPES
+    + """
+-- ARGV: 'changed' or 'tombstones'; cursor; how many. Answers the cursor, and how many records a reader sees more, or
+-- fewer, than `records:<active>` has, by that part of the keys.
+local place = ARGV[1] == 'changed' and CHANGED or TOMBSTONES
+local answer = redis.call('HSCAN', place, ARGV[2], 'COUNT', ARGV[3])
+local more = 0
+for at = 1, #answer[2], 2 do
+  local key = answer[2][at]
+  local is_loaded = redis.call('HEXISTS', records_of(active), key) == 1
+  -- One that is in both is counted with the changed ones.
+  if place == CHANGED or redis.call('HEXISTS', CHANGED, key) == 0 then
+    more = more + (seen(key) and 1 or 0) - (is_loaded and 1 or 0)
+  end
+end
+return {answer[1], more, redis.call('HLEN', records_of(active))}
+"""
+)
+
+WRITTEN: Final = (
+    FREES
+    + """
+-- KEYS[1]: a list of rows of the audit. ARGV: rows that are written elsewhere by now.
+for _, row in ipairs(ARGV) do redis.call('LREM', KEYS[1], 1, row) end
+return 1
 """
 )
 

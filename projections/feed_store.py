@@ -9,15 +9,18 @@ was some time ago, is noticed by that: nothing is applied to it beyond the gap, 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Collection, Mapping, Sequence
-from typing import Final, cast
+from hashlib import sha1
+from typing import Final, NamedTuple, cast
 
 from aiokafka import TopicPartition
 from redis.asyncio import Redis
 
 from projections import parking
-from projections.audiences import Audiences, FeedRows, PartOfClient, Step
+from projections.audiences import Audiences, FeedRows, PartOfClient, Step, digest_of
 from projections.batch import DeadLetter, Letter, Move
+from projections.feed_audit import NOBODY, AuditRow, write_rows
 from projections.feed_script import APPLY, DROP
 from projections.postgres_store import Pool, connected
 from projections.redis_store import RedisStore, answering, offset_field
@@ -34,10 +37,11 @@ LATE: Final = "late"
 
 KNOWN: Final = """
 -- KEYS: offsets, clients. ARGV: the number of partitions, each with its expected offset; then fields of clients.
+-- Answers the generation, then the clients' positions.
 for at = 2, 1 + 2 * ARGV[1], 2 do
   if redis.call('HGET', KEYS[1], ARGV[at]) ~= ARGV[at + 1] then return false end
 end
-local known = {}
+local known = {tonumber(redis.call('HGET', KEYS[1], 'generation') or 1)}
 for at = 2 + 2 * ARGV[1], #ARGV do table.insert(known, tonumber(redis.call('HGET', KEYS[2], ARGV[at]) or -1)) end
 return known
 """
@@ -51,6 +55,14 @@ redis.call('HDEL', KEYS[2], unpack(ARGV))
 redis.call('HSET', KEYS[1], 'generation', (redis.call('HGET', KEYS[1], 'generation') or 1) + 1)
 return 1
 """
+
+
+class Known(NamedTuple):
+    """What stands beside the offsets."""
+
+    generation: int
+    before: Mapping[PartOfClient, str]
+    """The last offset of each client that was ever applied."""
 
 
 class FeedStore(RedisStore[FeedRows]):
@@ -86,17 +98,20 @@ class FeedStore(RedisStore[FeedRows]):
     async def apply(
         self, rows: FeedRows | None, moves: Mapping[TopicPartition, Move], parked: Sequence[DeadLetter] = ()
     ) -> None:
-        steps = {**(rows or {}), **_rejected(parked)}
-        if steps:
-            await self._to_clients(steps, await self._known_before(list(steps), moves))
+        rejected = _rejected(parked)
+        steps = {**(rows or {}), **{part: each for part, each in rejected.items() if part.client != NOBODY}}
+        if steps or parked:
+            known = await self._known_before(list(steps), moves)
+            await self._to_clients(steps, known)
         if parked:
-            async with connected(self._pool) as connection:
+            async with connected(self._pool) as connection, connection.transaction():
                 await parking.park(connection, self._audiences.name, parked)
+                await write_rows(connection, NOBODY, self._rows_of_nobody(rejected, known.generation))
         await super().apply(steps or None, moves)
 
     async def unpark(self, rows: FeedRows | None, letters: Sequence[Letter], *, by: str) -> None:
         """Where they are older than what stands by now, they change nothing."""
-        await self._to_clients(rows or {}, dict.fromkeys(rows or {}, LATE))
+        await self._to_clients(rows or {}, Known(0, dict.fromkeys(rows or {}, LATE)))
         async with connected(self._pool) as connection:
             if not await parking.end_as_applied(connection, letters, by=by):
                 raise FenceLost("somebody else has ended one of them")
@@ -121,9 +136,7 @@ class FeedStore(RedisStore[FeedRows]):
         position = await self._redis.hget(self._audiences.names.feed_state(client), self._audiences.topic)
         return -1 if position is None else int(position)
 
-    async def _known_before(
-        self, parts: Sequence[PartOfClient], moves: Mapping[TopicPartition, Move]
-    ) -> dict[PartOfClient, str]:
+    async def _known_before(self, parts: Sequence[PartOfClient], moves: Mapping[TopicPartition, Move]) -> Known:
         """The last offset of each client that was ever applied, of a time when the offsets were the expected ones."""
         expected = [text for tp, move in moves.items() for text in (offset_field(tp), move.expected)]
         fields = map(self._audiences.field_of, parts)
@@ -132,24 +145,48 @@ class FeedStore(RedisStore[FeedRows]):
             known = await self._known(keys=keys, args=[len(moves), *expected, *fields])
         if known is None:
             raise FenceLost(f"{self._audiences.name} is no longer at the offsets {dict(moves)}")
-        return {part: str(offset) for part, offset in zip(parts, known, strict=True)}
+        generation, *offsets = known
+        return Known(int(generation), {part: str(at) for part, at in zip(parts, offsets, strict=True)})
 
-    async def _to_clients(self, steps: FeedRows, known: Mapping[PartOfClient, str]) -> None:
+    async def _to_clients(self, steps: FeedRows, known: Known) -> None:
         """Several clients at once, and the records of one in their order."""
         parts = [*steps]
         for start in range(0, len(parts), CLIENTS_AT_ONCE):
             some = parts[start : start + CLIENTS_AT_ONCE]
-            await asyncio.gather(*(self._to_client(part, steps[part], known[part]) for part in some))
+            await asyncio.gather(*(self._to_client(part, steps[part], known) for part in some))
 
-    async def _to_client(self, part: PartOfClient, steps: Sequence[Step], previous: str) -> None:
+    async def _to_client(self, part: PartOfClient, steps: Sequence[Step], known: Known) -> None:
         for start in range(0, len(steps), SCRIPT_RECORDS):
             some = steps[start : start + SCRIPT_RECORDS]
-            arguments: list[str | bytes | int] = [text for step in some for text in (step.offset, step.what, *step.own)]
-            about: list[str | int] = [self._audiences.topic, previous, part.partition, some[-1].at]
+            records: list[str | bytes | int] = [
+                each for step in some for each in (step.offset, step.digest, step.what, *step.own)
+            ]
+            where = (self._audiences.topic, known.before[part], part.partition, known.generation)
+            when = (some[-1].at_ms, _now_ms())
             async with answering():
-                done = await self._apply_to_client(keys=self._keys_of(part.client), args=[*about, *arguments])
+                done = await self._apply_to_client(keys=self._keys_of(part.client), args=[*where, *when, *records])
             if done < 0:
                 raise FenceLost(f"Redis has forgotten what it knew of the feed client {part.client}")
+
+    def _rows_of_nobody(self, rejected: FeedRows, generation: int) -> list[AuditRow]:
+        """Of records whose key does not tell whose they are."""
+        return [
+            AuditRow(
+                topic=self._audiences.topic,
+                partition=part.partition,
+                first_offset=step.offset,
+                last_offset=step.offset,
+                generation=generation,
+                at=step.at_ms,
+                started=_now_ms(),
+                finished=_now_ms(),
+                digest=sha1(step.digest, usedforsecurity=False).hexdigest(),
+                rejected=1,
+            )
+            for part, steps in rejected.items()
+            if part.client == NOBODY
+            for step in steps
+        ]
 
     def _keys_of(self, client: str) -> list[str]:
         return list(self._audiences.names.feed_keys(client))
@@ -161,12 +198,17 @@ def _part_of(field: bytes) -> PartOfClient:
 
 
 def _rejected(parked: Sequence[DeadLetter]) -> FeedRows:
-    """Poison is counted where its key tells whose it is."""
+    """Poison, of the client that its key tells or of nobody."""
     rows: FeedRows = {}
     for letter in parked:
         record = letter.record
         client = (record.key or b"").decode(errors="replace")
-        if client.isprintable() and 0 < len(client) <= CLIENT_MAX_CHARS and not {"{", "}", " "} & {*client}:
-            step = Step(record.offset, "rejected", ("", "", "", ""), "")
-            rows.setdefault(PartOfClient(record.partition, client), []).append(step)
+        if not client.isprintable() or len(client) > CLIENT_MAX_CHARS or {"{", "}", " ", "\ufffd"} & {*client}:
+            client = NOBODY
+        step = Step(record.offset, "rejected", ("", "", "", ""), _now_ms(), digest_of(record.value))
+        rows.setdefault(PartOfClient(record.partition, client), []).append(step)
     return rows
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000

@@ -28,13 +28,13 @@ class StoredRecord(NamedTuple):
     ciphertext: bytes
 
     def has_expired(self, now: datetime) -> bool:
-        return 0 < self.expires_ms <= _milliseconds(now)
+        return 0 < self.expires_ms <= milliseconds(now)
 
 
 def packed(record: FeedRecord) -> bytes:
     """All but the stamp, which the script puts in front."""
     letter = BULK if isinstance(record, FeedRecordLoaded) else CHANGES
-    expires_ms = 0 if record.expires_at is None else max(1, _milliseconds(record.expires_at))
+    expires_ms = 0 if record.expires_at is None else max(1, milliseconds(record.expires_at))
     key_id = record.key_id.encode()
     return _HEAD.pack(expires_ms, letter.encode(), len(key_id)) + key_id + record.ciphertext
 
@@ -53,6 +53,7 @@ def unpacked(value: bytes) -> StoredRecord:
     )
 
 
-def _milliseconds(at: datetime) -> int:
+def milliseconds(at: datetime) -> int:
+    """Since the Unix epoch, rounded down."""
     elapsed = at - _EPOCH
     return (elapsed.days * 86_400 + elapsed.seconds) * 1000 + elapsed.microseconds // 1000

@@ -83,6 +83,8 @@ class Registration(msgspec.Struct, frozen=True, kw_only=True):
 
 BUDGETS = "budgets"
 """Has a companion that ends its reservations: see `budget_settlement.py`."""
+FEEDS: tuple[str, ...] = ("audiences", "audiences_bulk")
+"""Have two companions: see `feed_audit.py` and `feed_tidying.py`."""
 
 REGISTRY: tuple[Registration, ...] = (
     Registration(

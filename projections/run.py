@@ -14,8 +14,10 @@ from aiokafka.errors import KafkaError
 from projections.backoff import Backoff
 from projections.budget_settlement import BudgetSettlement
 from projections.engine import Projector
+from projections.feed_audit import FeedAudit
+from projections.feed_tidying import FeedTidying
 from projections.live import Live
-from projections.registry import BUDGETS, LIVE, Registration, registered
+from projections.registry import BUDGETS, FEEDS, LIVE, Registration, registered
 from projections.roster import Roster
 from projections.servers import Addresses, Servers
 from projections.upkeep import Upkeep
@@ -40,6 +42,9 @@ async def run_projectors(addresses: Addresses, projections: Sequence[str], stop:
         tasks.create_task(Upkeep(registrations, servers).run(stop))
         if BUDGETS in projections:
             tasks.create_task(BudgetSettlement(servers).run(stop))
+        if {*FEEDS} & {*projections}:
+            tasks.create_task(FeedAudit(servers.redis, servers.pool, servers.names).run(stop))
+            tasks.create_task(FeedTidying(servers.redis, servers.pool, servers.names).run(stop))
         if LIVE in projections:
             tasks.create_task(Live(servers).run(stop))
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-import msgspec
-
 from domain import events
 from domain.codec import encode
 from domain.event_parts import FeedMode
 from domain.events import Event
+from projections.feed_audit import FeedAudit
+from projections.queries.feed_audit import AuditShown, feed_audit_of
 from projections.queries.feed_records import FeedRecords
+from projections.servers import Servers
 from tests.projections.conftest import ReadSide
 
 AT = datetime(2026, 11, 20, 22, 30, tzinfo=UTC)
@@ -61,10 +62,14 @@ class FeedStory:
         return {key: each.ciphertext.decode() for key, each in zip(keys, found, strict=True) if each is not None}
 
     async def counted(self) -> dict[str, int]:
-        """The sums of the audit."""
-        rows = await self._read_side.redis.lrange(self._read_side.names.feed_audit(self.client), 0, -1)
-        audit = [msgspec.json.decode(row) for row in rows]
-        return {figure: sum(row[figure] for row in audit) for figure in FIGURES}
+        """The sums of the audit, once all of it is in Postgres."""
+        async with Servers(self._read_side.addresses, client_id="test") as servers:
+            await FeedAudit(servers.redis, servers.pool, servers.names).bring()
+        totals = (await self.audit()).totals
+        return {figure: getattr(totals, figure) for figure in FIGURES}
+
+    async def audit(self) -> AuditShown:
+        return await feed_audit_of(self._read_side.db, self._read_side.redis, self._read_side.names, self.client)
 
     async def forgotten(self) -> None:
         """Redis loses what it knew of this client, and of no other."""

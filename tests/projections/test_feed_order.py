@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import struct
 from collections.abc import Iterator, Sequence
 from typing import Any, cast
@@ -12,7 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from redis import Redis
 
-from projections.feed_script import APPLY, LOOK_UP, TIDY
+from projections.audiences import digest_of
+from projections.feed_script import APPLY, COUNT, LOOK_UP, TIDY
 from tests.projections.feed_model import Fact, expected
 
 KEYS = ("a", "b", "c")
@@ -86,7 +88,9 @@ class Client:
         self._logs = {"changes": changes, "bulk": bulk}
         self.ends = {"changes": 0, "bulk": 0}
         self._names = [CLIENT + part for part in PARTS]
-        self._apply, self._look_up, self._tidy = (redis.register_script(each) for each in (APPLY, LOOK_UP, TIDY))
+        self._apply, self._look_up, self._tidy, self._count = (
+            redis.register_script(each) for each in (APPLY, LOOK_UP, TIDY, COUNT)
+        )
         for name in redis.scan_iter(CLIENT + "*"):
             redis.delete(name)
 
@@ -94,7 +98,7 @@ class Client:
         """Records from `start` to before `end`; answers what the script does."""
         records = [part for at in range(start, end) for part in arguments(topic, at, self._logs[topic][at])]
         known = self.ends[topic] - 1 if previous is None else previous
-        done = self._apply(keys=self._names, args=[topic, known, 0, "now", *records])
+        done = self._apply(keys=self._names, args=[topic, known, 0, 1, 0, 0, *records])
         self.ends[topic] = max(self.ends[topic], end)
         return cast("int", done)
 
@@ -107,9 +111,9 @@ class Client:
         for topic, log in self._logs.items():
             self.apply(topic, self.ends[topic], len(log))
 
-    def tidy(self) -> None:
-        for place in ("changed", "tombstones", "records"):
-            self._tidy(keys=self._names, args=[place, 0, 1000, NOW_MS])
+    def tidy(self, *places: str, count: int = 1000) -> None:
+        for place in places or ("changed", "tombstones", "records"):
+            self._tidy(keys=self._names, args=[place, 0, count, NOW_MS])
 
     def records(self) -> dict[str, str]:
         """As a reader sees them who respects what has expired."""
@@ -117,11 +121,19 @@ class Client:
         values = {key: value for key, value in zip(KEYS, found, strict=True) if value is not None}
         return {key: value[16:].decode() for key, value in values.items() if not struct.unpack(">Q", value[8:16])[0]}
 
+    def count(self) -> int:
+        """How many records there are, if none of them has expired."""
+        counted = [self._count(keys=self._names, args=[place, 0, 1000]) for place in ("changed", "tombstones")]
+        return sum(int(more) for _, more, _ in counted) + int(counted[0][2])
+
     def audit(self) -> list[dict[str, Any]]:
         return [msgspec.json.decode(row) for row in self._redis.lrange(self._names[-1], 0, -1)]
 
     def run(self, run_id: str) -> list[Any]:
         return msgspec.json.decode(cast("bytes", self._redis.hget(self._names[1], run_id)), type=list[Any])
+
+    def knows(self, run_id: str) -> bool:
+        return bool(self._redis.hexists(self._names[1], run_id))
 
     def held(self) -> set[str]:
         """The parts of the client's state that there are."""
@@ -142,7 +154,7 @@ def arguments(topic: str, at: int, fact: Fact) -> list[str | bytes | int]:
         "published": [fact.run_id, "", "", ""],
         "failed": [fact.run_id, "why", "", ""],
     }
-    return [at, fact.what, *own[fact.what]]
+    return [at, digest_of(f"{at}".encode()), fact.what, *own[fact.what]]
 
 
 @pytest.fixture(scope="module")
@@ -171,9 +183,22 @@ def test_any_interleaving_gives_what_the_rules_say(
     assert client.records() == expected(changes, bulk)
     client.tidy()
     assert client.records() == expected(changes, bulk)
+    if not any(fact.expired for fact in (*changes, *bulk)):
+        assert client.count() == len(client.records())
+    for topic, log in (("changes", changes), ("bulk", bulk)):
+        check_audit([row for row in client.audit() if row["topic"] == topic], log)
+
+
+def check_audit(rows: Sequence[dict[str, Any]], log: Sequence[Fact]) -> None:
+    """Every record is in one batch, which has counted it once and knows its digest."""
+    assert [at for row in rows for at in range(row["first_offset"], row["last_offset"] + 1)] == [*range(len(log))]
     figures = ("adds", "overwrites", "updates", "deletes", "stale", "rejected")
-    counted = sum(row[figure] for row in client.audit() for figure in figures)
-    assert counted == sum(fact.what in RECORDS for fact in (*changes, *bulk))
+    for row in rows:
+        places = range(row["first_offset"], row["last_offset"] + 1)
+        records = [log[at].what in RECORDS for at in places]
+        assert (sum(row[figure] for figure in figures), row["marks"]) == (records.count(True), records.count(False))
+        digests = [hashlib.sha256(f"{at}".encode()).digest() for at in places]
+        assert row["digest"] == hashlib.sha1(b"".join(digests)).hexdigest()
 
 
 def test_nothing_is_applied_beyond_a_gap(redis: Redis) -> None:
@@ -227,3 +252,29 @@ def test_what_expires_brings_nothing_older_back(redis: Redis) -> None:
     client.tidy()
     client.apply("changes", 0, 2)
     assert client.records() == {}
+
+
+def test_what_expires_takes_what_it_stood_over_along(redis: Redis) -> None:
+    """A change before a load, whose record has expired, is not found again when that one's memory is freed."""
+    changes, bulk = logged(
+        [("put", "a", False), ("started", "merge", True), ("loaded", 0, 0, "a", True), ("put", "b", False)]
+    )
+    client = Client(redis, changes, bulk)
+    client.read_to_the_end()
+    for place in ("records", "changed", "tombstones"):
+        client.tidy(place)
+        assert client.records() == {"b": "c2"}
+    assert client.held() == {"state", "runs", "changed", "audit"}
+
+
+def test_only_the_latest_runs_are_kept(redis: Redis) -> None:
+    """So many as there are to be, and the one that is not decided; a start that is kept opens still."""
+    story: list[tuple[Any, ...]] = []
+    for _ in range(5):
+        story += [("started", "merge", True), ("loaded", 0, 0, "a", False), ("received", 0), ("published", 0)]
+    changes, bulk = logged([*story, ("started", "merge", True)])
+    client = Client(redis, changes, bulk)
+    client.read_to_the_end()
+    client.tidy("runs", count=2)
+    kept = {run_id for run_id in (f"r{number}" for number in range(6)) if client.knows(run_id)}
+    assert kept == {"r3", "r4", "r5"}
