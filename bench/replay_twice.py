@@ -34,6 +34,7 @@ from commands.late_answers import LateAnswers
 from commands.quota import Quota
 from commands.ranking import RedisRanking
 from commands.redis_pipeline import RedisPipeline
+from domain.audience import NOT_ASKED, Audience
 from domain.errors import Unavailable
 from domain.names import Names
 from domain.tokens import TokenKey
@@ -171,7 +172,13 @@ def _exchange(world: SeededWorld, log: KafkaLog, pipeline: RedisPipeline, names:
         pseudonym_key=_pseudonym_key,
         publisher_share_bps=SHARE_BPS,
         budgets=RedisBudgets(pipeline, names),
+        segments=_no_segments,
     )
+
+
+async def _no_segments(*_: object) -> Audience:
+    """Its campaigns are for none."""
+    return NOT_ASKED
 
 
 def _pseudonym_key() -> bytes:

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from commands.fan_out import Asked
 from commands.ports import Budgets, Clock, Wanted
+from domain.audience import Audience
 from domain.award import Award
 from domain.direct.award import awarded_demand
 from domain.direct.bidder import DIRECT, DIRECT_ID
@@ -37,6 +38,7 @@ class Occasion(NamedTuple):
     person: str
     """The viewer's pseudonym; empty where nothing may be known."""
     is_robot: bool
+    audience: Audience
 
 
 class DirectBidder:
@@ -55,7 +57,7 @@ class DirectBidder:
         began_at = self._clock.monotonic()
         outcomes: dict[str, Outcome] = {}
         contests: dict[str, Contest] = {}
-        skip = ROBOT if occasion.is_robot else None if self._budgets.are_known else BUDGETS_UNKNOWN
+        skip = self._skip(is_robot=occasion.is_robot)
         for imp_id, for_sale in occasion.sale.imps.items():
             not_asked = skip or reason_to_skip(occasion.sale, for_sale)
             if not_asked is None:
@@ -67,16 +69,28 @@ class DirectBidder:
         asked = Asked(DIRECT, outcomes, latency_ms)
         return DirectStanding(occasion, asked, contests, self._budgets, self._book)
 
+    def may_bid(self, sale: Sale, *, is_robot: bool) -> bool:
+        """Whether campaigns may bid for any imp at all."""
+        return self._skip(is_robot=is_robot) is None and any(
+            reason_to_skip(sale, each) is None for each in sale.imps.values()
+        )
+
+    def _skip(self, *, is_robot: bool) -> Skip | None:
+        """Why they bid for none of the auction's imps."""
+        return ROBOT if is_robot else None if self._budgets.are_known else BUDGETS_UNKNOWN
+
     def _contest(self, index: DirectIndex, occasion: Occasion, for_sale: ImpOnSale) -> Contest:
-        now, sale = self._clock.now(), occasion.sale
+        now, sale, segments = self._clock.now(), occasion.sale, occasion.audience.segments
         matches = index.matching(
-            traffic_of(sale, for_sale),
+            traffic_of(sale, for_sale, segments),
             currency=sale.currency,
             rates=sale.rates,
             revaluation=self._book.revaluation(now),
         )
         turn = int(occasion.auction_id[-8:], 16)
-        return contest(matches, sale, for_sale, self._book, now=now, person=occasion.person, turn=turn)
+        return contest(
+            matches, sale, for_sale, self._book, now=now, person=occasion.person, turn=turn, segments=segments
+        )
 
 
 class DirectStanding:

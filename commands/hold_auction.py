@@ -10,18 +10,31 @@ from commands.auction_debug import debug_ext
 from commands.direct_bidder import DirectBidder, DirectStanding, Occasion
 from commands.fan_out import Asked, FanOut
 from commands.late_answers import Decided, LateAnswers
-from commands.ports import BidderClient, Budgets, Catalogue, Clock, Ids, Position, Ranked, Ranking, RefusingLog
+from commands.ports import (
+    BidderClient,
+    Budgets,
+    Catalogue,
+    Clock,
+    Ids,
+    Position,
+    Ranked,
+    Ranking,
+    RefusingLog,
+    Segments,
+)
 from commands.quota import Quota
 from commands.robots import compile_list, is_known_robot
 from domain.answer import AddressBook, AnsweredAuction, Sold, answer, no_bid_answer
 from domain.auction import Candidate
 from domain.auction_events import AuctionStory
+from domain.audience import NOT_ASKED, Audience
 from domain.award import Award, Decision, decide
 from domain.direct.bidder import DIRECT_ID
 from domain.errors import LogUnavailable, Overloaded
 from domain.event_parts import OutcomeStatus
 from domain.invitation import Guests, PassedOver, invite
 from domain.limits import ANSWER_RESERVE_MS, AUCTIONS_IN_FLIGHT_MAX, BUDGET_IN_FLIGHT_SECONDS
+from domain.market import Market
 from domain.names import Names
 from domain.openrtb.codes import NoBidReason
 from domain.openrtb.minimised import request_for_log
@@ -29,7 +42,7 @@ from domain.openrtb.offer import tmax_ms_of
 from domain.openrtb.outbound import RequestsForBidders
 from domain.openrtb.parse import ParsedRequest, parse_request
 from domain.openrtb.request import BidRequest
-from domain.openrtb.restrictions import restrictions_of
+from domain.openrtb.restrictions import Restriction, restrictions_of
 from domain.outcomes import Outcome, Placed, skipped_imp
 from domain.sale import Sale, on_sale
 from domain.seat_non_bid import is_asked_for, seat_non_bids
@@ -71,6 +84,7 @@ class HoldAuction:
         pseudonym_key: Callable[[], bytes],
         publisher_share_bps: int,
         budgets: Budgets,
+        segments: Segments,
         is_robot: Callable[[str], bool] = is_known_robot,
     ) -> None:
         """`base_url` is where viewers reach the exchange.
@@ -91,6 +105,7 @@ class HoldAuction:
         self._pseudonym_key = pseudonym_key
         self._publisher_share_bps = publisher_share_bps
         self._direct = DirectBidder(budgets=budgets, clock=clock)
+        self._segments = segments
         self._is_robot = is_robot
         self._in_flight = 0
         compile_list()
@@ -122,15 +137,23 @@ class HoldAuction:
         restricted_by = restrictions_of(sale.request)
         for_log = request_for_log(parsed, self._pseudonym_key(), restricted_by)
         is_robot = _is_robot(sale.request, self._is_robot)
+        requested_at = self._clock.now()
+        audience = await self._audience(market, sale, restricted_by, is_robot=is_robot)
         story.requested(
-            sale, for_log, at=self._clock.now(), tmax_ms=tmax_ms, robot=is_robot, restricted_by=restricted_by
+            sale,
+            for_log,
+            at=requested_at,
+            tmax_ms=tmax_ms,
+            robot=is_robot,
+            restricted_by=restricted_by,
+            segments=audience.read,
         )
         requests = RequestsForBidders(parsed, restricted_by, sale)
         guests = invite(market.bidders, sale, requests, is_robot=is_robot)
         viewing = viewing_of(sale.request, self._pseudonym_key(), restricted_by)
         direct = None
         if market.direct:
-            direct = self._direct.bid(market.direct, Occasion(auction_id, sale, viewing.person, is_robot))
+            direct = self._direct.bid(market.direct, Occasion(auction_id, sale, viewing.person, is_robot, audience))
         asked = await self._ask(auction_id, sale, guests, received_at + (tmax_ms - ANSWER_RESERVE_MS) / 1000)
         if direct is not None:
             asked.insert(0, direct.asked)
@@ -150,6 +173,14 @@ class HoldAuction:
                 auction = Decided(auction_id, sale.request.id, story.events[0].id, sale.is_test)
                 self._late_answers.expect(auction, each.bidder.id, each.late)
         return result._replace(logged_at=position)
+
+    async def _audience(
+        self, market: Market, sale: Sale, restricted_by: tuple[Restriction, ...], *, is_robot: bool
+    ) -> Audience:
+        """Looked up only where it may find a campaign that bids."""
+        if not market.direct.sought.clients or not self._direct.may_bid(sale, is_robot=is_robot):
+            return NOT_ASKED
+        return await self._segments(market, sale.request, restricted_by)
 
     async def _decide(
         self, auction_id: str, sale: Sale, asked: Sequence[Asked], direct: DirectStanding | None

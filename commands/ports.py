@@ -7,13 +7,17 @@ from datetime import datetime
 from typing import NamedTuple, Protocol
 
 from domain.auction import Candidate
+from domain.audience import Audience
 from domain.catalogue import FrequencyCap
 from domain.direct.budget import BudgetState, Uncharged
 from domain.errors import GavelError, LogUnavailable
 from domain.event_parts import RankedBy
 from domain.events import Event
+from domain.feeds.sealing import FeedTopic
 from domain.market import Market
 from domain.notices import ClaimedNotice, NoticeKey, Receiver
+from domain.openrtb.request import BidRequest
+from domain.openrtb.restrictions import Restriction
 from domain.tokens import EngagementClaims
 
 
@@ -182,6 +186,30 @@ class Wanted(NamedTuple):
     daily_budget_nanos: int | None
     frequency_cap: FrequencyCap | None
     person: str
+
+
+class SealedRecord(Protocol):
+    """A feed client's record as it stands in Redis."""
+
+    @property
+    def letter(self) -> FeedTopic:
+        """Of the topic that it is sealed for."""
+        ...
+
+    @property
+    def key_id(self) -> str: ...
+    @property
+    def ciphertext(self) -> bytes: ...
+
+    def has_expired(self, now: datetime) -> bool: ...
+
+
+class Segments(Protocol):
+    """What feed clients know of viewers."""
+
+    async def __call__(self, market: Market, request: BidRequest, restricted_by: tuple[Restriction, ...], /) -> Audience:
+        """What may be known of who the request is for, within a few milliseconds. Never raises."""
+        ...
 
 
 class Budgets(Protocol):

@@ -48,7 +48,7 @@ def digest_of(key: str) -> str:
 class EntitiesSeenBy(Mapping[str, Entity]):
     """The catalogue as a tenant may know it: a foreign entity is as absent as one that was never registered.
 
-    An advertiser sees all placements besides, because its campaigns may be aimed at them.
+    An advertiser sees all placements and feed clients besides, because its campaigns may be aimed at them.
     """
 
     def __init__(self, entities: Mapping[str, Entity], tenant: Tenant) -> None:
@@ -68,7 +68,7 @@ class EntitiesSeenBy(Mapping[str, Entity]):
         return sum(1 for _ in self)
 
     def _is_seen(self, entity: Entity) -> bool:
-        if self._tenant.role == "advertiser" and entity.kind == "placement":
+        if self._tenant.role == "advertiser" and entity.kind in {"placement", "feed_client"}:
             return True
         return owner_of(entity, self._entities) == self._tenant
 

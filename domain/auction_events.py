@@ -10,7 +10,7 @@ import msgspec
 
 from domain.award import Award
 from domain.direct.award import awarded_demand
-from domain.event_parts import RankedBy
+from domain.event_parts import RankedBy, SegmentsRead
 from domain.events import AuctionAwarded, AuctionUnsold, BidPlaced, BidRefused, BidRequested, Event
 from domain.expiry import impression_expires_at
 from domain.money import micros_from_decimal
@@ -38,6 +38,7 @@ class AuctionStory:
         tmax_ms: int,
         robot: bool = False,
         restricted_by: tuple[str, ...] = (),
+        segments: SegmentsRead | None = None,
     ) -> None:
         """The auction began; all else follows from this event, and this event from a command of its own id."""
         self._cause = self._new_id()
@@ -50,6 +51,7 @@ class AuctionStory:
             request=request,
             robot=robot,
             restricted_by=restricted_by,
+            segments=segments,
             **self._head(at),
         )
         self.events.append(event)

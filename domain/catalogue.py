@@ -134,8 +134,9 @@ class FrequencyCap(msgspec.Struct, frozen=True):
     per_seconds: int
 
 
-class SegmentTarget(msgspec.Struct, frozen=True):
+class SegmentTarget(msgspec.Struct, frozen=True, gc=False):
     client: str
+    """The feed client's name."""
     segment: str
 
 

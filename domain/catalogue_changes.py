@@ -111,7 +111,8 @@ def _check_references(references: Iterable[Reference], entities: Entities) -> No
 
 def _reference_fault(reference: Reference, entity: Entity | None) -> Fault | None:
     if entity is None or entity.kind != reference.kind:
-        return Fault(reference.path, f"there is no {reference.kind} {reference.id!r}")
+        kind = reference.kind.replace("_", " ")
+        return Fault(reference.path, f"there is no {kind} {reference.name or reference.id!r}")
     if entity.status == "archived":
         return Fault(reference.path, f"the {_named(entity)} is archived")
     return None

@@ -15,6 +15,10 @@ NoticeKind = Literal["win", "loss", "billing"]
 EngagementKind = Literal["impression", "click"]
 InvalidTraffic = Literal["robot", "not_a_browser", "data_centre", "device_mismatch", "rate_ip", "rate_ad"]
 RankedBy = Literal["redis", "process"]
+SegmentsRead = Literal["found", "none", "nobody", "restricted", "unavailable"]
+"""Whether a viewer is in segments that campaigns are for, or why nobody knows: the request has no id of it, a law or
+its own wish forbids to look, or Redis did not answer in time.
+"""
 FeedMode = Literal["merge", "replace"]
 """What a bulk load does to records that it does not bring: leaves them, or has them gone."""
 
@@ -123,6 +127,8 @@ class DirectDemand(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     """The pseudonym that the campaign's frequency cap counts; empty where it has none."""
     charge_nanos: int = 0
     """Of an award: what one impression or click takes from the budget, in the campaign's currency."""
+    segments: tuple[catalogue.SegmentTarget, ...] = ()
+    """Those that the campaign is for and the viewer was found in; of no other one is anything kept."""
 
 
 class LateBid(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):

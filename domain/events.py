@@ -37,6 +37,7 @@ from domain.event_parts import (
     OtherBid,
     OutcomeStatus,
     RankedBy,
+    SegmentsRead,
     StatedPrice,
     Verdict,
     Viewer,
@@ -86,10 +87,9 @@ class BidRequested(Event, frozen=True, kw_only=True):
     robot: bool = False
     """A known robot fetched the page: nobody was asked, and no report counts it."""
     restricted_by: tuple[str, ...] = ()
-    """Why neither bidders nor the log got ids and precise place: coppa, lmt, dnt, gdpr, us_privacy.
-
-    gdpr_geo alone takes the precise place only.
-    """
+    """Why bidders and log got neither ids nor precise place: coppa, lmt, dnt, gdpr, us_privacy; gdpr_geo: no place."""
+    segments: SegmentsRead | None = None
+    """None as well where no live campaign is for segments, or none may bid."""
 
 
 class BidPlaced(Event, frozen=True, kw_only=True):

@@ -49,6 +49,8 @@ class Market(msgspec.Struct, frozen=True, dict=True):
     rates: Rates = NO_RATES
     direct: DirectIndex = NO_CAMPAIGNS
     """The exchange's own campaigns, those that may bid."""
+    feed_clients: frozenset[str] = frozenset()
+    """The names of the active ones."""
 
     def replaced(
         self,
@@ -59,9 +61,10 @@ class Market(msgspec.Struct, frozen=True, dict=True):
         deals: Mapping[str, Deal],
         rates: Rates,
         direct: DirectIndex,
+        feed_clients: frozenset[str],
     ) -> Market:
         """The next market. Where neither deals nor rates are new, it goes on with the deal books of this one."""
-        market = Market(bidders, placements, publishers, deals, rates, direct)
+        market = Market(bidders, placements, publishers, deals, rates, direct, feed_clients)
         if deals is self.deals and rates is self.rates:
             market.__dict__["_deal_books"] = self._deal_books
         return market

@@ -14,6 +14,7 @@ from domain.catalogue import (
     Campaign,
     CurrencyRate,
     Deal,
+    FeedClient,
     Placement,
     Publisher,
     Status,
@@ -34,6 +35,7 @@ TRADED: Final[dict[EntityKind, type[Terms]]] = {
     "advertiser": Advertiser,
     "campaign": Campaign,
     "ad": Ad,
+    "feed_client": FeedClient,
 }
 """What auctions trade on."""
 
@@ -107,6 +109,7 @@ class Marketplace:
             deals=self._deals() if "deal" in changed else market.deals,
             rates=self._rates() if "currency_rate" in changed else market.rates,
             direct=self._direct(changed),
+            feed_clients=self._feed_clients() if "feed_client" in changed else market.feed_clients,
         )
         for ids in changed.values():
             ids.clear()
@@ -146,6 +149,13 @@ class Marketplace:
             known.terms
             for _, known in sorted(self._known["currency_rate"].items())
             if isinstance(known.terms, CurrencyRate)
+        )
+
+    def _feed_clients(self) -> frozenset[str]:
+        return frozenset(
+            known.terms.name
+            for known in self._known["feed_client"].values()
+            if known.status == "active" and isinstance(known.terms, FeedClient)
         )
 
     def _placements(self, changed: dict[EntityKind, set[str]]) -> Mapping[str, RegisteredPlacement]:

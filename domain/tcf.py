@@ -54,6 +54,11 @@ class Consent(NamedTuple):
             self.allows(SELECT_BASIC_ADS) or self.allows(CREATE_PROFILES) or self.allows(SELECT_PERSONALISED_ADS)
         )
 
+    @property
+    def allows_profiles(self) -> bool:
+        """Whether an ad may be chosen by what somebody has found out about the person before."""
+        return self.allows(STORE_AND_ACCESS) and self.allows(SELECT_PERSONALISED_ADS)
+
 
 def consent_in(tc_string: str) -> Consent | None:
     """What the string says; None for one of another version, cut off, or no consent string at all."""

@@ -41,6 +41,7 @@ from commands.redis_pipeline import RedisCalls, RedisPipeline
 from commands.seen import SeenInRedis
 from commands.show_ad import ShowAd
 from commands.spool import SpooledLog
+from commands.viewer_segments import ViewerSegments
 from commands.void_engagement import VoidEngagement
 from domain.errors import Fault, InvalidInput
 from domain.market import Market
@@ -48,6 +49,7 @@ from domain.names import Names
 from domain.redis_url import parse_redis_url
 from domain.terms.kinds import all_forms
 from domain.tokens import SECRET_MAX_BYTES, SECRET_MIN_BYTES
+from gavel.feed_keys import FeedKeyFile, FeedKeysInForce
 from gavel.process_clock import SystemClock, fresh_id
 from gavel.pseudonym_keys import KeyInForce, PseudonymKeyFile
 from gavel.settings import Settings, variable
@@ -57,6 +59,8 @@ from gavel.traffic_list_files import TrafficListFiles
 from projections.collector import calm_the_collector
 from projections.connections import sqlalchemy_url
 from projections.dead_letters import DeadLetters
+from projections.feed_script import LOOK_UP
+from projections.feed_value import unpacked
 from projections.log_times import LogTimes
 from projections.logged_engagements import LoggedEngagements
 from projections.orders import Orders
@@ -100,6 +104,7 @@ class ApiProcess:
         self._once = Once(self._pipeline, names, fresh_id)
         self._token_keys = _token_keys(settings, clock)
         self._pseudonym_key = _pseudonym_key(settings)
+        self._feed_keys = FeedKeysInForce(FeedKeyFile.of(settings))
         self._traffic_lists = TrafficListFiles(settings)
         quota = Quota(
             self._pipeline,
@@ -174,6 +179,14 @@ class ApiProcess:
             publisher_share_bps=settings.publisher_share_bps,
             is_robot=lambda user_agent: self._traffic_lists().is_robot(user_agent),
             budgets=self._budgets,
+            segments=ViewerSegments(
+                self._pipeline,
+                names,
+                look_up=LOOK_UP,
+                unpacked=unpacked,
+                opening=self._feed_keys.opening,
+                clock=clock,
+            ),
         )
 
     def _record_engagement(
@@ -225,7 +238,7 @@ class ApiProcess:
             stack.push_async_callback(self._budgets.close)
             stack.push_async_callback(self._head.close)
             stack.push_async_callback(self._once.close)
-            for file in (self._pseudonym_key, self._token_keys, self._traffic_lists):
+            for file in (self._pseudonym_key, self._token_keys, self._feed_keys, self._traffic_lists):
                 stack.callback(asyncio.create_task(file.follow()).cancel)
             _spare_the_collector()
             yield

@@ -119,6 +119,7 @@ def _request(event: events.BidRequested) -> tuple[Any, ...]:
         bytes(event.request).decode(errors="replace"),
         event.robot,
         event.restricted_by or None,
+        event.segments,
     )
 
 
@@ -143,6 +144,7 @@ def _placed(event: events.BidPlaced) -> tuple[Any, ...]:
         event.deal_at,
         event.group,
         None if event.stated is None else _json(event.stated).decode(),
+        _json(event.direct.segments).decode() if event.direct is not None and event.direct.segments else None,
     )
 
 

@@ -94,6 +94,8 @@ auctions = Table(
     Column("robot", Boolean, nullable=False, server_default="false"),
     # Absent where nothing restricts the use of personal data.
     Column("restricted_by", ARRAY(Text)),
+    # A `SegmentsRead`, absent where nobody asked.
+    Column("segments", Text),
     postgresql_partition_by=BY_DAY,
 )
 
@@ -123,6 +125,8 @@ auction_outcomes = Table(
     Column("bid_group", Integer),
     # JSON of `StatedPrice`, absent when the bid competes at the price that it stated.
     Column("stated", Text),
+    # JSON list of the segments that a campaign's bid came by, absent for all others.
+    Column("segments", Text),
     postgresql_partition_by=BY_DAY,
 )
 

@@ -10,13 +10,14 @@ from typing import NamedTuple
 
 import msgspec
 
-from domain.catalogue import Ad, Advertiser, Campaign
+from domain.catalogue import Ad, Advertiser, Campaign, SegmentTarget
 from domain.domain_names import domain_names, is_within_any
 from domain.endpoint import web_host
 
 Size = tuple[int, int]
 _ALL: frozenset[str] = frozenset()
 _EVERY_DEVICE: frozenset[int] = frozenset()
+_EVERYBODY: frozenset[SegmentTarget] = frozenset()
 
 
 class LiveAd(NamedTuple):
@@ -46,6 +47,7 @@ class LiveCampaign(msgspec.Struct, frozen=True, gc=False):
     device_types: frozenset[int]
     sites: frozenset[str]
     """Websites' domains, which stand for all below them, and apps."""
+    segments: frozenset[SegmentTarget]
 
     @property
     def pays_for_clicks(self) -> bool:
@@ -74,6 +76,7 @@ def live_campaign(
         frozenset(targeting.placement_ids) or _ALL,
         frozenset(targeting.device_types) or _EVERY_DEVICE,
         _sites(targeting.sites) or _ALL,
+        frozenset(targeting.segments) or _EVERYBODY,
     )
 
 

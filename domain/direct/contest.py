@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
 from itertools import chain, islice
@@ -12,6 +13,7 @@ import msgspec
 
 from domain.bid_rules.refusal import Refusal, clip
 from domain.bids import Admitted, judge
+from domain.catalogue import SegmentTarget
 from domain.currency import bid_converted
 from domain.direct.ad_bid import bid_of, with_members
 from domain.direct.bidder import DIRECT
@@ -85,6 +87,8 @@ class Contest(msgspec.Struct, frozen=True):
     withheld: tuple[Withheld, ...]
     """The first of those that do not bid, and why."""
     person: str
+    segments: tuple[SegmentTarget, ...]
+    """That the viewer is known to be in."""
 
     def outcome(self) -> Outcome:
         """Of the bidder `direct`."""
@@ -93,7 +97,7 @@ class Contest(msgspec.Struct, frozen=True):
         best, *beaten = self.contenders
         behind = [_told(each.ad, _beaten(each.campaign), each.admitted.price_micros) for each in beaten]
         behind += [each.told for each in self.withheld]
-        direct = DirectBid(_demand(best, self.person), best.campaign, best.ad)
+        direct = DirectBid(_demand(best, self), best.campaign, best.ad)
         return Placed(with_members(best.bid), best.admitted, None, tuple(behind), direct=direct)
 
     def without_best(self, why: str) -> Contest:
@@ -128,8 +132,8 @@ def reason_to_skip(sale: Sale, for_sale: ImpOnSale) -> Skip | None:
     return _NO_SEAT if sale.seats_allowed else None
 
 
-def traffic_of(sale: Sale, for_sale: ImpOnSale) -> Traffic:
-    """What campaigns target of the imp."""
+def traffic_of(sale: Sale, for_sale: ImpOnSale, segments: Sequence[SegmentTarget] = ()) -> Traffic:
+    """What campaigns target of the imp; `segments` are the viewer's."""
     inventory, banner = for_sale.inventory, for_sale.imp.banner
     sizes = listed_sizes(for_sale.imp, None if for_sale.placement is None else for_sale.placement.terms)
     formats = (banner.format if banner is not None else None) or ()
@@ -143,13 +147,24 @@ def traffic_of(sale: Sale, for_sale: ImpOnSale) -> Traffic:
         inventory.device_type,
         for_sale.allows_size if sizes or has_proportions else None,
         tuple(dict.fromkeys(sizes)) if sizes and not is_flexible else None,
+        segments,
     )
 
 
 def contest(
-    matches: Matches, sale: Sale, for_sale: ImpOnSale, book: Book, *, now: datetime, person: str, turn: int
+    matches: Matches,
+    sale: Sale,
+    for_sale: ImpOnSale,
+    book: Book,
+    *,
+    now: datetime,
+    person: str,
+    turn: int,
+    segments: tuple[SegmentTarget, ...] = (),
 ) -> Contest:
     """Judges the campaigns in their order until enough may win; `turn` decides between ads of one campaign.
+
+    `segments` are those that `matches` were looked for by.
 
     Those whose price is below the imp's lowest floor are not looked at any more, but for the first of them. Many that
     are held back, or are one advertiser's and refused, do not keep the others from bidding: more of their like are
@@ -161,7 +176,8 @@ def contest(
             break
     # What campaigns bid now may be another order than that of some seconds ago.
     looking.contenders.sort(key=lambda each: -each.admitted.price_micros)
-    return Contest(for_sale.imp.id, sale.currency, tuple(looking.contenders), tuple(looking.withheld), person)
+    contenders, withheld = tuple(looking.contenders), tuple(looking.withheld)
+    return Contest(for_sale.imp.id, sale.currency, contenders, withheld, person, segments)
 
 
 class _Looking:
@@ -249,7 +265,7 @@ def _told(ad: LiveAd, refusal: Refusal, price_micros: int) -> OtherBid:
     return OtherBid(bid_id=ad.id, code=refusal.code, reason=refusal.reason, price_micros=price_micros)
 
 
-def _demand(best: Contender, person: str) -> DirectDemand:
+def _demand(best: Contender, of: Contest) -> DirectDemand:
     terms = best.campaign.terms
     stated = best.admitted.stated
     click_price = terms.click_bid_nanos
@@ -261,5 +277,6 @@ def _demand(best: Contender, person: str) -> DirectDemand:
         ad_id=best.ad.id,
         charged_on="click" if terms.click_bid_nanos else "impression",
         click_price_nanos=click_price,
-        person=person if terms.frequency_cap is not None else "",
+        person=of.person if terms.frequency_cap is not None else "",
+        segments=tuple(each for each in of.segments if each in best.campaign.segments),
     )

@@ -21,6 +21,7 @@ from domain.direct.campaign import LiveAd, LiveCampaign
 from domain.direct.price import worth_micros
 from domain.direct.run import Revaluation, Run
 from domain.direct.shards import Shards
+from domain.direct.sought import NOTHING_SOUGHT, SegmentsSought
 from domain.direct.targets import CAPPED, SizesSought, Traffic, advertiser_name, names_sought
 
 
@@ -107,12 +108,14 @@ class Matches:
 class DirectIndex:
     """All campaigns that may bid."""
 
-    __slots__ = ("_places", "_runs")
+    __slots__ = ("_places", "_runs", "sought")
 
-    def __init__(self, places: Shards[str, _Place], runs: Mapping[_Kind, Run]) -> None:
-        """Begin with NO_CAMPAIGNS: the two arguments belong together, and to the index alone."""
+    def __init__(self, places: Shards[str, _Place], runs: Mapping[_Kind, Run], sought: SegmentsSought) -> None:
+        """Begin with NO_CAMPAIGNS: the arguments belong together, and to the index alone."""
         self._places = places
         self._runs = runs
+        self.sought = sought
+        """The segments that its campaigns are for."""
 
     def __repr__(self) -> str:
         return f"DirectIndex(campaigns={len(self._places)})"
@@ -147,14 +150,16 @@ class DirectIndex:
         if not changes:
             return self
         places: dict[str, _Place | None] = {}
+        left: list[LiveCampaign] = []
         leaving: dict[_Kind, dict[int, list[str]]] = {}
         coming: dict[_Kind, list[Standing]] = {}
         for campaign_id, new in changes.items():
             old = self._places.get(campaign_id)
-            if old is not None and (kind := _kind_of(old.campaign)) is not None:
-                leaving.setdefault(kind, {}).setdefault(old.number, []).append(campaign_id)
-            if new is not None and (kind := _kind_of(new)) is not None:
-                coming.setdefault(kind, []).append(Standing(-self._price_of(new, old), campaign_id, new))
+            if old is not None:
+                left.append(old.campaign)
+                leaving.setdefault(_kind_of(old.campaign), {}).setdefault(old.number, []).append(campaign_id)
+            if new is not None:
+                coming.setdefault(_kind_of(new), []).append(Standing(-self._price_of(new, old), campaign_id, new))
             places[campaign_id] = None if new is None else _Place(new, _NOWHERE)
         runs = dict(self._runs)
         for kind in leaving.keys() | coming.keys():
@@ -165,19 +170,20 @@ class DirectIndex:
             for campaign_id, number in numbers.items():
                 if (place := places.get(campaign_id) or self._places.get(campaign_id)) is not None:
                     places[campaign_id] = place._replace(number=number)
-        return DirectIndex(self._places.with_changes(places), runs)
+        sought = self.sought.with_changes(left, filter(None, changes.values()))
+        return DirectIndex(self._places.with_changes(places), runs, sought)
 
     def _price_of(self, new: LiveCampaign, old: _Place | None) -> int:
         """What it bids, CPM micros of its currency; for a click as much as it was last worth, until it is valued."""
         kind, click_bid = _kind_of(new), new.terms.click_bid_nanos
-        if old is None or not click_bid or kind != _kind_of(old.campaign) or kind is None:
+        if old is None or not click_bid or kind != _kind_of(old.campaign):
             return worth_micros(new.terms, NOTHING_SPENT)
         worth = self._runs[kind].price_of(old.number, new.id)
         return worth * click_bid // old.campaign.terms.click_bid_nanos
 
 
 _NOWHERE: Final = -1
-NO_CAMPAIGNS = DirectIndex(Shards(), {})
+NO_CAMPAIGNS = DirectIndex(Shards(), {}, NOTHING_SOUGHT)
 
 
 def _look_after(runs: Iterable[Run], revaluation: Revaluation) -> None:
@@ -193,7 +199,5 @@ def _looked_after_at(run: Run) -> float:
     return run.looked_after_at
 
 
-def _kind_of(campaign: LiveCampaign) -> _Kind | None:
-    """None for one that targets segments: nobody is known to be in one, so that it stands nowhere."""
-    terms = campaign.terms
-    return None if terms.targeting.segments else _Kind(terms.currency, campaign.pays_for_clicks)
+def _kind_of(campaign: LiveCampaign) -> _Kind:
+    return _Kind(campaign.terms.currency, campaign.pays_for_clicks)

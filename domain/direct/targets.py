@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
+from domain.catalogue import SegmentTarget
 from domain.direct.campaign import LiveAd, LiveCampaign, Size
 from domain.limits import SIZES_LOOKED_AT_MAX
 
@@ -34,6 +35,8 @@ class Traffic(NamedTuple):
     """None: any size is."""
     sizes: Sequence[Size] | None
     """All that are allowed; None: only `allows_size` knows."""
+    segments: Sequence[SegmentTarget] = ()
+    """That the viewer is known to be in."""
 
 
 def names_of(campaign: LiveCampaign) -> Iterator[str]:
@@ -42,6 +45,7 @@ def names_of(campaign: LiveCampaign) -> Iterator[str]:
     yield from [f"s{each}" for each in campaign.sites] or ("s",)
     yield from [f"c{each}" for each in campaign.countries] or ("c",)
     yield from [f"d{each}" for each in campaign.device_types] or ("d",)
+    yield from [segment_name(each) for each in campaign.segments] or ("g",)
     yield advertiser_name(campaign)
     if campaign.terms.frequency_cap is not None:
         yield CAPPED
@@ -52,6 +56,11 @@ def advertiser_name(campaign: LiveCampaign) -> str:
     return f"a{campaign.terms.advertiser_id}"
 
 
+def segment_name(target: SegmentTarget) -> str:
+    """Of all campaigns for the segment. No feed client's name has a line break, so that no two segments share one."""
+    return f"g{target.client}\n{target.segment}"
+
+
 def names_sought(traffic: Traffic) -> tuple[tuple[str, ...], ...]:
     """A campaign fits that stands under one name of each group, most selective first."""
     return (
@@ -59,6 +68,7 @@ def names_sought(traffic: Traffic) -> tuple[tuple[str, ...], ...]:
         ("s", *[f"s{each}" for each in traffic.sites]),
         ("d", f"d{traffic.device_type}") if traffic.device_type else ("d",),
         ("c", f"c{traffic.country}") if traffic.country else ("c",),
+        ("g", *map(segment_name, traffic.segments)),
     )
 
 

@@ -7,6 +7,7 @@ value has can be seen; who is in it cannot, though the record's key can, which i
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Final, Literal
 
 import msgspec
@@ -34,7 +35,7 @@ class Unreadable(GavelError):
     """It does not open: another key, another place, or not what was sealed. Which of them, nobody can tell."""
 
 
-class DataKey(msgspec.Struct, frozen=True):
+class DataKey(msgspec.Struct, frozen=True, dict=True):
     """One of the keys that a client's values are sealed with."""
 
     id: str
@@ -44,6 +45,15 @@ class DataKey(msgspec.Struct, frozen=True):
 
     def __repr__(self) -> str:
         return f"DataKey({self.id!r})"
+
+    def unseal(self, sealed: bytes, *, client: str, topic: FeedTopic, key: str) -> bytes:
+        """What was sealed with this key for that place. Raises Unreadable."""
+        return _unseal(sealed, self._cipher, _bound(_RECORD, client, topic, key))
+
+    @cached_property
+    def _cipher(self) -> AESGCM:
+        """Made once, because that takes as long as to unseal a value; gone with the key."""
+        return AESGCM(self.secret)
 
 
 def seal(value: bytes, *, data_key: bytes, nonce: bytes, client: str, topic: FeedTopic, key: str) -> bytes:
@@ -56,7 +66,7 @@ def seal(value: bytes, *, data_key: bytes, nonce: bytes, client: str, topic: Fee
 
 def unseal(sealed: bytes, *, data_key: bytes, client: str, topic: FeedTopic, key: str) -> bytes:
     """What `seal` was given under the same key for the same place. Raises Unreadable."""
-    return _unseal(sealed, data_key, _bound(_RECORD, client, topic, key))
+    return _unseal(sealed, AESGCM(data_key), _bound(_RECORD, client, topic, key))
 
 
 def wrap(data_key: DataKey, *, wrapping_key: bytes, nonce: bytes, client: str) -> bytes:
@@ -66,7 +76,7 @@ def wrap(data_key: DataKey, *, wrapping_key: bytes, nonce: bytes, client: str) -
 
 def unwrap(key_id: str, wrapped: bytes, *, wrapping_key: bytes, client: str) -> DataKey:
     """The data key again. Raises Unreadable: another installation's key, another client's, or damaged."""
-    return DataKey(key_id, _unseal(wrapped, wrapping_key, _bound(_DATA_KEY, client, key_id)))
+    return DataKey(key_id, _unseal(wrapped, AESGCM(wrapping_key), _bound(_DATA_KEY, client, key_id)))
 
 
 def _seal(value: bytes, key: bytes, nonce: bytes, bound: bytes) -> bytes:
@@ -75,11 +85,11 @@ def _seal(value: bytes, key: bytes, nonce: bytes, bound: bytes) -> bytes:
     return nonce + AESGCM(key).encrypt(nonce, value, bound)
 
 
-def _unseal(sealed: bytes, key: bytes, bound: bytes) -> bytes:
+def _unseal(sealed: bytes, cipher: AESGCM, bound: bytes) -> bytes:
     if len(sealed) < SEALED_MORE_BYTES:
         raise Unreadable(f"{len(sealed)} bytes are too few to hold a nonce and a tag")
     try:
-        return AESGCM(key).decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], bound)
+        return cipher.decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], bound)
     except InvalidTag:
         raise Unreadable("it was not sealed with this key for this place, or was changed since") from None
 

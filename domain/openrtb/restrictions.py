@@ -17,7 +17,7 @@ import msgspec
 from domain.openrtb.fields import Ext
 from domain.openrtb.person import User
 from domain.openrtb.request import BidRequest, Regs
-from domain.tcf import PRECISE_GEOLOCATION, consent_in
+from domain.tcf import PRECISE_GEOLOCATION, Consent, consent_in
 
 Restriction = Literal["coppa", "lmt", "dnt", "gdpr", "us_privacy", "gdpr_geo"]
 """All but `gdpr_geo` take ids, addresses and place away; that one only takes the precision of the place."""
@@ -59,6 +59,24 @@ def restrictions_of(request: BidRequest) -> tuple[Restriction, ...]:
     return tuple(found)
 
 
+def may_be_profiled(request: BidRequest, restricted_by: tuple[Restriction, ...]) -> bool:
+    """Whether an ad may be chosen by what others know of the person; `restricted_by` is the request's.
+
+    Whoever may not be told apart is never looked up; under the GDPR only who consented to just that (purpose 4).
+    """
+    if restricted_by and restricted_by != ONLY_THE_PLACE:
+        return False
+    regs = request.regs
+    if regs is None:
+        return True
+    ext = _read_ext(regs.ext)
+    gpp_sections = _applicable(regs, ext)
+    if not _is_under_gdpr(regs, ext, gpp_sections):
+        return True
+    consent = _consent(request.user, gpp_sections)
+    return consent is not None and consent.allows_profiles
+
+
 def consent_of(user: User) -> str | None:
     """The person's TC string, also from where OpenRTB 2.5 had it."""
     consent = user.consent or _read_ext(user.ext).consent
@@ -68,15 +86,24 @@ def consent_of(user: User) -> str | None:
 def _add_from_laws(regs: Regs, user: User | None, found: list[Restriction]) -> None:
     ext = _read_ext(regs.ext)
     gpp_sections = _applicable(regs, ext)
-    if regs.gdpr == 1 or ext.gdpr in (1, "1") or GPP_TCF_EU in gpp_sections:
-        tc_string = (consent_of(user) if user is not None else None) or gpp_sections.get(GPP_TCF_EU)
-        consent = consent_in(tc_string.strip()) if tc_string else None
+    if _is_under_gdpr(regs, ext, gpp_sections):
+        consent = _consent(user, gpp_sections)
         if consent is None or not consent.allows_ids:
             found.append("gdpr")
         elif not consent.opted_in(PRECISE_GEOLOCATION):
             found.append("gdpr_geo")
     if _opts_out(regs.us_privacy) or _opts_out(ext.us_privacy) or _opts_out(gpp_sections.get(GPP_US_PRIVACY)):
         found.append("us_privacy")
+
+
+def _is_under_gdpr(regs: Regs, ext: _ExtOf25, gpp_sections: Mapping[int, str]) -> bool:
+    return regs.gdpr == 1 or ext.gdpr in (1, "1") or GPP_TCF_EU in gpp_sections
+
+
+def _consent(user: User | None, gpp_sections: Mapping[int, str]) -> Consent | None:
+    """None where it cannot be read, or nothing was said."""
+    tc_string = (consent_of(user) if user is not None else None) or gpp_sections.get(GPP_TCF_EU)
+    return consent_in(tc_string.strip()) if tc_string else None
 
 
 def _opts_out(us_privacy: Any) -> bool:

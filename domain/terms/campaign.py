@@ -20,6 +20,7 @@ from domain.limits import (
     FREQUENCY_WINDOW_MAX_SECONDS,
 )
 from domain.money import amount_text, micros_from_decimal, nanos_from_decimal
+from domain.terms.feed_client import feed_client_id
 from domain.terms.fields import (
     Budget,
     Country,
@@ -155,6 +156,9 @@ def _references(terms: catalogue.Campaign) -> Iterator[Reference]:
     yield Reference("advertiser_id", "advertiser", terms.advertiser_id)
     for index, placement_id in enumerate(terms.targeting.placement_ids):
         yield Reference(f"targeting.placement_ids[{index}]", "placement", placement_id)
+    for index, target in enumerate(terms.targeting.segments):
+        client = target.client
+        yield Reference(f"targeting.segments[{index}].client", "feed_client", feed_client_id(client), client)
 
 
 def _rules(given: Mapping[str, Any]) -> Iterator[Fault]:

@@ -33,6 +33,8 @@ class Reference(NamedTuple):
     path: str
     kind: EntityKind
     id: str
+    name: str = ""
+    """Where the terms name it by that, and its id follows."""
 
 
 class Registration(NamedTuple, Generic[Kind]):

@@ -11,6 +11,7 @@ import msgspec
 from sqlalchemy import Row, Table, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from domain.catalogue import SegmentTarget
 from domain.direct.bidder import DIRECT_ID
 from domain.event_parts import DealOffered, ImpOffered, LateBid, OtherBid, StatedPrice
 from domain.limits import BASIS_POINTS
@@ -49,6 +50,7 @@ from projections.tables import (
 _decode_imps = msgspec.json.Decoder(tuple[ImpOffered, ...]).decode
 _decode_other_bids = msgspec.json.Decoder(tuple[OtherBid, ...]).decode
 _decode_stated = msgspec.json.Decoder(StatedPrice).decode
+_decode_segments = msgspec.json.Decoder(tuple[SegmentTarget, ...]).decode
 _decode_late_bids = msgspec.json.Decoder(tuple[LateBid, ...]).decode
 
 Rows = Sequence[Row[Any]]
@@ -94,6 +96,7 @@ async def auction_story(db: AsyncEngine, auction_id: str, *, publisher_id: str |
             for each in engagements
         ),
         notices=tuple(_notice(each, names) for each in notices),
+        segments=auction.segments,
     )
     if publisher_id is not None:
         return publishers_story(story, {imp.imp_id for imp in imps if imp.inventory.publisher_id == publisher_id})
@@ -199,6 +202,7 @@ def _outcome(row: Row[Any], award: Row[Any] | None, known: _Known) -> Outcome:
         stated=None if row.stated is None else _stated(_decode_stated(row.stated)),
         other_bids=tuple(_other_bid(each) for each in _decode_other_bids(row.other_bids)) if row.other_bids else (),
         campaign=known.campaigns.get(row.bid_id) if row.bidder_id == DIRECT_ID else None,
+        segments=_decode_segments(row.segments) if row.segments else (),
     )
 
 

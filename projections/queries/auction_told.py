@@ -31,6 +31,13 @@ _RESTRICTIONS = {
     "us_privacy": "the person opted out of sale (US privacy)",
     "gdpr_geo": "there is no opt-in to precise geolocation (GDPR)",
 }
+_SEGMENTS = {
+    "found": "The viewer is in segments that campaigns are for.",
+    "none": "The viewer is in none of the segments that campaigns are for.",
+    "nobody": "No campaign for a segment could bid: the request has no id that the viewer could be looked up by.",
+    "restricted": "No campaign for a segment could bid: the viewer may not be looked up.",
+    "unavailable": "No campaign for a segment could bid: the viewer's were not read in time.",
+}
 _VERDICTS = {
     "valid": "it counts",
     "duplicate": "a duplicate, which does not count",
@@ -72,6 +79,8 @@ def _request(story: AuctionStory) -> Iterator[str]:
         # With that reason alone, ids are allowed.
         hidden = "where the person is" if story.restricted_by == ("gdpr_geo",) else "who the person is or where"
         yield f"Neither the bidders nor the log were told {hidden} exactly, because {reasons}."
+    if story.segments is not None:
+        yield _SEGMENTS[story.segments]
 
 
 # -- an imp ------------------------------------------------------------------------------------------
@@ -114,6 +123,8 @@ def _answered(outcome: Outcome) -> str:
         return f"{outcome.bidder} gave no usable answer (code {outcome.code}){after}: {_clause(outcome.reason)}."
     price = "" if outcome.price is None else f" {outcome.price} {outcome.currency}"
     whose = "" if outcome.campaign is None else f" for {outcome.campaign.campaign!r} with ad {outcome.campaign.ad_id}"
+    known = _and([f"{each.segment!r} of {each.client!r}" for each in outcome.segments]) if outcome.segments else ""
+    whose += f" because the viewer is in {known}" if known else ""
     bid = f"{outcome.bidder} bid{price}{_as_stated(outcome.stated)}{whose}{after}"
     if outcome.status == "refused":
         return f"{bid}, and the bid was refused (code {outcome.code}): {_clause(outcome.reason)}."

@@ -7,8 +7,8 @@ from typing import Literal
 
 import msgspec
 
-from domain.catalogue import MediaType
-from domain.event_parts import EngagementKind, NoticeKind, RankedBy, Verdict
+from domain.catalogue import MediaType, SegmentTarget
+from domain.event_parts import EngagementKind, NoticeKind, RankedBy, SegmentsRead, Verdict
 
 AuctionStatus = Literal["awarded", "unsold"]
 OutcomeStatus = Literal["won", "lost", "refused", "no_bid", "timeout", "error", "skipped"]
@@ -69,6 +69,8 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     other_bids: tuple[OtherBidStory, ...] = ()
     campaign: CampaignOfBid | None = None
     """Of the bidder `direct` only, where it has a bid."""
+    segments: tuple[SegmentTarget, ...] = ()
+    """Those that the campaign is for and the viewer was found in."""
 
 
 class Award(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -202,5 +204,7 @@ class AuctionStory(msgspec.Struct, frozen=True, kw_only=True):
     late_answers: tuple[LateAnswer, ...]
     engagements: tuple[EngagementStory, ...]
     notices: tuple[NoticeStory, ...]
+    segments: SegmentsRead | None = None
+    """Whether the viewer was found in segments that live campaigns are for, or why not; None: there are none."""
     told: tuple[Paragraph, ...] = ()
     """The same as a person would tell it."""

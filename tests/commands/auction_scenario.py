@@ -5,6 +5,7 @@
 `bidders`: by name, `{"terms": {...}, "answer": {...}}`; the terms are those of `POST /v1/bidders` without name and
 endpoint, and a `status` where it is not active; the answers are listed in `answer_of`.
 `seen`: the imps of which a person saw the ad.
+`feeds`: the values of records by feed client and key: `{"data": {"u-1": {"segments": ["cars"]}}}`.
 `budgets`: what campaigns have spent before, see `scenario_budgets`.
 `expected`: `status`; `imps`, what was on sale; `outcomes` by imp and bidder; `awards` by imp; `unsold`, the reasons by
 imp; `requests`, what each bidder was sent, null where it was not called; `response`; `lifetimes` and `landings` of the
@@ -44,6 +45,7 @@ class Scenario(msgspec.Struct, forbid_unknown_fields=True):
     seen: list[str] = []
     catalogue: ScenarioCatalogue = msgspec.field(default_factory=ScenarioCatalogue)
     budgets: dict[str, dict[str, Any]] = {}
+    feeds: dict[str, dict[str, Any]] = {}
 
     @property
     def body(self) -> bytes:

@@ -1,10 +1,11 @@
 """The catalogue that a scenario states, as the entities that auctions find in Redis.
 
-`publishers`, `placements`, `deals`, `advertisers`, `campaigns` and `ads` by id, their terms as in `POST /v1/...`, with
-a `status` where they are not active; `rates` by pair: `{"EUR/USD": "1.25"}`. What a scenario does not care about has a
-default: a campaign is of the advertiser `shop`, whose domain is shop.example, and has one ad of 300×250 that goes by
-the campaign's id with `-ad` behind it. A flight is stated from now on: `"+1h"` or `"-30m"`. A bidder is named by its
-name, in its own list and in a deal's `bidder_ids`; all campaigns together are the bidder `direct`.
+`publishers`, `placements`, `deals`, `advertisers`, `campaigns` and `ads` by id, `feed_clients` by name, their terms as
+in `POST /v1/...`, with a `status` where they are not active; `rates` by pair: `{"EUR/USD": "1.25"}`. What a scenario
+does not care about has a default: a campaign is of the advertiser `shop`, whose domain is shop.example, and has one ad
+of 300×250 that goes by the campaign's id with `-ad` behind it. A flight is stated from now on: `"+1h"` or `"-30m"`. A
+bidder is named by its name, in its own list and in a deal's `bidder_ids`; all campaigns together are the bidder
+`direct`.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Any
 import msgspec
 
 from domain.entity import Entity, EntityKind
+from domain.terms.feed_client import feed_client_id
 from domain.terms.kinds import all_forms
 
 _FORMS = all_forms(allow_private=True)
@@ -29,6 +31,7 @@ class ScenarioCatalogue(msgspec.Struct, forbid_unknown_fields=True):
     advertisers: dict[str, dict[str, Any]] = {}
     campaigns: dict[str, dict[str, Any]] = {}
     ads: dict[str, dict[str, Any]] = {}
+    feed_clients: dict[str, dict[str, Any]] = {}
 
 
 def entities_of(catalogue: ScenarioCatalogue, bidder_ids: Mapping[str, str]) -> Iterator[Entity]:
@@ -44,6 +47,8 @@ def entities_of(catalogue: ScenarioCatalogue, bidder_ids: Mapping[str, str]) -> 
     for pair, rate in catalogue.rates.items():
         base, quote = pair.split("/")
         yield entity_of("currency_rate", pair, {"base": base, "quote": quote, "rate": rate})
+    for name, terms in catalogue.feed_clients.items():
+        yield entity_of("feed_client", feed_client_id(name), {"name": name, **terms})
     yield from direct_entities_of(catalogue)
 
 

@@ -15,14 +15,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.catalogue import CurrencyRate
+from domain.catalogue import CurrencyRate, SegmentTarget
 from domain.currency import Rates
 from domain.direct.block import CAMPAIGNS_MAX, NAMES_MAX
 from domain.direct.campaign import LiveCampaign, Size
 from domain.direct.index import NO_CAMPAIGNS, DirectIndex
 from domain.direct.run import ROUND_SECONDS, Revaluation
 from domain.direct.targets import USUAL_SIZES, Traffic
-from domain.limits import SIZES_LOOKED_AT_MAX
+from domain.limits import SEGMENT_CLIENTS_READ_MAX, SEGMENTS_OF_A_VIEWER_MAX, SIZES_LOOKED_AT_MAX
 from tests.domain.direct.campaigns import BOX, WIDE, campaign
 
 RATES = Rates([CurrencyRate(base="EUR", quote="USD", rate="1.25")])
@@ -30,6 +30,7 @@ PER_USD = {"USD": Fraction(1), "EUR": Fraction(5, 4)}
 """There is none for CHF."""
 WORTH = Revaluation(1, lambda each: each.terms.click_bid_nanos // 1_000)
 PLACEMENTS, SITES, COUNTRIES = ("p1", "p2"), ("news.example", "sport.news.example", "blog.example"), ("DEU", "FRA")
+SEGMENTS = (SegmentTarget("data", "cars"), SegmentTarget("data", "boats"), SegmentTarget("others", "cars"))
 
 
 def subsets(values: Sequence[object]) -> st.SearchStrategy[tuple[object, ...]]:
@@ -53,6 +54,7 @@ campaigns = st.builds(
     sites=subsets(SITES),
     countries=subsets(COUNTRIES),
     device_types=subsets((2, 4)),
+    segments=subsets(SEGMENTS),
 )
 changes = st.lists(st.lists(campaigns | st.integers(0, 9).map(lambda number: f"c{number}"), max_size=4), max_size=5)
 """Batches of campaigns that come, and of ids that go."""
@@ -64,10 +66,12 @@ def imp(
     country: str = "",
     device_type: int = 0,
     sizes: Sequence[Size] = (),
+    *,
+    segments: Sequence[SegmentTarget] = (),
 ) -> Traffic:
     """Of any size where none is given."""
     allows_size = (lambda *size: size in sizes) if sizes else None
-    return Traffic(placement_id, sites, country, device_type, allows_size, tuple(sizes) or None)
+    return Traffic(placement_id, sites, country, device_type, allows_size, tuple(sizes) or None, segments)
 
 
 imps = st.builds(
@@ -77,6 +81,7 @@ imps = st.builds(
     st.sampled_from(["", *COUNTRIES, "ITA"]),
     st.sampled_from([0, 2, 4, 5]),
     subsets((BOX, WIDE)),
+    segments=subsets(SEGMENTS),
 )
 
 
@@ -97,6 +102,8 @@ def looked_through(known: Mapping[str, LiveCampaign], traffic: Traffic) -> list[
         if (wanted.countries and traffic.country not in wanted.countries) or (
             wanted.device_types and traffic.device_type not in wanted.device_types
         ):
+            continue
+        if wanted.segments and not set(wanted.segments) & set(traffic.segments):
             continue
         price = floor((terms.bid_micros or terms.click_bid_nanos // 1_000) * PER_USD[terms.currency])
         for size in {(ad.terms.width, ad.terms.height) for ad in each.ads}:
@@ -149,11 +156,36 @@ def test_campaigns_that_pay_for_clicks_are_valued_anew_when_it_is_time() -> None
     assert order(1 + ROUND_SECONDS) == ["seldom", "often"]
 
 
-def test_nobody_is_known_to_be_in_a_segment() -> None:
-    """So a campaign for one is found nowhere."""
-    index = NO_CAMPAIGNS.with_campaigns([campaign(targeting={"segments": ({"client": "data", "segment": "cars"},)})])
-    assert len(index) == 1
-    assert found(index, imp()) == []
+def test_a_segment_is_its_feed_clients_own() -> None:
+    """One of the same name at another client is another one, however the two names are put together."""
+    index = NO_CAMPAIGNS.with_campaigns([campaign(targeting={"segments": (SegmentTarget("data", "cars"),)})])
+    for other in (SegmentTarget("others", "cars"), SegmentTarget("datac", "ars"), SegmentTarget("dat", "acars")):
+        assert found(index, imp(segments=[other])) == []
+    assert [each[1] for each in found(index, imp(segments=[SegmentTarget("data", "cars")]))] == ["c"]
+
+
+def test_only_what_campaigns_are_for_is_sought() -> None:
+    """As long as one of them is there; the feed clients that most of them are for stand first."""
+    cars, boats, cats = SegmentTarget("data", "cars"), SegmentTarget("data", "boats"), SegmentTarget("pets", "cats")
+    many = [campaign("c1", targeting={"segments": (cars, cats)}), campaign("c2", targeting={"segments": (cars, boats)})]
+    index = NO_CAMPAIGNS.with_campaigns([*many, campaign("c3")])
+    assert index.sought.clients == ("data", "pets")
+    assert index.sought.among("data", ["planes", "boats", "cars", "cats", "boats"]) == [boats, cars]
+    without = index.without(["c2"])
+    assert without.sought.among("data", ["boats", "cars"]) == [cars]
+    assert index.with_campaigns([campaign("c1")]).sought.clients == ("data",)
+    assert without.without(["c1"]).sought.clients == ()
+    assert without.without(["c1", "c3"]).sought.among("data", ["cars"]) == []
+
+
+def test_so_much_of_one_viewer_is_looked_for() -> None:
+    """Of each feed client; and only so many feed clients are asked."""
+    targets = [tuple(SegmentTarget(f"client-{n:02}", f"s{m}") for m in range(300)) for n in range(40)]
+    index = NO_CAMPAIGNS.with_campaigns(
+        campaign(f"c{number}", targeting={"segments": each}) for number, each in enumerate(targets)
+    )
+    assert len(index.sought.clients) == SEGMENT_CLIENTS_READ_MAX
+    assert len(index.sought.among("client-00", [f"s{m}" for m in range(300)])) == SEGMENTS_OF_A_VIEWER_MAX
 
 
 def one_of_many(number: int, chance: random.Random) -> LiveCampaign:
