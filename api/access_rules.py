@@ -73,6 +73,12 @@ RULES: Final[Mapping[str, Roles]] = {
     "POST /v1/dead-letters/{id}/retry": OPERATOR,
     "POST /v1/dead-letters/{id}/skip": OPERATOR,
     "GET /v1/live": OPERATOR,
+    "POST /v1/feeds/{id}/bulk": FEED_CLIENTS,
+    "POST /v1/feeds/{id}/changes": FEED_CLIENTS,
+    "GET /v1/feeds/{id}/runs/{id}": FEED_CLIENTS,
+    "GET /v1/feeds/{id}/audit": FEED_CLIENTS,
+    "GET /v1/feeds/{id}/records/{id}": FEED_CLIENTS,
+    "POST /v1/feeds/{id}/records": FEED_CLIENTS,
 }
 """By method and path; a route that is not here is for nobody but the operator, and fails a test."""
 

@@ -23,6 +23,8 @@ from api.read.campaign_budget import show_campaign_budget
 from api.read.catalogue import catalogue_queries
 from api.read.dead_letters import list_dead_letters, show_dead_letter
 from api.read.delivery import report_delivery
+from api.read.feed_records import show_feed_record, show_feed_records
+from api.read.feed_runs import show_feed_run
 from api.read.ledger import report_ledger
 from api.read.projections import list_projections
 from api.read.traffic import report_traffic
@@ -34,6 +36,7 @@ from api.write.catalogue import catalogue_commands
 from api.write.clicks import clicks
 from api.write.dead_letters import retry_dead_letter, retry_dead_letters, skip_dead_letter
 from api.write.events import events
+from api.write.feeds import change_feed, load_feed
 from api.write.impressions import impressions
 from api.write.ledger_days import close_ledger_day
 from api.write.projections import projection_commands
@@ -100,6 +103,11 @@ def _v1(services: ApiServices, holders: KeyHolders) -> Router:
             retry_dead_letters,
             retry_dead_letter,
             skip_dead_letter,
+            load_feed,
+            change_feed,
+            show_feed_run,
+            show_feed_record,
+            show_feed_records,
             live_figures(services),
         ],
         guards=[only_key_holders(holders)],

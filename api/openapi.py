@@ -22,6 +22,7 @@ from api.catalogue_entity import COLLECTIONS
 from api.dashboard.page import SECURITY_HEADERS
 from api.openapi_ads import AD_PATHS
 from api.openapi_catalogue import catalogue_paths, catalogue_schemas
+from api.openapi_feeds import FEED_PATHS
 from api.openapi_raw_routes import RAW_PATHS
 from api.problems import KINDS, PROBLEM_JSON
 
@@ -34,6 +35,7 @@ TAGS = {
     "Auctions": "The story of every auction: who was asked, what each answered, and why one won.",
     "Reports": "Counts and money.",
     "Ledger": "The books: refunds, and days that are closed.",
+    "Feeds": "Records of feed clients: loaded, changed and looked up by key, sealed with a key of each client's own.",
     "Access": "Keys for publishers and advertisers. A key is told once; what is kept of it is a digest.",
     "Operations": "How the exchange itself does.",
 }
@@ -54,9 +56,13 @@ LOGGED = frozenset(
         "get /click",
         "post /v1/auctions/{auction_id}/void",
         "post /v1/ledger/days/{day}/close",
+        "post /v1/feeds/{client}/bulk",
+        "post /v1/feeds/{client}/changes",
     }
 )
 """Operations that write to the log, beside the commands of the catalogue: their answers carry a token."""
+CACHE_PATHS = ("/v1/feeds/{client}/records", "/v1/feeds/{client}/runs")
+"""Read from Redis: they wait for `Gavel-Token` too, and do not tell a lag."""
 READ_MODEL_PATHS = ("/v1/auctions", "/v1/reports", *(f"/v1/{each.path}" for each in COLLECTIONS))
 
 _PROBLEM_RESPONSE = {"$ref": "#/components/responses/Problem"}
@@ -101,7 +107,7 @@ def openapi_config(base_url: str) -> OpenAPIConfig:
 
 def complete(derived: dict[str, Any]) -> dict[str, Any]:
     """The derived document with the raw routes, the problems and the headers of read models, as plain JSON values."""
-    paths = _plain(derived["paths"] | RAW_PATHS | AD_PATHS | catalogue_paths())
+    paths = _plain(derived["paths"] | RAW_PATHS | AD_PATHS | FEED_PATHS | catalogue_paths())
     for path, item in paths.items():
         for method in METHODS & item.keys():
             item[method] = _with_problem(item[method])
@@ -111,6 +117,8 @@ def complete(derived: dict[str, Any]) -> dict[str, Any]:
                 item[method] = _with_roles(item[method], roles_of(method.upper(), path))
         if path.startswith(READ_MODEL_PATHS) and "get" in item:
             item["get"] = _with_freshness(item["get"])
+        if path.startswith(CACHE_PATHS):
+            item |= {method: _with_waiting(item[method]) for method in METHODS & item.keys()}
     components = _plain(derived["components"])
     components["schemas"] = components.get("schemas", {}) | _plain(catalogue_schemas())
     shared = {"responses": _problem_responses(), "parameters": _parameters(), "headers": _headers()}
@@ -135,12 +143,16 @@ def _with_roles(operation: dict[str, Any], roles: Roles) -> dict[str, Any]:
 
 
 def _with_freshness(operation: dict[str, Any]) -> dict[str, Any]:
+    return _with_waiting(operation, "Gavel-Lag")
+
+
+def _with_waiting(operation: dict[str, Any], *told: str) -> dict[str, Any]:
     parameters = [
         *operation.get("parameters", []),
         *({"$ref": f"#/components/parameters/{name}"} for name in _READ_HEADERS),
     ]
     success = operation["responses"]["200"]
-    responses = {**operation["responses"], "200": _with_headers(success, "Gavel-Lag", "Preference-Applied")}
+    responses = {**operation["responses"], "200": _with_headers(success, *told, "Preference-Applied")}
     return {**operation, "parameters": parameters, "responses": responses}
 
 

@@ -66,6 +66,9 @@ KINDS = {
         Kind(
             "being-built", 503, "The read model is being built", "It is, for this version of Gavel; try again as told."
         ),
+        Kind(
+            "incomplete", 503, "Records are being read again", "Redis has lost some; `stale=true` takes what is there."
+        ),
         Kind("not-yet", 503, "The read model has not come that far", "It did not reach `Gavel-Token` in time."),
     )
 }

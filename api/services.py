@@ -5,6 +5,7 @@ The objects may still be unconnected when the application is made: the lifespan 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
 
     from api.client_address import ClientAddresses
+    from api.feed_backlog import FeedBacklog
     from api.live.feed import LiveFeed
     from api.metrics import Metrics
     from commands.access_keys import AccessKeys
@@ -23,17 +25,26 @@ if TYPE_CHECKING:
     from commands.budgets import RedisBudgets
     from commands.change_catalogue import ChangeCatalogue
     from commands.close_ledger_day import CloseLedgerDay
+    from commands.feeds.change_feed import ChangeFeed
+    from commands.feeds.feed_senders import FeedSenders
+    from commands.feeds.load_feed import LoadFeed
+    from commands.feeds.redis_runs import RedisRuns
+    from commands.feeds.sweep_runs import SweepRuns
     from commands.hold_auction import HoldAuction
     from commands.kafka_log import KafkaLog
     from commands.once import Once
+    from commands.ports import Ids
     from commands.record_engagement import RecordEngagement
     from commands.show_ad import ShowAd
     from commands.spool import SpooledLog
     from commands.void_engagement import VoidEngagement
+    from domain.feeds.sealing import DataKey
     from domain.names import Names
     from projections.dead_letters import DeadLetters
     from projections.log_times import LogTimes
     from projections.orders import Orders
+    from projections.queries.feed_completeness import FeedCompleteness
+    from projections.queries.feed_records import FeedRecords
     from projections.watermarks import Watermarks
 
 
@@ -48,6 +59,18 @@ class ApiServices:
     change_catalogue: ChangeCatalogue
     void_engagement: VoidEngagement
     close_ledger_day: CloseLedgerDay
+    load_feed: LoadFeed
+    change_feed: ChangeFeed
+    feed_senders: FeedSenders
+    feed_runs: RedisRuns
+    feed_records: FeedRecords
+    """Sealed, as they stand in Redis."""
+    feed_completeness: FeedCompleteness
+    feed_data_key: Callable[[str, str], DataKey | None]
+    """That of a client's id and a key's id, which opens its records; None where it is destroyed."""
+    feed_backlog: FeedBacklog
+    sweep_runs: SweepRuns
+    fresh_id: Ids
     budgets: RedisBudgets
     """For its figures only: auctions and clicks hold it to reserve."""
     once: Once

@@ -50,6 +50,7 @@ from domain.redis_url import parse_redis_url
 from domain.terms.kinds import all_forms
 from domain.tokens import SECRET_MAX_BYTES, SECRET_MIN_BYTES
 from gavel.feed_keys import FeedKeyFile, FeedKeysInForce
+from gavel.feed_wiring import feed_parts
 from gavel.process_clock import SystemClock, fresh_id
 from gavel.pseudonym_keys import KeyInForce, PseudonymKeyFile
 from gavel.settings import Settings, variable
@@ -118,6 +119,16 @@ class ApiProcess:
             log=self._log, topic=names.auctions, clock=clock, ids=fresh_id, logged=metrics.late_answer
         )
         hold_auction = self._hold_auction(settings, names, clock, quota)
+        self._feeds = feed_parts(
+            log=self._log,
+            head=self._head,
+            redis=self._calm_redis,
+            database=self._database,
+            watermarks=self._watermarks,
+            keys=self._feed_keys,
+            names=names,
+            clock=clock,
+        )
         self.services = ApiServices(
             hold_auction=hold_auction,
             auction_rates=AuctionRates(settings.auctions_per_address_minute, is_unlimited=addresses.is_trusted),
@@ -132,6 +143,16 @@ class ApiProcess:
                 clock=clock,
             ),
             close_ledger_day=CloseLedgerDay(log=self._log, names=names, clock=clock, ids=fresh_id),
+            load_feed=self._feeds.load,
+            change_feed=self._feeds.change,
+            feed_senders=self._feeds.senders,
+            feed_runs=self._feeds.runs,
+            feed_records=self._feeds.records,
+            feed_completeness=self._feeds.completeness,
+            feed_data_key=self._feed_keys.opening,
+            feed_backlog=self._feeds.backlog,
+            sweep_runs=self._feeds.sweep,
+            fresh_id=fresh_id,
             budgets=self._budgets,
             once=self._once,
             database=self._database,
@@ -240,6 +261,7 @@ class ApiProcess:
             stack.push_async_callback(self._once.close)
             for file in (self._pseudonym_key, self._token_keys, self._feed_keys, self._traffic_lists):
                 stack.callback(asyncio.create_task(file.follow()).cancel)
+            stack.callback(asyncio.create_task(self._feeds.sweep.run(), name="runs of feeds").cancel)
             _spare_the_collector()
             yield
 

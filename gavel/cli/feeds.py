@@ -3,23 +3,88 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from pathlib import Path
+from typing import Literal
 
+import msgspec
 import rich_click as click
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    Progress,
+    TaskProgressColumn,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
 
 from commands.feeds.erase_client import ErasedClient
 from gavel.cli import options
+from gavel.errors import CannotRun
 from gavel.feed_desk import feed_desk
 from gavel.feed_keys import WrappedKey
+from gavel.feed_upload import FeedUpload, Load, Outcome
+from gavel.feed_upload import Progress as UploadProgress
 from gavel.key_file import FOLLOW_SECONDS
-from gavel.settings import Settings, load
+from gavel.settings import Settings
+from gavel.settings import load as load_settings
 from gavel.telemetry import configure_logging
 
 
 @click.group(epilog="Example: `gavel feeds rotate winter-audiences`")
 def feeds() -> None:
-    """Keys that the records of feed clients are sealed with: every client has its own, and nobody else's opens them."""
+    """Records of feed clients, and the keys that they are sealed with: every client has its own."""
     configure_logging("error", process="feeds")
+
+
+
+
+@feeds.command(epilog="Example: `gavel feeds load people.ndjson.gz --client winter-audiences --mode replace`")
+@click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.option("--client", required=True, help="Name of the feed client that the records are of.")
+@click.option(
+    "--mode",
+    type=click.Choice(["merge", "replace"]),
+    default="merge",
+    show_default=True,
+    help="`replace`: what is not in the file is gone once it is published.",
+)
+@click.option("--url", help="The exchange.  [default: the one of the data folder]")
+@click.option(
+    "--key-file",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="File with an access key of the feed client.  [default: the operator's key]",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@options.data
+def load(
+    *,
+    file: Path,
+    client: str,
+    mode: Literal["merge", "replace"],
+    url: str | None,
+    key_file: Path | None,
+    as_json: bool,
+    data: Path | None,
+) -> None:
+    """Loads a file of records, NDJSON or Avro, plain or packed by gzip or zstd, and waits until it is decided.
+
+    Interrupted, it goes on behind what has arrived when the same command is run again. Ends with exit code 1 where the
+    load was not published.
+    """
+    settings = load_settings(data=data)
+    key = settings.admin_key if key_file is None else key_file.read_text().strip()
+    if not key:
+        raise CannotRun("There is no access key: name a file of one with `--key-file`.")
+    notes = settings.cache.expanduser() / "feed-loads"
+    plan = Load(file=file, client=client, mode=mode, url=url or settings.base_url, key=key, notes=notes)
+    outcome = _loaded(plan)
+    if as_json:
+        click.echo(msgspec.json.encode({**outcome.run, "errors": outcome.errors}))
+    else:
+        _print_outcome(outcome)
+    sys.exit(0 if outcome.run["status"] == "published" else 1)
 
 
 @feeds.command(epilog="Example: `gavel feeds rotate winter-audiences`")
@@ -30,7 +95,7 @@ def rotate(*, client: str, data: Path | None) -> None:
 
     What older keys have sealed is still found. No key should seal more than four thousand million records.
     """
-    new, keys = asyncio.run(_rotate(load(data=data), client))
+    new, keys = asyncio.run(_rotate(load_settings(data=data), client))
     click.echo(
         f"The data key {new.id} seals the records of {client} from now on; running processes use it within "
         f"{FOLLOW_SECONDS:g} s. Older keys that still open records: {keys - 1}."
@@ -47,10 +112,39 @@ def erase(*, client: str, data: Path | None) -> None:
     What the log holds of it stays there and is unreadable. Copies of the file of keys, in backups for example, are
     yours to destroy.
     """
-    erased = asyncio.run(_erase(load(data=data), client))
+    erased = asyncio.run(_erase(load_settings(data=data), client))
     click.echo(
         f"The feed client {client} ({erased.id}) is erased. Data keys destroyed: {erased.keys}; running processes "
         f"forget them within {FOLLOW_SECONDS:g} s."
+    )
+
+
+def _loaded(plan: Load) -> Outcome:
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TextColumn("{task.fields[records]:,} records"),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        bar = progress.add_task("Sending", total=plan.file.stat().st_size, records=0)
+
+        def show(at: UploadProgress) -> None:
+            progress.update(bar, description=at.tells, completed=at.sent, records=at.applied)
+
+        return asyncio.run(FeedUpload(plan, show)())
+
+
+def _print_outcome(outcome: Outcome) -> None:
+    for each in outcome.errors:
+        click.echo(f"line {each['line']}: {each['reason']}", err=True)
+    run = outcome.run
+    reason = f": {run['reason']}" if "reason" in run else ""
+    click.echo(
+        f"Run {run['id']} is {run['status']}{reason}\nRecords applied: {run['applied']:,} of {run['received']:,}; "
+        f"lines refused: {run['rejected']:,}."
     )
 
 

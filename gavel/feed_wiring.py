@@ -1,0 +1,75 @@
+"""What an API process is made of as far as feeds go: uploads, the decision of runs, look-ups."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from redis.asyncio import Redis
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from api.feed_backlog import FeedBacklog
+from commands.catalogue_head import CatalogueHead
+from commands.feeds.change_feed import ChangeFeed
+from commands.feeds.decide_run import DecideRun
+from commands.feeds.feed_senders import FeedSenders
+from commands.feeds.load_feed import LoadFeed
+from commands.feeds.redis_runs import RedisRuns
+from commands.feeds.sweep_runs import SweepRuns
+from commands.kafka_log import KafkaLog
+from domain.names import Names
+from gavel.feed_keys import FeedKeysInForce
+from gavel.process_clock import SystemClock, fresh_id
+from projections.queries.feed_completeness import FeedCompleteness
+from projections.queries.feed_records import FeedRecords
+from projections.queries.freshness import Whereabouts
+from projections.watermarks import Watermarks
+
+
+class FeedParts(NamedTuple):
+    """Connected by whoever connects what they are made of."""
+
+    load: LoadFeed
+    change: ChangeFeed
+    senders: FeedSenders
+    runs: RedisRuns
+    records: FeedRecords
+    completeness: FeedCompleteness
+    backlog: FeedBacklog
+    sweep: SweepRuns
+
+
+def feed_parts(
+    *,
+    log: KafkaLog,
+    head: CatalogueHead,
+    redis: Redis,
+    database: AsyncEngine,
+    watermarks: Watermarks,
+    keys: FeedKeysInForce,
+    names: Names,
+    clock: SystemClock,
+) -> FeedParts:
+    """Of one process."""
+    runs = RedisRuns(redis, names)
+    senders = FeedSenders(redis, head, names)
+    records = FeedRecords(redis, names)
+    backlog = FeedBacklog(Whereabouts(database, redis, names), watermarks)
+    decide = DecideRun(
+        log=log,
+        names=names,
+        runs=runs,
+        terms_of=senders.terms,
+        records_before=records.count,
+        clock=clock,
+        ids=fresh_id,
+    )
+    return FeedParts(
+        load=LoadFeed(log=log, names=names, runs=runs, sealing=keys.sealing, clock=clock, ids=fresh_id),
+        change=ChangeFeed(log=log, names=names, sealing=keys.sealing, clock=clock, ids=fresh_id),
+        senders=senders,
+        runs=runs,
+        records=records,
+        completeness=FeedCompleteness(database, redis, names),
+        backlog=backlog,
+        sweep=SweepRuns(runs=runs, decide=decide, has_backlog=backlog.has_backlog, clock=clock),
+    )
