@@ -52,6 +52,7 @@ _AD_PARAMETERS = [
     _asked("h", _PIXELS, "See `w`."),
     _asked("url", _TEXT, "The page, http(s); else what `Referer` says is taken, else the publisher's domain."),
     _asked("country", {"type": "string", "pattern": "^[A-Za-z]{3}$"}, "The viewer's, ISO 3166-1 alpha-3."),
+    _asked("user", _TEXT, "Who the viewer is to the publisher, as `user.id`; not with `format=html`."),
     _asked("gdpr", _FLAG, "1: the GDPR applies."),
     _asked("consent", _TEXT, "TCF consent string."),
     _asked("coppa", _FLAG, "1: the page is for children."),

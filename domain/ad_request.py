@@ -35,6 +35,8 @@ class AdRequest(msgspec.Struct, frozen=True, kw_only=True):
     """ISO 639-1."""
     country: str = ""
     """ISO 3166-1 alpha-3."""
+    user_id: str = ""
+    """Who the viewer is to the publisher, and to feed clients."""
     do_not_track: bool = False
     gdpr: int | None = None
     consent: str = ""
@@ -78,7 +80,7 @@ def bid_request(
         "imp": [imp],
         "site": _known(site),
         "device": _device(asked),
-        "user": _known({"consent": asked.consent}),
+        "user": _known({"id": asked.user_id, "consent": asked.consent}),
         "regs": _regs(asked),
         "cur": [placement.currency],
         "test": int(asked.test),

@@ -11,8 +11,15 @@ from api.raw_http import Headers
 from domain.ad_request import AdRequest
 from domain.endpoint import ENDPOINT_MAX_CHARS, endpoint_fault
 from domain.errors import Fault, InvalidInput
+from domain.feeds.records import key_fault
 from domain.floors import Size
-from domain.limits import AD_PARAMETERS_MAX, CATALOGUE_ID_MAX_CHARS, DIMENSION_MAX_PIXELS, REQUEST_CHOICES_MAX
+from domain.limits import (
+    AD_PARAMETERS_MAX,
+    CATALOGUE_ID_MAX_CHARS,
+    DIMENSION_MAX_PIXELS,
+    FEED_KEY_MAX_BYTES,
+    REQUEST_CHOICES_MAX,
+)
 
 FORMATS = ("json", "html")
 _DIGITS_MAX = 9
@@ -47,6 +54,7 @@ def ad_query(query: bytes, headers: Headers, *, ip: str) -> AdQuery:
         user_agent=headers.get(b"user-agent", b"").decode("latin-1"),
         language=_language(headers),
         country=read("country", _country) or "",
+        user_id=_user_id(read, wants_html=form == "html"),
         do_not_track=headers.get(b"dnt") == _ON or headers.get(b"sec-gpc") == _ON,
         gdpr=read("gdpr", _flag),
         consent=read("consent", str) or "",
@@ -111,6 +119,20 @@ def _size(read: _Reader) -> Size | None:
 def _placement_id(text: str) -> str:
     if len(text) > CATALOGUE_ID_MAX_CHARS:
         raise ValueError(f"is longer than {CATALOGUE_ID_MAX_CHARS} characters")
+    return text
+
+
+def _user_id(read: _Reader, *, wants_html: bool) -> str:
+    user_id = read("user", _key) or ""
+    if user_id and wants_html:
+        # The ad's own script can read the address of the page that its frame stands in.
+        read.fault("user", "is not taken with format=html: an ad could read it out of the page's address")
+    return user_id
+
+
+def _key(text: str) -> str:
+    if key_fault(text) is not None:
+        raise ValueError(f"is longer than {FEED_KEY_MAX_BYTES} bytes, or holds control characters")
     return text
 
 

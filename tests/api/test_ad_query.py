@@ -31,6 +31,7 @@ def test_everything_that_a_page_can_say() -> None:
         "h": "250",
         "url": "https://daily.example/news?id=1#comments",
         "country": "deu",
+        "user": "viewer-17",
         "gdpr": "1",
         "consent": "CQbOE4A",
         "coppa": "0",
@@ -46,6 +47,7 @@ def test_everything_that_a_page_can_say() -> None:
         page="https://daily.example/news?id=1",
         ip=VIEWER,
         country="DEU",
+        user_id="viewer-17",
         gdpr=1,
         consent="CQbOE4A",
         coppa=0,
@@ -54,6 +56,13 @@ def test_everything_that_a_page_can_say() -> None:
         gpp_sid=(2, 6),
         test=True,
     )
+
+
+def test_an_id_is_not_put_where_an_ad_could_read_it() -> None:
+    """In the address of the page around the ad; nor is one taken that no record could stand under."""
+    assert [each.path for each in faults(b"placement=p&format=html&user=viewer-17")] == ["user"]
+    assert [each.path for each in faults(b"placement=p&user=a%09b")] == ["user"]
+    assert [each.path for each in faults(b"placement=p&user=" + b"u" * 513)] == ["user"]
 
 
 def test_what_a_browser_says_of_itself() -> None:

@@ -59,6 +59,8 @@ class Market(NamedTuple):
     bidder: str
     advertiser: str
     campaign: str
+    feed_client: str
+    """Its name."""
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +86,9 @@ async def market(empty_api: RunningApi) -> Market:
             "starts_at": "2099-01-01T00:00:00Z",
         },
     )
-    return Market(publisher["id"], placement["id"], bidder["id"], advertiser["id"], campaign["id"])
+    feed_client = await registered(empty_api, "feed-clients", {"name": f"data {advertiser['id']}"})
+    ids = (each["id"] for each in (publisher, placement, bidder, advertiser, campaign))
+    return Market(*ids, feed_client["name"])
 
 
 def terms_of(kind: str, market: Market) -> dict[str, Any]:
@@ -166,7 +170,7 @@ def demand_of(market: Market) -> dict[str, dict[str, Any]]:
                 "placement_ids": [market.placement],
                 "device_types": [4],
                 "sites": ["daily.example"],
-                "segments": [{"client": "data", "segment": "cars"}],
+                "segments": [{"client": market.feed_client, "segment": "cars"}],
             },
         },
         "ads": {

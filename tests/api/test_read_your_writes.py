@@ -120,7 +120,8 @@ async def of_the_catalogue(api: RunningApi, one: Seller, other: Buyer) -> Tokens
     """Every command of every kind."""
     bidder = await registered(api, "bidders", {"name": "Northwind", "endpoint": "http://127.0.0.1:9/bid"})
     ids = (one.publisher, one.placement, bidder, other.advertiser, other.campaign)
-    market = Market(*(each["id"] for each in ids))
+    feed_client = await registered(api, "feed-clients", {"name": f"data {bidder['id']}"})
+    market = Market(*(each["id"] for each in ids), feed_client["name"])
     tokens: Tokens = {}
 
     def note(name: str, answer: Answer) -> Answer:
