@@ -1,80 +1,30 @@
-"""Feeds over HTTP: loaded, changed, looked up, replaced, erased; each client its own and nobody else's."""
+"""Feeds over HTTP: loaded, changed, looked up, replaced; each client its own and nobody else's."""
 
 from __future__ import annotations
 
-import uuid
-from collections.abc import Iterable
+import asyncio
+import gzip
+import io
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import quote
 
+import aiohttp
+import fastavro
 import msgspec
 import pytest
+from backports import zstd
 from yarl import URL
 
+from commands.feeds import sweep_runs
+from domain.events import FeedLoadOpened, FeedLoadStarted
+from domain.terms.feed_client import feed_client_id
+from gavel.process_clock import fresh_id
+from tests.api.feed import Feed, fresh_feed, ndjson, record
 from tests.api.running_api import RunningApi, until
-from tests.api.tenants import Key
-from tests.api.test_catalogue import Answer, ask, registered
-
-NDJSON = "application/x-ndjson"
-
-
-class Feed:
-    """One client's feed, asked for by the operator unless a key is given."""
-
-    def __init__(self, api: RunningApi, name: str, client: str) -> None:
-        self.api, self.name, self.client = api, name, client
-        self.path = f"/v1/feeds/{quote(name, safe='')}"
-
-    async def send(self, what: str, body: Any, key: Key | None = None, **headers: str) -> Answer:
-        named = {name.replace("_", "-"): value for name, value in headers.items()}
-        sent = self.api.authorized | {"Content-Type": NDJSON} | named
-        if key is not None:
-            sent["Authorization"] = f"Bearer {key.secret}"
-        async with self.api.http.post(f"{self.path}/{what}", data=body, headers=sent) as response:
-            return Answer(response.status, msgspec.json.decode(await response.read()), response.headers)
-
-    async def load(self, lines: Iterable[Any], query: str = "", **headers: str) -> dict[str, Any]:
-        """Sent and decided; the run as it is shown then."""
-        answer = await self.send(f"bulk{query}", ndjson(lines), **headers)
-        assert answer.status == 202, answer.body
-        return await self.decided(answer.body["run_id"])
-
-    async def decided(self, run_id: str) -> dict[str, Any]:
-        run: dict[str, Any] = {}
-
-        async def is_decided() -> bool:
-            nonlocal run
-            run = (await ask(self.api, "GET", f"{self.path}/runs/{run_id}")).body
-            return run.get("status") in {"published", "failed", "superseded"}
-
-        await until(is_decided, seconds=30)
-        return run
-
-    async def change(self, *changes: Any) -> Answer:
-        answer = await self.send("changes", ndjson(changes))
-        assert answer.status == 202, answer.body
-        return answer
-
-    async def record(self, key: str, after: Answer | None = None) -> Any:
-        """Its value; None where there is none."""
-        waiting = {} if after is None else {"Gavel_Token": after.headers["Gavel-Token"], "Prefer": "wait=20"}
-        answer = await ask(self.api, "GET", f"{self.path}/records/{quote(key, safe='')}", **waiting)
-        assert answer.status in {200, 404}, answer.body
-        return answer.body["value"] if answer.status == 200 else None
-
-
-def ndjson(lines: Iterable[Any]) -> bytes:
-    return b"".join(line if isinstance(line, bytes) else msgspec.json.encode(line) + b"\n" for line in lines)
-
-
-def record(key: str, **value: Any) -> dict[str, Any]:
-    return {"key": key, "value": value}
-
-
-async def fresh_feed(api: RunningApi, **terms: Any) -> Feed:
-    name = f"data co {uuid.uuid4()}"
-    entity = await registered(api, "feed-clients", {"name": name, **terms})
-    return Feed(api, name, entity["id"])
+from tests.api.tenants import as_holder, issued
+from tests.api.test_catalogue import ask
 
 
 @pytest.fixture
@@ -134,3 +84,206 @@ async def test_any_key_is_found(feed: Feed, key: str) -> None:
     url = URL(f"{feed.api.base_url}{feed.path}/records/{quote(key, safe='').replace('.', '%2E')}", encoded=True)
     async with feed.api.http.get(url, headers=waiting) as response:
         assert (response.status, msgspec.json.decode(await response.read())) == (200, record(key, it=key))
+
+
+@pytest.mark.parametrize("packed", ["identity", "gzip", "zstd"])
+@pytest.mark.parametrize("written_in", ["application/x-ndjson", "application/avro"])
+async def test_every_form(feed: Feed, packed: str, written_in: str) -> None:
+    """NDJSON or an Avro container file, plain or packed: the same records."""
+    content = ndjson([record("a", n=1), record("b", n=2)])
+    if written_in == "application/avro":
+        fields = [{"name": "key", "type": "string"}, {"name": "value", "type": {"type": "map", "values": "long"}}]
+        schema: Any = {"type": "record", "name": "Record", "fields": fields}
+        file = io.BytesIO()
+        fastavro.writer(file, schema, [record("a", n=1), record("b", n=2)])
+        content = file.getvalue()
+    pack = {"identity": bytes, "gzip": gzip.compress, "zstd": zstd.compress}[packed]
+    answer = await feed.send("bulk", pack(content), Content_Type=written_in, Content_Encoding=packed)
+    assert (answer.status, answer.body["received"]) == (202, 2)
+    assert (await feed.decided(answer.body["run_id"]))["status"] == "published"
+    assert [await feed.record(key) for key in "ab"] == [{"n": 1}, {"n": 2}]
+
+
+async def test_what_replaces_takes_the_place_of_all(feed: Feed) -> None:
+    """Keys that are not in the load are gone, and readers never see the half of it; a later change stands over it."""
+    await feed.load([record("old", n=0), record("a", n=0)])
+    run = await feed.load([record("a", n=1), record("b", n=1)], "?mode=replace")
+    assert (run["status"], run["mode"], run["applied"]) == ("published", "replace", 2)
+    assert [await feed.record(key) for key in ("old", "a", "b")] == [None, {"n": 1}, {"n": 1}]
+    answer = await feed.change({"op": "delete", "key": "b"})
+    assert await feed.record("b", answer) is None
+
+
+async def test_a_load_that_breaks_its_terms_changes_nothing(empty_api: RunningApi) -> None:
+    """Too many keys would be lost, keys stand twice, there are too few: the run says which, and the old ones stand."""
+    feed = await fresh_feed(empty_api, allowed_shrinkage_percent=50, minimum_records=1)
+    await feed.load(record(key, n=0) for key in "abcd")
+    for lines, word in (([record("a")], "lost"), ([record("a")] * 2, "key"), ([], "at least 1")):
+        run = await feed.load(lines, "?mode=replace")
+        assert run["status"] == "failed"
+        assert word in run["reason"]
+        assert [await feed.record(key) for key in "ad"] == [{"n": 0}] * 2
+    assert (await feed.load([record("a"), record("b")], "?mode=replace"))["status"] == "published"
+
+
+async def test_of_two_loads_at_once_the_later_one_counts(feed: Feed) -> None:
+    """The earlier one, which is still being sent, is told so."""
+    goes_on = asyncio.Event()
+
+    async def slowly() -> AsyncIterator[bytes]:
+        yield ndjson(record(f"k{number}", n=0, filled="x" * 1_000) for number in range(1_000))
+        await goes_on.wait()
+        for start in range(1_000, 20_000, 1_000):
+            yield ndjson(record(f"k{number}", n=0, filled="x" * 1_000) for number in range(start, start + 1_000))
+
+    earlier = asyncio.create_task(feed.send("bulk?mode=replace", slowly(), Idempotency_Key="earlier"))
+    open_runs = feed.api.services.feed_runs.open_runs
+    await until(lambda: open_runs([feed.client]), seconds=60)
+    [before] = await open_runs([feed.client])
+    later = await feed.load([record("a", n=1)], "?mode=replace")
+    goes_on.set()
+    answer = await earlier
+    assert (answer.status, answer.body["type"]) == (409, "/problems/conflict")
+    assert later["status"] == "published"
+    assert (await feed.decided(str(before.undecided)))["status"] == "superseded"
+    assert [await feed.record(key) for key in ("k1", "a")] == [None, {"n": 1}]
+
+
+async def test_a_named_load_goes_on_where_it_was_cut_off(feed: Feed) -> None:
+    """Sent again in full under its name, it is one load without doubles; another content under the name is refused."""
+    lines = ndjson(record(f"k{number}", n=number) for number in range(3_000))
+
+    async def cut() -> AsyncIterator[bytes]:
+        yield lines[: len(lines) // 2]
+        raise ConnectionAbortedError
+
+    with pytest.raises(aiohttp.ClientError):
+        await feed.send("bulk?mode=replace", cut(), Idempotency_Key="nightly")
+    answer = await feed.send("bulk?mode=replace", lines, Idempotency_Key="nightly")
+    assert (answer.status, answer.body["received"]) == (202, 3_000)
+    run = await feed.decided(answer.body["run_id"])
+    assert (run["status"], run["applied"], run["duplicates"]) == ("published", 3_000, 0)
+    again = await feed.send("bulk?mode=replace", lines, Idempotency_Key="nightly")
+    assert (again.status, again.body) == (202, answer.body)
+    other = await feed.send("bulk?mode=replace", lines[: len(lines) // 3], Idempotency_Key="nightly")
+    assert (other.status, other.body["type"]) == (422, "/problems/key-reused")
+
+
+async def test_each_client_meets_its_own_alone(empty_api: RunningApi) -> None:
+    """To its key another one's feed is as absent as one that never was; two clients may have the same keys."""
+    one, other = await fresh_feed(empty_api), await fresh_feed(empty_api)
+    key = await issued(empty_api, "feed_client", one.client)
+    mine = await one.send("bulk", ndjson([record("a", of="one")]), key)
+    theirs = await other.send("bulk", ndjson([record("a", of="other")]))
+    assert (mine.status, theirs.status) == (202, 202)
+    await one.decided(mine.body["run_id"])
+    await other.decided(theirs.body["run_id"])
+    assert (await as_holder(empty_api, key, "GET", f"{one.path}/records/a")).body == record("a", of="one")
+    assert await other.record("a") == {"of": "other"}
+    absent = Feed(empty_api, "nobody", feed_client_id("nobody"))
+    for feed in (other, absent):
+        asked = [
+            await as_holder(empty_api, key, "GET", f"{feed.path}/records/a"),
+            await as_holder(empty_api, key, "POST", f"{feed.path}/records", {"keys": ["a"]}),
+            await as_holder(empty_api, key, "GET", f"{feed.path}/runs/{theirs.body['run_id']}"),
+            await feed.send("bulk", b"", key),
+            await feed.send("changes", b"", key),
+        ]
+        assert [each.status for each in asked] == [404] * 5
+        assert {each.body["detail"] for each in asked} == {f"There is no feed client {feed.name!r}."}
+    publisher = await issued(empty_api, "admin")
+    assert (await as_holder(empty_api, publisher, "GET", f"{absent.path}/records/a")).status == 404
+    assert (await absent.send("bulk", b"")).status == 404
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "headers", "status"),
+    [
+        ("bulk", b"", {"Content_Type": "application/x-www-form-urlencoded"}, 415),
+        ("bulk", b"", {"Content_Encoding": "br"}, 415),
+        ("bulk?mode=append", b"", {}, 400),
+        ("bulk?mod=replace", b"", {}, 400),
+        ("bulk", b"", {"Idempotency_Key": "two words"}, 400),
+        ("bulk", gzip.compress(b"\n" * 64 * 2**20), {"Content_Encoding": "gzip"}, 413),
+        ("changes", gzip.compress(b"\n" * 64 * 2**20), {"Content_Encoding": "gzip"}, 413),
+        ("bulk", gzip.compress(b"{}\n")[:-4], {"Content_Encoding": "gzip"}, 400),
+        ("bulk", b"no avro", {"Content_Type": "application/avro"}, 400),
+    ],
+)
+async def test_uploads_that_are_refused(
+    feed: Feed, path: str, body: bytes, headers: dict[str, str], status: int
+) -> None:
+    """As a problem that says what is wrong, and the next one is taken."""
+    answer = await feed.send(path, body, **headers)
+    assert answer.status == status, answer.body
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    assert (await feed.load([record("a")]))["status"] == "published"
+
+
+async def test_a_paused_client_sends_nothing(feed: Feed) -> None:
+    """409 until it is resumed; what is there is found all the same."""
+    await feed.load([record("a", n=1)])
+    paused = await ask(feed.api, "POST", f"/v1/feed-clients/{feed.client}/pause")
+    waiting = {"Gavel_Token": paused.headers["Gavel-Token"], "Prefer": "wait=20"}
+    await ask(feed.api, "GET", f"/v1/feed-clients/{feed.client}", **waiting)
+
+    async def is_refused() -> bool:
+        return (await feed.send("bulk", b"")).status == (await feed.send("changes", b"")).status == 409
+
+    await until(is_refused, seconds=10)
+    assert await feed.record("a") == {"n": 1}
+
+
+async def test_what_has_expired_is_not_found(empty_api: RunningApi) -> None:
+    """Until then the answer says when that will be."""
+    feed = await fresh_feed(empty_api, ttl_seconds=2)
+    await feed.load([record("a", n=1)])
+    answer = await ask(empty_api, "GET", f"{feed.path}/records/a")
+    if answer.status == 200:
+        assert datetime.fromisoformat(answer.body["expires_at"]) <= datetime.now(UTC) + timedelta(seconds=2)
+    await until(lambda: _is_gone(feed, "a"), seconds=10)
+
+
+async def _is_gone(feed: Feed, key: str) -> bool:
+    return await feed.record(key) is None
+
+
+async def test_who_sends_faster_than_it_is_applied_has_to_wait(feed: Feed, monkeypatch: pytest.MonkeyPatch) -> None:
+    """503 with `Retry-After`, before anything is taken."""
+    monkeypatch.setattr("api.feed_backlog.FEED_BACKLOG_MAX_RECORDS", -1)
+    for path in ("bulk", "changes"):
+        refused = await feed.send(path, ndjson([record("a")]))
+        assert (refused.status, refused.body["type"], refused.headers["Retry-After"]) == (
+            503,
+            "/problems/overloaded",
+            "5",
+        )
+    monkeypatch.undo()
+    assert (await feed.load([record("a")]))["status"] == "published"
+
+
+async def test_a_load_whose_upload_died_is_given_up(feed: Feed, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Started and never opened, or opened and never ended: another process ends it, so that nothing waits for it."""
+    monkeypatch.setattr(sweep_runs, "FEED_START_PATIENCE_SECONDS", 0)
+    monkeypatch.setattr(sweep_runs, "FEED_RUN_PATIENCE_SECONDS", 0)
+    services = feed.api.services
+
+    def head(run_id: str) -> dict[str, Any]:
+        about = {"correlation_id": feed.client, "causation_id": run_id, "client": feed.client, "run_id": run_id}
+        return {"id": fresh_id(), "at": datetime.now(UTC), **about}
+
+    started = FeedLoadStarted(**head("run-1"), mode="replace")
+    await services.log.append(services.names.feeds_changes, feed.client, [started])
+    assert (await feed.decided("run-1"))["status"] == "failed"
+    started = FeedLoadStarted(**head("run-2"), mode="replace")
+    at = await services.log.append(services.names.feeds_changes, feed.client, [started])
+    opened = FeedLoadOpened(**head("run-2"), mode="replace", since=at.offset)
+    await services.log.append(services.names.feeds_bulk, feed.client, [opened])
+    run = await feed.decided("run-2")
+    assert (run["status"], bool(run["reason"])) == ("failed", True)
+    assert await services.feed_runs.open_runs([feed.client]) == []
+
+
+async def test_unknown_runs(feed: Feed) -> None:
+    """404."""
+    assert (await ask(feed.api, "GET", f"{feed.path}/runs/none")).status == 404
