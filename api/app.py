@@ -23,6 +23,7 @@ from api.read.campaign_budget import show_campaign_budget
 from api.read.catalogue import catalogue_queries
 from api.read.dead_letters import list_dead_letters, show_dead_letter
 from api.read.delivery import report_delivery
+from api.read.feed_audit import show_feed_audit
 from api.read.feed_records import show_feed_record, show_feed_records
 from api.read.feed_runs import show_feed_run
 from api.read.ledger import report_ledger
@@ -106,6 +107,7 @@ def _v1(services: ApiServices, holders: KeyHolders) -> Router:
             load_feed,
             change_feed,
             show_feed_run,
+            show_feed_audit,
             show_feed_record,
             show_feed_records,
             live_figures(services),

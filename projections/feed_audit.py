@@ -134,9 +134,10 @@ class FeedAudit:
         """What stands in Redis now. Raises Unavailable."""
         clients = await clients_of(self._redis, self._names)
         for start in range(0, len(clients), CLIENTS_AT_ONCE):
-            async with asyncio.TaskGroup() as tasks:
-                for client in clients[start : start + CLIENTS_AT_ONCE]:
-                    tasks.create_task(self._bring_of(client))
+            some = clients[start : start + CLIENTS_AT_ONCE]
+            outcomes = await asyncio.gather(*(self._bring_of(client) for client in some), return_exceptions=True)
+            for failure in filter(None, outcomes):
+                raise failure
 
     async def _bring_of(self, client: str) -> None:
         key = self._names.feed_audit(client)

@@ -6,19 +6,26 @@ without any key: nothing is opened.
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import Callable, Collection, Sequence
 from hashlib import sha1, sha256
+from typing import NamedTuple
 
 import msgspec
+from aiokafka import TopicPartition
 
 from domain.codec import Decoder
 from domain.errors import CorruptEvent
 from domain.events import FeedLoadReceived
+from domain.names import Names
 from projections.batch import Record
 from projections.feed_audit import TOPICS
 from projections.log_reading import ends_of, partition_of, reading, until
 from projections.postgres_store import connected
+from projections.redis_store import answering, offset_field
 from projections.servers import Addresses, Servers
+from projections.watermarks import Ends
 
 ROWS = """
 SELECT first_offset, last_offset, digest, adds + overwrites + updates + deletes + stale + rejected + marks AS counted
@@ -28,10 +35,11 @@ SKIPPED = """
 SELECT DISTINCT "offset" FROM dead_letters WHERE topic = $1 AND partition = $2 AND outcome = 'skipped'
 """
 LISTED_MAX = 20
+LOOK_S = 0.2
 CLIENT_ID = "gavel-feeds-audit"
 
 Told = Callable[[int, int], None]
-"""Is told how far the log was read, and how far it reaches."""
+"""Is told how much of the log was read, and how much there is, of one topic after the other."""
 
 
 class TopicProof(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,7 +58,7 @@ class TopicProof(msgspec.Struct, frozen=True, kw_only=True):
     wrong: int
     """Batches that do not agree with the log."""
     beyond: int
-    """Batches of which the log has only a part any more, so that nobody can tell."""
+    """Batches of which the log has only a part any more, or that were made meanwhile: nobody can tell."""
     examples: tuple[str, ...]
     """Of what is missing or wrong."""
 
@@ -66,38 +74,73 @@ class _Row(msgspec.Struct, frozen=True):
     counted: int
 
 
-async def prove(addresses: Addresses, client: str, told: Told = lambda _read, _end: None) -> list[TopicProof]:
-    """Reads the client's partition of both topics to where they end now. Raises LogUnavailable, Unavailable."""
+async def prove(
+    addresses: Addresses, client: str, *, wait_s: float = 0.0, told: Told = lambda _read, _end: None
+) -> list[TopicProof]:
+    """Reads the client's partition of both topics to where they end now, once that is applied or `wait_s` is over.
+
+    Raises LogUnavailable, Unavailable.
+    """
     async with Servers(addresses, client_id=CLIENT_ID) as servers:
-        return [await _prove(servers, addresses.kafka_url, client, topic, told) for topic in TOPICS]
+        places = [await _place(addresses.kafka_url, servers.names, client, topic) for topic in TOPICS]
+        until_s = time.monotonic() + wait_s
+        # What is waited for happens in other processes.
+        while not await _is_written(servers, client, places) and time.monotonic() < until_s:  # noqa: ASYNC110
+            await asyncio.sleep(LOOK_S)
+        return [await _prove(servers, addresses.kafka_url, client, place, told) for place in places]
 
 
-async def _prove(servers: Servers, kafka_url: str, client: str, topic: str, told: Told) -> TopicProof:
-    name = f"{servers.names.namespace}.feeds.{topic}"
+class _Place(NamedTuple):
+    """Where a topic has the client."""
+
+    topic: str
+    tp: TopicPartition
+    ends: Ends
+
+
+async def _place(kafka_url: str, names: Names, client: str, topic: str) -> _Place:
+    name = f"{names.namespace}.feeds.{topic}"
     ends = await ends_of(kafka_url, name, client_id=CLIENT_ID)
     tp = partition_of(client.encode(), name, ends)
-    # Before the log, which goes on: what a batch has must be there.
+    return _Place(topic, tp, ends[tp])
+
+
+async def _is_written(servers: Servers, client: str, places: Sequence[_Place]) -> bool:
+    """Whether everything up to the ends is applied, and the audit of it has left Redis."""
+    async with answering():
+        for topic, tp, ends in places:
+            next_offset = await servers.redis.hget(servers.names.feed_progress(topic)[0], offset_field(tp))
+            if int(next_offset or ends.low) < ends.high:
+                return False
+        return not await servers.redis.exists(servers.names.feed_audit(client))
+
+
+async def _prove(servers: Servers, kafka_url: str, client: str, place: _Place, told: Told) -> TopicProof:
+    topic, tp, ends = place
     async with connected(servers.pool) as connection:
         rows = [_Row(*row) for row in await connection.fetch(ROWS, client, topic, tp.partition)]
-        skipped = {row["offset"] for row in await connection.fetch(SKIPPED, name, tp.partition)}
-    comparison = _Comparison(rows, ends[tp].low, skipped)
-    async with reading(kafka_url, {tp: ends[tp].low}, client_id=CLIENT_ID) as consumer:
-        async for records in until(consumer, {tp: ends[tp]}):
-            for record in records:
-                if record.key == client.encode():
-                    comparison.read(record)
-            told(records[-1].offset + 1 if records else ends[tp].low, ends[tp].high)
+        skipped = {row["offset"] for row in await connection.fetch(SKIPPED, tp.topic, tp.partition)}
+    comparison = _Comparison(rows, ends, skipped)
+    if ends.low < ends.high:
+        async with reading(kafka_url, {tp: ends.low}, client_id=CLIENT_ID) as consumer:
+            async for records in until(consumer, {tp: ends}):
+                for record in records:
+                    if record.key == client.encode():
+                        comparison.read(record)
+                if records:
+                    told(records[-1].offset + 1 - ends.low, ends.high - ends.low)
     return comparison.outcome(topic, tp.partition)
 
 
 class _Comparison:
     """Goes along the log and the batches side by side."""
 
-    def __init__(self, rows: Sequence[_Row], low: int, skipped: Collection[int]) -> None:
-        self._rows = [row for row in rows if row.first_offset >= low]
+    def __init__(self, rows: Sequence[_Row], ends: Ends, skipped: Collection[int]) -> None:
+        self._rows = [row for row in rows if row.first_offset >= ends.low and row.last_offset < ends.high]
         self._beyond = len(rows) - len(self._rows)
-        # A batch that has begun before the log does: its end says nothing.
-        self._from = max((row.last_offset + 1 for row in rows if row.first_offset < low), default=low)
+        # Of a batch that begins before the log does, or ends after what is read of it, there is only a part.
+        self._from = max((row.last_offset + 1 for row in rows if row.first_offset < ends.low), default=ends.low)
+        self._to = min((row.first_offset for row in rows if row.last_offset >= ends.high), default=ends.high)
         self._skipped = skipped
         self._received = Decoder((FeedLoadReceived,))
         self._at = 0
@@ -108,7 +151,7 @@ class _Comparison:
     def read(self, record: Record) -> None:
         self._logged += 1
         self._sent += self._sent_of(record)
-        if record.offset < self._from:
+        if not self._from <= record.offset < self._to:
             return
         while self._at < len(self._rows) and self._rows[self._at].last_offset < record.offset:
             self._end_row()

@@ -21,6 +21,7 @@ from rich.progress import (
 
 from commands.feeds.erase_client import ErasedClient
 from gavel.cli import options
+from gavel.cli.feed_audit import audit
 from gavel.errors import CannotRun
 from gavel.feed_desk import feed_desk
 from gavel.feed_keys import WrappedKey
@@ -38,6 +39,7 @@ def feeds() -> None:
     configure_logging("error", process="feeds")
 
 
+feeds.add_command(audit)
 
 
 @feeds.command(epilog="Example: `gavel feeds load people.ndjson.gz --client winter-audiences --mode replace`")

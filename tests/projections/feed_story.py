@@ -47,6 +47,14 @@ class FeedStory:
     async def publish(self, run_id: str) -> None:
         await self.bulk(events.FeedLoadPublished, run_id=run_id)
 
+    async def bulk_received(self, run_id: str, records: int, rejected: int = 0) -> None:
+        await self.bulk(events.FeedLoadReceived, run_id=run_id, records=records, rejected=rejected)
+
+    async def change_later(self, key: str, name: str) -> None:
+        """A record that is on its way; flush the log."""
+        event = events.FeedRecordAdded(**self._head(), key=key, key_id="k1", ciphertext=name.encode())
+        await self._read_side.log.send_bytes(self._read_side.names.feeds_changes, self.client, encode(event))
+
     async def change(self, event: type[Event], **fields: Any) -> int:
         return await self._append(self._read_side.names.feeds_changes, event, fields)
 
@@ -78,6 +86,9 @@ class FeedStory:
             await self._read_side.redis.delete(key)
 
     async def _append(self, topic: str, event: type[Event], fields: dict[str, Any]) -> int:
-        made = event(id="e", at=AT, correlation_id=self.client, causation_id="c", client=self.client, **fields)
+        made = event(**self._head(), **fields)
         logged = await self._read_side.log.append_bytes(topic, self.client, encode(made))
         return int(logged.offset)
+
+    def _head(self) -> dict[str, Any]:
+        return {"id": "e", "at": AT, "correlation_id": self.client, "causation_id": "c", "client": self.client}

@@ -272,6 +272,17 @@ class Log:
     async def append_bytes(self, topic: str, key: str, payload: bytes) -> Any:
         return await self._producer.send_and_wait(topic, payload, key.encode())
 
+    async def append_raw(self, topic: str, key: bytes, payload: bytes) -> None:
+        """Under a key that may be no text."""
+        await self._producer.send_and_wait(topic, payload, key)
+
+    async def send_bytes(self, topic: str, key: str, payload: bytes) -> None:
+        """Without waiting for the log to have it; `flush` does."""
+        await self._producer.send(topic, payload, key.encode())
+
+    async def flush(self) -> None:
+        await self._producer.flush()
+
     async def append_to(self, topic: str, partition: int, event: Event) -> None:
         """An event that belongs to a partition, not to a key."""
         await self._producer.send_and_wait(topic, encode(event), self._key(event), partition=partition)
