@@ -14,7 +14,7 @@ from bench.cost import Comparison, Contender, Cost, Target, take_turns
 from bench.installation import Installation
 from bench.report import Section
 from bench.size import Size
-from domain.catalogue import Ad, Advertiser, Campaign, Targeting
+from domain.catalogue import Ad, Advertiser, Campaign, SegmentTarget, Targeting
 from domain.currency import NO_RATES
 from domain.direct.campaign import LiveCampaign, live_campaign
 from domain.direct.index import NO_CAMPAIGNS, DirectIndex
@@ -33,6 +33,9 @@ COUNTRIES = ("DEU", "USA", "GBR", "FRA", "ESP", "ITA", "POL", "AUT", "NLD", "SWE
 PLACEMENTS = tuple(f"placement-{number}" for number in range(2_000))
 SITES = tuple(f"site-{number}.example" for number in range(1_000))
 DEVICE_TYPES = (2, 4, 5)
+SEGMENTS = tuple(SegmentTarget(f"client-{number % 10}", f"segment-{number}") for number in range(5_000))
+SEGMENTS_OF_A_VIEWER = 40
+"""Fewer than so many."""
 SHOP = Advertiser(name="Shop", domain="shop.example")
 NOTHING_CLICKED = Revaluation(0, lambda campaign: campaign.terms.click_bid_nanos // 1_000)
 
@@ -119,7 +122,8 @@ def _method(size: Size) -> Iterator[str]:
     yield f"{size.rounds} rounds of {size.parts:,} imps, each of which asks for {CAMPAIGNS_STANDING_MAX} campaigns."
     yield (
         f"The campaigns have up to three of {len(PLACEMENTS):,} placements, {len(SITES):,} sites, {len(COUNTRIES)}"
-        f" countries and {len(DEVICE_TYPES)} device types, or all, and ads of two sizes; one in four pays for clicks."
+        f" countries, {len(DEVICE_TYPES)} device types and {len(SEGMENTS):,} segments, or all, and ads of two sizes;"
+        f" one in four pays for clicks. A viewer is in fewer than {SEGMENTS_OF_A_VIEWER} of the segments."
     )
     yield (
         f"Beside odd sizes: {ODD_CAMPAIGNS} more campaigns, with {ODD_SIZES:,} ads each in sizes that nobody asks for."
@@ -147,6 +151,7 @@ def _campaign(number: int, chance: random.Random) -> LiveCampaign:
         sites=_some(SITES, chance, share=0.3),
         countries=_some(COUNTRIES, chance, share=0.6),
         device_types=_some(DEVICE_TYPES, chance, share=0.4),
+        segments=_some(SEGMENTS, chance, share=0.3),
     )
     price = chance.randrange(10_000, 10_000_000)
     pays_for_clicks = chance.random() < 1 / 4
@@ -199,6 +204,7 @@ def _imp(chance: random.Random) -> Traffic:
         chance.choice(DEVICE_TYPES),
         lambda width, height: (width, height) in sizes,
         sizes,
+        chance.sample(SEGMENTS, chance.randrange(SEGMENTS_OF_A_VIEWER)),
     )
 
 
@@ -223,6 +229,7 @@ def _scanned(campaigns: Sequence[LiveCampaign]) -> Find:
                 and (not each.sites or not each.sites.isdisjoint(imp.sites))
                 and (not each.countries or imp.country in each.countries)
                 and (not each.device_types or imp.device_type in each.device_types)
+                and (not each.segments or not each.segments.isdisjoint(imp.segments))
                 for ad in each.ads
                 if imp.allows_size is None or imp.allows_size(ad.terms.width, ad.terms.height)
             ),
