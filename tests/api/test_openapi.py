@@ -45,6 +45,7 @@ OPERATIONS = {
     "post /v1/feeds/{client}/bulk",
     "post /v1/feeds/{client}/changes",
     "get /v1/feeds/{client}/runs/{run_id}",
+    "get /v1/feeds/{client}/audit",
     "get /v1/feeds/{client}/records/{key}",
     "post /v1/feeds/{client}/records",
     "get /livez",
