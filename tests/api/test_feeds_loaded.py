@@ -1,0 +1,120 @@
+"""Files that the command line and the example load: in full, once, and on from where they were cut off."""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import gzip
+import signal
+import sys
+from pathlib import Path
+
+import asyncpg
+import pytest
+from msgspec.structs import replace
+
+from gavel.settings import Settings, environment_of
+from tests.api.feed import Feed, fresh_feed, ndjson, record
+from tests.api.running_api import RunningApi, until
+from tests.api.tenants import issued
+from tests.gavel.shell import Shell, Told
+
+EXAMPLE = Path(__file__).parents[2] / "examples" / "load_feed.py"
+
+
+@pytest.fixture
+def notes(settings: Settings, tmp_path: Path) -> Settings:
+    """The running exchange, and a folder of this test alone for what a command keeps."""
+    return replace(settings, cache=tmp_path / "cache")
+
+
+@pytest.fixture
+async def feed(empty_api: RunningApi) -> Feed:
+    return await fresh_feed(empty_api)
+
+
+async def test_a_file_is_loaded(feed: Feed, notes: Settings, tmp_path: Path) -> None:
+    """Packed or not; bad lines are told, and the same file again is loaded again."""
+    file = tmp_path / "people.ndjson.gz"
+    file.write_bytes(gzip.compress(ndjson([record("a", n=1), b"bad\n", record("b", n=2)])))
+    shell = Shell("feeds", environment_of(notes))
+    for _ in range(2):
+        told = await shell("load", str(file), "--client", feed.name, "--mode", "replace")
+        assert told.code == 0, told.err
+        assert "is published" in told.out
+        assert "Records applied: 2 of 2; lines refused: 1" in told.out
+        assert "line 2: the line is not JSON" in told.err
+        assert [await feed.record(key) for key in "ab"] == [{"n": 1}, {"n": 2}]
+        await feed.change({"op": "delete", "key": "a"})
+    assert [*(notes.cache / "feed-loads").iterdir()] == []
+
+
+async def test_what_is_not_published_ends_with_an_error(empty_api: RunningApi, notes: Settings, tmp_path: Path) -> None:
+    """Exit code 1 and the reason, for a load that breaks its terms and for a client that is not there."""
+    feed = await fresh_feed(empty_api, minimum_records=2)
+    file = tmp_path / "people.ndjson"
+    file.write_bytes(ndjson([record("a")]))
+    shell = Shell("feeds", environment_of(notes))
+    code, run = await shell.json("load", str(file), "--client", feed.name, "--mode", "replace")
+    assert (code, run["status"], run["applied"]) == (1, "failed", 1)
+    assert "at least 2" in run["reason"]
+    told = await shell("load", str(file), "--client", "nobody")
+    assert (told.code, told.err.splitlines()[-1]) == (1, "gavel: 404: There is no feed client 'nobody'.")
+
+
+async def test_a_killed_load_goes_on(feed: Feed, notes: Settings, tmp_path: Path) -> None:
+    """The command is killed in the middle of the file; run again it completes the same load, each record once."""
+    file = tmp_path / "people.ndjson"
+    records = 20_000
+    file.write_bytes(ndjson(record(f"k{number}", filled="x" * 400) for number in range(records)))
+    words = ("load", str(file), "--client", feed.name, "--mode", "replace", "--json")
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "gavel", "feeds", *words),
+        env=environment_of(notes),
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    open_runs = feed.api.services.feed_runs.open_runs
+    await until(lambda: open_runs([feed.client]), seconds=60)
+    process.send_signal(signal.SIGKILL)
+    await process.wait()
+    [cut] = await open_runs([feed.client])
+    code, run = await Shell("feeds", environment_of(notes)).json(*words[:-1])
+    assert (code, run["status"], run["applied"], run["duplicates"]) == (0, "published", records, 0)
+    assert run["id"] in {cut.undecided, *(each.run_id for each in cut.started)}
+
+
+async def test_the_example_loads_a_csv_and_a_table(
+    feed: Feed, settings: Settings, api_database: str, tmp_path: Path
+) -> None:
+    """With an access key of the client's own; a list stands in a column of its own."""
+    key_file = tmp_path / "key.txt"
+    key_file.write_text((await issued(feed.api, "feed_client", feed.client)).secret)
+    people = tmp_path / "people.csv"
+    with people.open("w", newline="") as file:
+        csv.writer(file).writerows([["id", "segments", "city"], ["u 1", "skiers hikers", "Graz"], ["u 2", "", "Wien"]])
+    told = await example(feed, key_file, "csv", str(people))
+    assert (told.code, "published: 2 records" in told.out) == (0, True), told.err
+    assert await feed.record("u 1") == {"segments": ["skiers", "hikers"], "city": "Graz"}
+    connection = await asyncpg.connect(api_database)
+    try:
+        await connection.execute('CREATE TABLE "People" (id int, name text)')
+        await connection.execute("""INSERT INTO "People" SELECT n, 'Anna ' || n FROM generate_series(1, 2500) n""")
+        told = await example(feed, key_file, "postgres", api_database, "People")
+        assert (told.code, "published: 2500 records" in told.out) == (0, True), told.err
+        assert await feed.record("2500") == {"name": "Anna 2500"}
+    finally:
+        await connection.execute('DROP TABLE IF EXISTS "People"')
+        await connection.close()
+
+
+async def example(feed: Feed, key_file: Path, *source: str) -> Told:
+    """As its text says how to run it."""
+    options = ("--url", feed.api.base_url, "--client", feed.name, "--key-file", str(key_file))
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, str(EXAMPLE), *options, *source),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    out, err = await process.communicate()
+    return Told(process.returncode, out.decode(), err.decode())
