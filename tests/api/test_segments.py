@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
+from time import monotonic
 from typing import Any, NamedTuple
 
 import msgspec
@@ -23,6 +24,7 @@ from tests.api.test_catalogue import ask, registered
 from tests.api.test_engagements import BROWSER
 
 VIEWER = "viewer-of-segments-17"
+SEEN_WITHIN_SECONDS = 1.0
 SEGMENT = "cars-of-a-secret-make"
 
 
@@ -136,15 +138,21 @@ async def audience(empty_api: RunningApi, settings: Settings) -> AsyncIterator[A
 
 
 async def test_a_change_counts_in_the_next_auctions(audience: Audience) -> None:
-    """Once a record puts the viewer into the segment the campaign bids, and no more once the record is gone."""
-    await audience.put("boats", SEGMENT)
-    await audience.comes_to_be_shown(audience.ad)
-    await audience.put("boats")
-    await audience.comes_to_be_shown(None)
-    await audience.put(SEGMENT)
-    await audience.comes_to_be_shown(audience.ad)
-    await audience.delete()
-    await audience.comes_to_be_shown(None)
+    """Once a record puts the viewer into the segment the campaign bids, and no more once the record is gone.
+
+    It does within a second, where the machine has nothing else to do: the fastest of several changes is looked at.
+    """
+    took_seconds = []
+    for change in (["boats", SEGMENT], ["boats"], [SEGMENT], None):
+        if change is None:
+            await audience.delete()
+        else:
+            await audience.put(*change)
+        logged_at = monotonic()
+        await audience.comes_to_be_shown(audience.ad if change and SEGMENT in change else None)
+        took_seconds.append(monotonic() - logged_at)
+    # The first one also waits for the campaign to be known.
+    assert min(took_seconds[1:]) < SEEN_WITHIN_SECONDS
 
 
 async def test_the_story_says_by_which_segment_a_campaign_came_to_bid(audience: Audience) -> None:
