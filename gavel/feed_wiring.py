@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple, TypedDict
 
 from redis.asyncio import Redis
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -16,6 +17,8 @@ from commands.feeds.load_feed import LoadFeed
 from commands.feeds.redis_runs import RedisRuns
 from commands.feeds.sweep_runs import SweepRuns
 from commands.kafka_log import KafkaLog
+from commands.ports import Ids
+from domain.feeds.sealing import DataKey
 from domain.names import Names
 from gavel.feed_keys import FeedKeysInForce
 from gavel.process_clock import SystemClock, fresh_id
@@ -36,6 +39,21 @@ class FeedParts(NamedTuple):
     completeness: FeedCompleteness
     backlog: FeedBacklog
     sweep: SweepRuns
+
+
+class FeedServices(TypedDict):
+    """What `ApiServices` has of them."""
+
+    load_feed: LoadFeed
+    change_feed: ChangeFeed
+    feed_senders: FeedSenders
+    feed_runs: RedisRuns
+    feed_records: FeedRecords
+    feed_completeness: FeedCompleteness
+    feed_data_key: Callable[[str, str], DataKey | None]
+    feed_backlog: FeedBacklog
+    sweep_runs: SweepRuns
+    fresh_id: Ids
 
 
 def feed_parts(

@@ -50,7 +50,7 @@ from domain.redis_url import parse_redis_url
 from domain.terms.kinds import all_forms
 from domain.tokens import SECRET_MAX_BYTES, SECRET_MIN_BYTES
 from gavel.feed_keys import FeedKeyFile, FeedKeysInForce
-from gavel.feed_wiring import feed_parts
+from gavel.feed_wiring import FeedParts, FeedServices, feed_parts
 from gavel.process_clock import SystemClock, fresh_id
 from gavel.pseudonym_keys import KeyInForce, PseudonymKeyFile
 from gavel.settings import Settings, variable
@@ -119,16 +119,7 @@ class ApiProcess:
             log=self._log, topic=names.auctions, clock=clock, ids=fresh_id, logged=metrics.late_answer
         )
         hold_auction = self._hold_auction(settings, names, clock, quota)
-        self._feeds = feed_parts(
-            log=self._log,
-            head=self._head,
-            redis=self._calm_redis,
-            database=self._database,
-            watermarks=self._watermarks,
-            keys=self._feed_keys,
-            names=names,
-            clock=clock,
-        )
+        self._feeds = self._feed_parts(names, clock)
         self.services = ApiServices(
             hold_auction=hold_auction,
             auction_rates=AuctionRates(settings.auctions_per_address_minute, is_unlimited=addresses.is_trusted),
@@ -143,16 +134,7 @@ class ApiProcess:
                 clock=clock,
             ),
             close_ledger_day=CloseLedgerDay(log=self._log, names=names, clock=clock, ids=fresh_id),
-            load_feed=self._feeds.load,
-            change_feed=self._feeds.change,
-            feed_senders=self._feeds.senders,
-            feed_runs=self._feeds.runs,
-            feed_records=self._feeds.records,
-            feed_completeness=self._feeds.completeness,
-            feed_data_key=self._feed_keys.opening,
-            feed_backlog=self._feeds.backlog,
-            sweep_runs=self._feeds.sweep,
-            fresh_id=fresh_id,
+            **self._feed_services(),
             budgets=self._budgets,
             once=self._once,
             database=self._database,
@@ -170,6 +152,32 @@ class ApiProcess:
             admin_key=admin_key,
             access_keys=self._catalogue.access_keys,
             base_url=settings.base_url,
+        )
+
+    def _feed_parts(self, names: Names, clock: SystemClock) -> FeedParts:
+        return feed_parts(
+            log=self._log,
+            head=self._head,
+            redis=self._calm_redis,
+            database=self._database,
+            watermarks=self._watermarks,
+            keys=self._feed_keys,
+            names=names,
+            clock=clock,
+        )
+
+    def _feed_services(self) -> FeedServices:
+        return FeedServices(
+            load_feed=self._feeds.load,
+            change_feed=self._feeds.change,
+            feed_senders=self._feeds.senders,
+            feed_runs=self._feeds.runs,
+            feed_records=self._feeds.records,
+            feed_completeness=self._feeds.completeness,
+            feed_data_key=self._feed_keys.opening,
+            feed_backlog=self._feeds.backlog,
+            sweep_runs=self._feeds.sweep,
+            fresh_id=fresh_id,
         )
 
     def _change_catalogue(self, settings: Settings, names: Names, clock: SystemClock) -> ChangeCatalogue:
