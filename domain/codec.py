@@ -12,7 +12,7 @@ from typing import Any, Generic, TypeVar, get_args, get_type_hints
 
 import msgspec
 
-from domain import events
+from domain import events, feed_events  # noqa: F401 - defined is in the catalogue
 from domain.errors import UndecodableEvent, UnknownEvent
 from domain.excerpt import Excerpt
 from domain.upcasters import CHAINS, Chain, Fields

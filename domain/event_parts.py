@@ -25,6 +25,15 @@ FeedMode = Literal["merge", "replace"]
 # gc=False throughout: values that are made by the million and can never be part of a cycle.
 
 
+class FeedSource(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Where a change of a feed comes from: of a source only what stands behind all that it has told before counts."""
+
+    name: str
+    """Of the client's own: an upload that has a name, or a partition of a connector's topic."""
+    place: int
+    """Grows from one to the next: the line, the offset."""
+
+
 class Inventory(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """What was on sale, in the words that reports group by; it travels with every event that is counted.
 

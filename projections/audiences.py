@@ -12,8 +12,9 @@ from typing import Any, Final, NamedTuple
 
 from redis.asyncio import Redis
 
-from domain import events
-from domain.events import Event, FeedEvent
+from domain import feed_events
+from domain.events import Event
+from domain.feed_events import FeedEvent
 from domain.names import Names
 from projections.feed_value import milliseconds, packed
 from projections.projection import Placed
@@ -49,18 +50,18 @@ FeedRows = dict[PartOfClient, list[Step]]
 """In the order of the log."""
 
 CHANGE_EVENTS: Final = (
-    events.FeedRecordAdded,
-    events.FeedRecordUpdated,
-    events.FeedRecordDeleted,
-    events.FeedLoadStarted,
-    events.FeedClientErased,
+    feed_events.FeedRecordAdded,
+    feed_events.FeedRecordUpdated,
+    feed_events.FeedRecordDeleted,
+    feed_events.FeedLoadStarted,
+    feed_events.FeedClientErased,
 )
 BULK_EVENTS: Final = (
-    events.FeedLoadOpened,
-    events.FeedRecordLoaded,
-    events.FeedLoadReceived,
-    events.FeedLoadPublished,
-    events.FeedLoadFailed,
+    feed_events.FeedLoadOpened,
+    feed_events.FeedRecordLoaded,
+    feed_events.FeedLoadReceived,
+    feed_events.FeedLoadPublished,
+    feed_events.FeedLoadFailed,
 )
 """Not FeedClientErased: its place in the order is the one among the changes, and from there it holds for loads, too."""
 
@@ -116,15 +117,15 @@ class AudiencesBulk(Audiences):
 
 _Told = tuple[str, Callable[[Any], Own]]
 _TOLD: Final[dict[type[Event], _Told]] = {
-    events.FeedRecordLoaded: ("loaded", lambda event: (event.run_id, event.line, event.key, packed(event))),
-    events.FeedRecordAdded: ("put", lambda event: (event.key, packed(event), "", "")),
-    events.FeedRecordUpdated: ("updated", lambda event: (event.old_key, event.key, packed(event), "")),
-    events.FeedRecordDeleted: ("deleted", lambda event: (event.key, "", "", "")),
-    events.FeedLoadStarted: ("started", lambda event: (event.run_id, event.mode, "", "")),
-    events.FeedLoadOpened: ("opened", lambda event: (event.run_id, event.mode, event.since, "")),
-    events.FeedLoadReceived: ("received", lambda event: (event.run_id, event.records, event.rejected, "")),
-    events.FeedLoadPublished: ("published", lambda event: (event.run_id, "", "", "")),
-    events.FeedLoadFailed: ("failed", lambda event: (event.run_id, event.reason, "", "")),
-    events.FeedClientErased: ("erased", lambda _: ("", "", "", "")),
+    feed_events.FeedRecordLoaded: ("loaded", lambda event: (event.run_id, event.line, event.key, packed(event))),
+    feed_events.FeedRecordAdded: ("put", lambda event: (event.key, packed(event), "", "")),
+    feed_events.FeedRecordUpdated: ("updated", lambda event: (event.old_key, event.key, packed(event), "")),
+    feed_events.FeedRecordDeleted: ("deleted", lambda event: (event.key, "", "", "")),
+    feed_events.FeedLoadStarted: ("started", lambda event: (event.run_id, event.mode, "", "")),
+    feed_events.FeedLoadOpened: ("opened", lambda event: (event.run_id, event.mode, event.since, "")),
+    feed_events.FeedLoadReceived: ("received", lambda event: (event.run_id, event.records, event.rejected, "")),
+    feed_events.FeedLoadPublished: ("published", lambda event: (event.run_id, "", "", "")),
+    feed_events.FeedLoadFailed: ("failed", lambda event: (event.run_id, event.reason, "", "")),
+    feed_events.FeedClientErased: ("erased", lambda _: ("", "", "", "")),
 }
 """What the script is to do, and its four arguments."""

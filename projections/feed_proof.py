@@ -17,7 +17,7 @@ from aiokafka import TopicPartition
 
 from domain.codec import Decoder
 from domain.errors import CorruptEvent
-from domain.events import FeedLoadReceived
+from domain.feed_events import FeedLoadReceived
 from domain.names import Names
 from projections.batch import Record
 from projections.feed_audit import TOPICS

@@ -6,7 +6,7 @@ import struct
 from datetime import UTC, datetime
 from typing import NamedTuple, cast
 
-from domain.events import FeedRecord, FeedRecordLoaded
+from domain.feed_events import FeedRecord, FeedRecordLoaded
 from domain.feeds.sealing import BULK, CHANGES, FeedTopic
 
 _STAMP = struct.Struct(">Q")

@@ -21,7 +21,7 @@ from commands.feeds.intake import (
 )
 from commands.feeds.ordered_log import OrderedLog
 from commands.ports import Clock, EventLog, Ids
-from domain.events import FeedRecordAdded, FeedRecordDeleted, FeedRecordUpdated
+from domain.feed_events import FeedRecordAdded, FeedRecordDeleted, FeedRecordUpdated
 from domain.feeds.debezium import Columns, envelope_change, is_envelope
 from domain.feeds.ndjson import Line
 from domain.feeds.records import Added, Change, Deleted, Reason, change_of

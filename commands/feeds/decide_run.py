@@ -10,7 +10,7 @@ from commands.feeds.intake import Runs
 from commands.feeds.redis_runs import StartedRun
 from commands.ports import Clock, EventLog, Ids
 from domain.catalogue import FeedClient
-from domain.events import FeedLoadFailed, FeedLoadOpened, FeedLoadPublished, FeedRun
+from domain.feed_events import FeedLoadFailed, FeedLoadOpened, FeedLoadPublished, FeedRun
 from domain.feeds.runs import objection
 from domain.names import Names
 

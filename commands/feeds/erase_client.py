@@ -6,7 +6,7 @@ from typing import NamedTuple, Protocol
 
 from commands.change_catalogue import ChangeCatalogue
 from commands.ports import Clock, EventLog, Ids
-from domain.events import FeedClientErased
+from domain.feed_events import FeedClientErased
 from domain.names import Names
 
 

@@ -24,7 +24,7 @@ from commands.feeds.ordered_log import OrderedLog
 from commands.ports import Clock, EventLog, Ids
 from domain.errors import Conflict, KeyReused, Unavailable
 from domain.event_parts import FeedMode
-from domain.events import FeedLoadFailed, FeedLoadOpened, FeedLoadReceived, FeedLoadStarted, FeedRecordLoaded
+from domain.feed_events import FeedLoadFailed, FeedLoadOpened, FeedLoadReceived, FeedLoadStarted, FeedRecordLoaded
 from domain.feeds.ndjson import Line
 from domain.feeds.records import Reason, Record, record_of
 from domain.feeds.runs import Run

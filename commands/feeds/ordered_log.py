@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from commands.ports import AppendUndecided, Clock, EventLog, Position
 from domain.errors import LogUnavailable, Overloaded
-from domain.events import FeedEvent
+from domain.feed_events import FeedEvent
 from domain.limits import FEED_BATCH_MAX_BYTES, FEED_LOG_PATIENCE_SECONDS
 
 RETRY_SECONDS = 0.1

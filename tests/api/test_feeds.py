@@ -18,7 +18,7 @@ from backports import zstd
 from yarl import URL
 
 from commands.feeds import sweep_runs
-from domain.events import FeedLoadOpened, FeedLoadStarted
+from domain.feed_events import FeedLoadOpened, FeedLoadStarted
 from domain.terms.feed_client import feed_client_id
 from gavel.process_clock import fresh_id
 from tests.api.feed import Feed, fresh_feed, ndjson, record

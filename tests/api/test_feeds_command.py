@@ -10,7 +10,7 @@ import pytest
 from msgspec.structs import replace
 
 from domain import codec
-from domain.events import FeedClientErased
+from domain.feed_events import FeedClientErased
 from domain.names import Names
 from domain.terms.feed_client import feed_client_id
 from gavel.feed_keys import FeedKeyFile, FeedKeysInForce

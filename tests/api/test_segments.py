@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import msgspec
 import pytest
 
-from domain.events import FeedRecordAdded, FeedRecordDeleted
+from domain.feed_events import FeedRecordAdded, FeedRecordDeleted
 from domain.feeds.sealing import CHANGES, NONCE_BYTES, seal
 from domain.names import Names
 from domain.replay import replay

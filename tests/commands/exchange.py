@@ -18,7 +18,7 @@ from commands.quota import Quota
 from commands.ranking import RedisRanking
 from commands.redis_pipeline import RedisPipeline
 from commands.viewer_segments import ViewerSegments
-from domain.events import FeedRecordAdded
+from domain.feed_events import FeedRecordAdded
 from domain.feeds.sealing import CHANGES, DATA_KEY_BYTES, NONCE_BYTES, DataKey, seal
 from domain.money import amount_text
 from domain.names import Names

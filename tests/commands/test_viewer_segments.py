@@ -17,7 +17,7 @@ from domain.audience import Audience
 from domain.catalogue import SegmentTarget
 from domain.direct.index import NO_CAMPAIGNS
 from domain.errors import Unavailable
-from domain.events import FeedRecordAdded
+from domain.feed_events import FeedRecordAdded
 from domain.feeds.sealing import CHANGES, DATA_KEY_BYTES, NONCE_BYTES, DataKey, seal
 from domain.market import Market
 from domain.names import Names

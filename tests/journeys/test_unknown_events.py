@@ -32,7 +32,7 @@ def tags_by_topic() -> dict[str, list[str]]:
             found["catalogue"].append(tag)
         elif issubclass(event_type, codec.events.Engagement | codec.events.EngagementVoided):
             found["engagements"].append(tag)
-        elif not issubclass(event_type, codec.events.FeedEvent):
+        elif not issubclass(event_type, codec.feed_events.FeedEvent):
             found["auctions"].append(tag)
     return found
 

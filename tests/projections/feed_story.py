@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from domain import events
+from domain import feed_events
 from domain.codec import encode
 from domain.event_parts import FeedMode
 from domain.events import Event
@@ -27,32 +27,32 @@ class FeedStory:
         self.client = client
 
     async def add(self, key: str, name: str) -> None:
-        await self.change(events.FeedRecordAdded, key=key, key_id="k1", ciphertext=name.encode())
+        await self.change(feed_events.FeedRecordAdded, key=key, key_id="k1", ciphertext=name.encode())
 
     async def update(self, old_key: str, key: str, name: str) -> None:
         sealed = name.encode()
-        await self.change(events.FeedRecordUpdated, old_key=old_key, key=key, key_id="k1", ciphertext=sealed)
+        await self.change(feed_events.FeedRecordUpdated, old_key=old_key, key=key, key_id="k1", ciphertext=sealed)
 
     async def delete(self, key: str) -> None:
-        await self.change(events.FeedRecordDeleted, key=key)
+        await self.change(feed_events.FeedRecordDeleted, key=key)
 
     async def start(self, run_id: str, mode: FeedMode = "merge") -> None:
-        since = await self.change(events.FeedLoadStarted, run_id=run_id, mode=mode)
-        await self.bulk(events.FeedLoadOpened, run_id=run_id, mode=mode, since=since)
+        since = await self.change(feed_events.FeedLoadStarted, run_id=run_id, mode=mode)
+        await self.bulk(feed_events.FeedLoadOpened, run_id=run_id, mode=mode, since=since)
 
     async def load(self, run_id: str, line: int, key: str, name: str) -> None:
         sealed = name.encode()
-        await self.bulk(events.FeedRecordLoaded, run_id=run_id, line=line, key=key, key_id="k1", ciphertext=sealed)
+        await self.bulk(feed_events.FeedRecordLoaded, run_id=run_id, line=line, key=key, key_id="k1", ciphertext=sealed)
 
     async def publish(self, run_id: str) -> None:
-        await self.bulk(events.FeedLoadPublished, run_id=run_id)
+        await self.bulk(feed_events.FeedLoadPublished, run_id=run_id)
 
     async def bulk_received(self, run_id: str, records: int, rejected: int = 0) -> None:
-        await self.bulk(events.FeedLoadReceived, run_id=run_id, records=records, rejected=rejected)
+        await self.bulk(feed_events.FeedLoadReceived, run_id=run_id, records=records, rejected=rejected)
 
     async def change_later(self, key: str, name: str) -> None:
         """A record that is on its way; flush the log."""
-        event = events.FeedRecordAdded(**self._head(), key=key, key_id="k1", ciphertext=name.encode())
+        event = feed_events.FeedRecordAdded(**self._head(), key=key, key_id="k1", ciphertext=name.encode())
         await self._read_side.log.send_bytes(self._read_side.names.feeds_changes, self.client, encode(event))
 
     async def change(self, event: type[Event], **fields: Any) -> int:
