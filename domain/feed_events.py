@@ -56,11 +56,11 @@ class FeedRecordDeleted(FeedEvent, frozen=True, kw_only=True):
 class FeedChangesReceived(FeedEvent, frozen=True, kw_only=True):
     """What came of a source beside its changes: of an upload at its end, of a connector for each message refused."""
 
-    source: FeedSource
     records: int
     """Of an upload, changes that it had; what they say stands before this."""
     rejected: int
     """What was no change and is not in the log."""
+    source: FeedSource | None = None
 
 
 class FeedRun(FeedEvent, frozen=True, kw_only=True):

@@ -233,6 +233,8 @@ FEED_LOG_PATIENCE_SECONDS: Final = 30
 """A log that is away is waited for by an upload, which then is refused."""
 FEED_RUNS_KEPT: Final = 1_000
 """Loads of a client whose figures are kept, and whose names an upload can resume; the latest."""
+FEED_UPLOADS_KEPT: Final = 1_000
+"""Uploads of changes of a client that can be sent again under their names without a second effect; the latest."""
 FEED_CHUNK_TIMEOUT_SECONDS: Final = 60
 """An upload of which nothing comes for so long is cut off."""
 FEED_BACKLOG_MAX_RECORDS: Final = 1_000_000

@@ -12,7 +12,7 @@ KEYED_BY_AUCTION = ("auctions", "engagements")
 """Same key and same number of partitions, so an auction has the same partition in both."""
 
 _PROGRESS = ("offsets", "parked", "clients")
-_OF_A_FEED_CLIENT = ("state", "runs", "changed", "tombstones", "audit")
+_OF_A_FEED_CLIENT = ("state", "runs", "changed", "tombstones", "audit", "sources")
 
 
 class Names(msgspec.Struct, frozen=True):
@@ -123,6 +123,10 @@ class Names(msgspec.Struct, frozen=True):
     def feed_runs(self, client: str) -> str:
         """Hash: id of a bulk load to its figures."""
         return self.feed_keys(client)[1]
+
+    def feed_sources(self, client: str) -> str:
+        """Hash: name of a source of changes to how far it is: see `projections/feed_script.py`."""
+        return self.feed_keys(client)[5]
 
     def feed_audit(self, client: str) -> str:
         """List: audit rows that are not yet in Postgres, the oldest first."""

@@ -14,7 +14,7 @@ from redis.asyncio import Redis
 
 from domain import feed_events
 from domain.events import Event
-from domain.feed_events import FeedEvent
+from domain.feed_events import FeedChangesReceived, FeedEvent, FeedRecordAdded, FeedRecordDeleted, FeedRecordUpdated
 from domain.names import Names
 from projections.feed_value import milliseconds, packed
 from projections.projection import Placed
@@ -53,6 +53,7 @@ CHANGE_EVENTS: Final = (
     feed_events.FeedRecordAdded,
     feed_events.FeedRecordUpdated,
     feed_events.FeedRecordDeleted,
+    feed_events.FeedChangesReceived,
     feed_events.FeedLoadStarted,
     feed_events.FeedClientErased,
 )
@@ -115,12 +116,24 @@ class AudiencesBulk(Audiences):
     events: tuple[type[Event], ...] = BULK_EVENTS
 
 
+def _from(event: FeedRecordAdded | FeedRecordUpdated | FeedRecordDeleted | FeedChangesReceived) -> str:
+    """Which source has told it, and where: as the script takes it."""
+    return "" if event.source is None else f"{event.source.place} {event.source.name}"
+
+
 _Told = tuple[str, Callable[[Any], Own]]
 _TOLD: Final[dict[type[Event], _Told]] = {
     feed_events.FeedRecordLoaded: ("loaded", lambda event: (event.run_id, event.line, event.key, packed(event))),
-    feed_events.FeedRecordAdded: ("put", lambda event: (event.key, packed(event), "", "")),
-    feed_events.FeedRecordUpdated: ("updated", lambda event: (event.old_key, event.key, packed(event), "")),
-    feed_events.FeedRecordDeleted: ("deleted", lambda event: (event.key, "", "", "")),
+    feed_events.FeedRecordAdded: ("put", lambda event: (event.key, packed(event), "", _from(event))),
+    feed_events.FeedRecordUpdated: (
+        "updated",
+        lambda event: (event.old_key, event.key, packed(event), _from(event)),
+    ),
+    feed_events.FeedRecordDeleted: ("deleted", lambda event: (event.key, "", "", _from(event))),
+    feed_events.FeedChangesReceived: (
+        "changes_received",
+        lambda event: (event.records, event.rejected, "", _from(event)),
+    ),
     feed_events.FeedLoadStarted: ("started", lambda event: (event.run_id, event.mode, "", "")),
     feed_events.FeedLoadOpened: ("opened", lambda event: (event.run_id, event.mode, event.since, "")),
     feed_events.FeedLoadReceived: ("received", lambda event: (event.run_id, event.records, event.rejected, "")),

@@ -8,11 +8,14 @@ All keys of a client have `{client id}` in them and stand on one slot of a clust
 - `changed`    hash: the last record of every key that a change has put
 - `tombstones` hash: key to the stamp of the change that took it away
 - `audit`      list: rows that are not in Postgres yet
+- `sources`    hash: who tells changes to `place offset`, the last place that was met of it and where it stands in the
+               log; of an upload that has ended also `records rejected`
 
 What one topic says is written beside what the other one says, never over it: `records:N` and the runs follow from the
 bulk partition alone, `changed` and `tombstones` from the changes alone. A reader takes of the three the one with the
 highest stamp, if it is not below the floor. So it does not matter how far the one topic is ahead of the other.
 A stamp is a change's own offset, and for a bulk record the offset at which its run was started, among the changes.
+What a source has told already changes nothing when it tells it again, whatever others have said in between.
 
 What is taken out again is only what no reader can come to see any more, whatever is read next.
 """
@@ -21,13 +24,15 @@ from __future__ import annotations
 
 from typing import Final
 
+from domain.limits import FEED_UPLOADS_KEPT
+
 APPLIES: Final = "#!lua\n"
 """Redis then refuses the script as a whole where it has no memory left, and not in the middle of it."""
 READS: Final = "#!lua flags=no-writes\n"
 FREES: Final = "#!lua flags=allow-oom\n"
 
 SHAPES: Final = """
-local STATE, RUNS, CHANGED, TOMBSTONES, AUDIT = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+local STATE, RUNS, CHANGED, TOMBSTONES, AUDIT, SOURCES = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 
 local function records_of(namespace) return string.gsub(STATE, 'state$', '') .. 'records:' .. namespace end
 local function stamp_of(value) return value and struct.unpack('>I8', value) or -1 end
@@ -70,6 +75,7 @@ end
 
 APPLY: Final = (
     APPLIES
+    + f"local UPLOADS_KEPT = {FEED_UPLOADS_KEPT}\n"
     + SHAPES
     + """
 -- ARGV: 'bulk' or 'changes'; the last offset that was ever applied of the client as far as the caller knows, or 'late'
@@ -121,6 +127,32 @@ local function ended(status, reason)
   if status ~= 'published' and current.mode == 'replace' then redis.call('UNLINK', records_of(current.since)) end
   redis.call('HDEL', STATE, 'undecided')
   run, current = nil, nil
+end
+
+-- Of uploads that have a name only the latest are known, counted as the log has them: so it is the same each time that
+-- it is read.
+local function let_uploads_go()
+  if redis.call('HLEN', SOURCES) < UPLOADS_KEPT then return end
+  local uploads, flat = {}, redis.call('HGETALL', SOURCES)
+  for at = 1, #flat, 2 do
+    if string.find(flat[at], '^upload/') then
+      table.insert(uploads, {tonumber(string.match(flat[at + 1], '^%d+ (%d+)')), flat[at]})
+    end
+  end
+  table.sort(uploads, function(one, other) return one[1] > other[1] end)
+  for at = UPLOADS_KEPT, #uploads do redis.call('HDEL', SOURCES, uploads[at][2]) end
+end
+
+-- Whether the source has told it before; `from` is the place there and the name, or empty. A record that was passed
+-- over and is applied late tells its own stamp, and nothing of how far the source is.
+local function was_told(offset, from, figures)
+  local place, name = string.match(from, '^(%d+) (.+)$')
+  if late or not place then return false end
+  local known = redis.call('HGET', SOURCES, name)
+  if known and tonumber(string.match(known, '^%d+')) >= tonumber(place) then return true end
+  if not known then let_uploads_go() end
+  redis.call('HSET', SOURCES, name, place .. ' ' .. offset .. (figures or ''))
+  return false
 end
 
 local does = {}
@@ -207,24 +239,30 @@ local function stands(offset, key)
   return not loaded or stamp_of(loaded) < offset
 end
 
-function does.put(offset, key, value)
-  if not stands(offset, key) then return count('stale') end
+function does.put(offset, key, value, _, from)
+  if was_told(offset, from) or not stands(offset, key) then return count('stale') end
   count(seen(key) and 'overwrites' or 'adds')
   put(offset, key, value)
 end
 
-function does.updated(offset, old, key, value)
-  if offset < floor then return count('stale') end
+function does.updated(offset, old, key, value, from)
+  if was_told(offset, from) or offset < floor then return count('stale') end
   local stood = stands(offset, key)
   if old ~= key then remove(offset, old) end
   if stood then put(offset, key, value) end
   count(stood and 'updates' or 'stale')
 end
 
-function does.deleted(offset, key)
-  if not stands(offset, key) then return count('stale') end
+function does.deleted(offset, key, _, _, from)
+  if was_told(offset, from) or not stands(offset, key) then return count('stale') end
   remove(offset, key)
   count('deletes')
+end
+
+function does.changes_received(offset, records, rejected, _, from)
+  local figures = string.find(from, '^%d+ upload/') and ' ' .. records .. ' ' .. rejected
+  if was_told(offset, from, figures) then return end
+  refused = refused + tonumber(rejected)
 end
 
 function does.erased(offset)

@@ -17,6 +17,8 @@ class Fact(NamedTuple):
     key: str = ""
     old_key: str = ""
     expired: bool = False
+    source: str = ""
+    place: int = 0
 
 
 class Candidate(NamedTuple):
@@ -33,7 +35,10 @@ def expected(changes: Sequence[Fact], bulk: Sequence[Fact]) -> dict[str, str]:
     accepted, base = _accepted(bulk)
     erased = max((at for at, fact in enumerate(changes) if fact.what == "erased"), default=-1)
     candidates: list[tuple[str, Candidate]] = []
+    repeated = _repeated(changes)
     for at, fact in enumerate(changes):
+        if at in repeated:
+            continue
         name = None if fact.expired else f"c{at}"
         if fact.what == "deleted":
             candidates.append((fact.key, Candidate(at, 0, None)))
@@ -49,6 +54,15 @@ def expected(changes: Sequence[Fact], bulk: Sequence[Fact]) -> dict[str, str]:
         if candidate.stamp >= max(base, erased):
             standing[key] = max(standing.get(key, candidate), candidate, key=lambda each: each[:2])
     return {key: each.name for key, each in standing.items() if each.name is not None}
+
+
+def _repeated(changes: Sequence[Fact]) -> set[int]:
+    """Offsets of changes that do not stand behind all that their source has told before."""
+    return {
+        at
+        for at, fact in enumerate(changes)
+        if fact.source and any(each.source == fact.source and each.place >= fact.place for each in changes[:at])
+    }
 
 
 class _Run:

@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from redis import Redis
 
+from domain.limits import FEED_UPLOADS_KEPT
 from projections.audiences import digest_of
 from projections.feed_script import APPLY, COUNT, LOOK_UP, TIDY
 from tests.projections.feed_model import Fact, expected
@@ -20,7 +21,7 @@ from tests.projections.feed_model import Fact, expected
 KEYS = ("a", "b", "c")
 LONG_AGO_MS, NOW_MS = 1, 2
 CLIENT = "t-feed-order:{client}:"
-PARTS = ("state", "runs", "changed", "tombstones", "audit")
+PARTS = ("state", "runs", "changed", "tombstones", "audit", "sources")
 RECORDS = {"loaded", "put", "updated", "deleted"}
 
 keys = st.sampled_from(KEYS)
@@ -31,12 +32,15 @@ modes = st.sampled_from(["merge", "replace"])
 puts = st.tuples(st.just("put"), keys, expiring)
 updates = st.tuples(st.just("updated"), keys, keys, expiring)
 deletes = st.tuples(st.just("deleted"), keys)
+sources = st.sampled_from(["upload/1", "kafka/a topic/0"])
+told = st.tuples(st.just("told"), sources, st.integers(0, 4), st.one_of(puts, updates, deletes))
+"""A change that says where it comes from; about every second one tells what was told already."""
 erasures = st.just(("erased",))
 starts = st.tuples(st.just("started"), modes, st.sampled_from([True, True, True, False]))
 openings = st.tuples(st.just("opened"), runs)
 loads = st.tuples(st.just("loaded"), runs, st.sampled_from([0, 0, 0, 1, 3]), keys, expiring)
 ends = st.tuples(st.sampled_from(["received", "published", "published", "failed"]), runs)
-often = [puts, updates, deletes, starts, loads, loads, loads]
+often = [puts, updates, deletes, told, told, starts, loads, loads, loads]
 steps = st.sampled_from([*often, *often, *often, openings, ends, ends, ends, erasures]).flatmap(lambda each: each)
 readings = st.tuples(
     st.sampled_from(["changes", "changes", "bulk"]), st.integers(1, 9), st.sampled_from([0, 0, 0, 1, 7])
@@ -52,12 +56,11 @@ def logged(story: Sequence[tuple[Any, ...]]) -> tuple[list[Fact], list[Fact]]:
     lines = [0] * 100
     for what, *own in story:
         match what:
-            case "put":
-                changes.append(Fact(what, key=own[0], expired=own[1]))
-            case "updated":
-                changes.append(Fact(what, old_key=own[0], key=own[1], expired=own[2]))
-            case "deleted":
-                changes.append(Fact(what, key=own[0]))
+            case "put" | "updated" | "deleted":
+                changes.append(_change(what, own))
+            case "told":
+                source, place, (inner, *of_inner) = own
+                changes.append(_change(inner, of_inner)._replace(source=source, place=place))
             case "erased":
                 changes.append(Fact(what))
             case "started":
@@ -73,6 +76,12 @@ def logged(story: Sequence[tuple[Any, ...]]) -> tuple[list[Fact], list[Fact]]:
                     fact = fact._replace(line=lines[number], key=own[2], expired=own[3])
                 bulk.append(fact)
     return changes, bulk
+
+
+def _change(what: str, own: Sequence[Any]) -> Fact:
+    if what == "put":
+        return Fact(what, key=own[0], expired=own[1])
+    return Fact(what, key=own[0]) if what == "deleted" else Fact(what, old_key=own[0], key=own[1], expired=own[2])
 
 
 def _of_run(started: Sequence[tuple[int, str]], number: int, what: str) -> Fact:
@@ -127,7 +136,7 @@ class Client:
         return sum(int(more) for _, more, _ in counted) + int(counted[0][2])
 
     def audit(self) -> list[dict[str, Any]]:
-        return [msgspec.json.decode(row) for row in self._redis.lrange(self._names[-1], 0, -1)]
+        return [msgspec.json.decode(row) for row in self._redis.lrange(self._names[4], 0, -1)]
 
     def run(self, run_id: str) -> list[Any]:
         return msgspec.json.decode(cast("bytes", self._redis.hget(self._names[1], run_id)), type=list[Any])
@@ -142,10 +151,12 @@ class Client:
 
 def arguments(topic: str, at: int, fact: Fact) -> list[str | bytes | int]:
     value = struct.pack(">Q", LONG_AGO_MS if fact.expired else 0) + f"{topic[0]}{at}".encode()
+    told_at = f"{fact.place} {fact.source}" if fact.source else ""
     own: dict[str, list[str | bytes | int]] = {
-        "put": [fact.key, value, "", ""],
-        "updated": [fact.old_key, fact.key, value, ""],
-        "deleted": [fact.key, "", "", ""],
+        "put": [fact.key, value, "", told_at],
+        "updated": [fact.old_key, fact.key, value, told_at],
+        "deleted": [fact.key, "", "", told_at],
+        "changes_received": [2, 3, "", told_at],
         "started": [fact.run_id, fact.mode, "", ""],
         "erased": ["", "", "", ""],
         "opened": [fact.run_id, fact.mode, fact.since, ""],
@@ -278,3 +289,36 @@ def test_only_the_latest_runs_are_kept(redis: Redis) -> None:
     client.tidy("runs", count=2)
     kept = {run_id for run_id in (f"r{number}" for number in range(6)) if client.knows(run_id)}
     assert kept == {"r3", "r4", "r5"}
+
+
+def test_what_was_told_before_brings_nothing_back(redis: Redis) -> None:
+    """A source that tells an older value again, after others have said more, changes nothing; what is new counts."""
+    first = [Fact("put", key=key, source="upload/x", place=line) for line, key in enumerate("abc", 1)]
+    changes = [*first, Fact("put", key="a"), Fact("deleted", key="b"), *first, Fact("deleted", key="c")]
+    again = Fact("put", key="a", source="upload/x", place=4)
+    client = Client(redis, [*changes, again], [])
+    client.apply("changes", 0, len(changes))
+    assert client.records() == {"a": "c3"}
+    assert sum(row["stale"] for row in client.audit()) == 3
+    client.read_to_the_end()
+    assert client.records() == {"a": "c9"}
+
+
+def test_refused_lines_of_changes_are_counted_once(redis: Redis) -> None:
+    """The end of an upload that is told twice, and those of two uploads without a name."""
+    named, unnamed = Fact("changes_received", source="upload/x", place=9), Fact("changes_received")
+    client = Client(redis, [named, named, unnamed, unnamed], [])
+    client.read_to_the_end()
+    assert [(row["refused"], row["marks"]) for row in client.audit()] == [(9, 4)]
+
+
+def test_only_the_latest_uploads_are_known(redis: Redis) -> None:
+    """Each time the topic is read they are the same ones; a connector's place is never forgotten."""
+    uploads = [Fact("put", key="a", source=f"upload/{number}", place=1) for number in range(FEED_UPLOADS_KEPT + 1)]
+    first = Fact("put", key="b", source="kafka/a topic/0", place=1)
+    changes = [first, *uploads, uploads[-1], uploads[0], first]
+    for cut in (1, 100):
+        client = Client(redis, changes, [])
+        while client.ends["changes"] < len(changes):
+            client.read("changes", cut, 0)
+        assert client.records() == {"a": f"c{len(changes) - 2}", "b": "c0"}
