@@ -31,8 +31,8 @@ ALL = (*IN_POSTGRES, *IN_REDIS)
 async def woken_late(read_side: ReadSide, workers: Workers, *, is_fenced: bool) -> tuple[dict[str, Any], Story]:
     """What the tables and keys hold before a zombie wakes.
 
-    It had a batch of every projection ready; others took its partitions over, went on, and have ended. It dies once it
-    has tried to write each of its batches.
+    It had the log so far ready, as one batch of every projection; others took its partitions over, went on, and have
+    ended. It dies once it has tried to write each of its batches.
     """
     story = Story(read_side)
     await story.goes_on()
