@@ -87,6 +87,6 @@ def _shown(row: RowMapping) -> DeadLetterShown:
 
 def _id_of(cursor: str) -> int:
     key = key_of(cursor)
-    if not key.isascii() or not key.isdigit() or int(key) > ID_MAX:
+    if not key.isascii() or not key.isdigit() or len(key) > len(str(ID_MAX)) or int(key) > ID_MAX:
         raise InvalidInput([Fault("cursor", "is not one that was given out")])
     return int(key)
