@@ -2,7 +2,8 @@
 
 A key's first letter goes first and those that wait behind it follow, until one cannot be applied still. Each is applied
 in the transaction that ends it, under the lock of its partition's offset: a worker that writes the same partition comes
-before or after, and no event is applied twice. What was decided, by whom and when stays in the letter's row.
+before or after, and no event is applied twice. Where it matters what was closed before it, an event is applied by its
+place in the log. What was decided, by whom and when stays in the letter's row.
 
 What is skipped has no effect in any generation of the projection, also in one that is built later.
 """
@@ -20,7 +21,7 @@ from domain.codec import Decoder
 from domain.errors import Conflict, CorruptEvent, Fault, InvalidInput, NotFound
 from domain.limits import SKIP_REASON_MAX_CHARS
 from projections.batch import Letter
-from projections.decoding import decoded, decoder_of
+from projections.decoding import decoder_of
 from projections.folding import CannotApply, folded, told
 from projections.postgres_store import Pool, connected
 from projections.queries.dead_letters import ID_MAX
@@ -53,7 +54,7 @@ class Tried(msgspec.Struct, frozen=True):
     """What came of it."""
 
     applied: int
-    """Letters that are none any more."""
+    """Letters that are none any more. In the books each stands where the log has it, also on a day closed meanwhile."""
     waiting: int
     """Those that are still open: of the same keys, for the whole of what was tried."""
     error: str | None = None
@@ -157,9 +158,7 @@ async def _applied(
 ) -> str | None:
     """Applies the letters as one; tells why that cannot be, where it cannot. Raises FenceLost."""
     try:
-        events = decoded(decoder, letters)
-        rows = folded(projection, letters[0].partition, events, None) if events else None
-        await store.unpark(rows, letters, by=by)
+        await store.unpark(folded(projection, decoder, letters, None), letters, by=by)
     except (CorruptEvent, CannotApply, EventRefused) as error:
         return told(error)
     return None

@@ -40,3 +40,8 @@ def decoded(decoder: Decoder[Shape], records: Iterable[Record]) -> list[Shape]:
         if event is not None:
             found.append(event)
     return found
+
+
+def placed(decoder: Decoder[Shape], records: Iterable[Record]) -> list[tuple[int, Shape]]:
+    """As `decoded`, each with its offset."""
+    return [(record.offset, event) for record in records for event in decoded(decoder, (record,))]

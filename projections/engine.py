@@ -27,7 +27,7 @@ from domain.errors import CorruptEvent, Unavailable
 from projections.assignment import Assignment
 from projections.backoff import Backoff
 from projections.batch import Batch, DeadLetter, Move, Record
-from projections.decoding import decoded, decoder_of
+from projections.decoding import decoder_of
 from projections.folding import CannotApply, folded, told
 from projections.lean_fetch import LeanConsumer
 from projections.partition_growth import growth
@@ -302,9 +302,7 @@ class Projector(Generic[Rows]):
     async def _rows(self, records: Sequence[Record]) -> Rows | None:
         rows: Rows | None = None
         for piece in self._pieces(records):
-            events = decoded(self._decoder, piece)
-            if events:
-                rows = folded(self._projection, piece[0].partition, events, rows)
+            rows = folded(self._projection, self._decoder, piece, rows)
             await asyncio.sleep(0)
         return rows
 

@@ -1,11 +1,14 @@
-"""Events to a projection's rows, with whatever that raises told as the fault of an event."""
+"""Records to a projection's rows, with whatever that raises told as the fault of an event."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TypeVar
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, TypeVar
 
-from domain.events import Event
+from domain.codec import Decoder
+from projections.batch import Record
+from projections.decoding import decoded, placed
 from projections.projection import ByPartition, Projection
 
 Rows = TypeVar("Rows")
@@ -15,16 +18,23 @@ class CannotApply(Exception):
     """The projection has no rows for these events."""
 
 
-def folded(projection: Projection[Rows], partition: int, events: Sequence[Event], onto: Rows | None) -> Rows:
-    """What follows from some events of a batch, added to what followed from those before. Raises CannotApply.
+def folded(
+    projection: Projection[Rows], decoder: Decoder[Any], records: Sequence[Record], onto: Rows | None
+) -> Rows | None:
+    """What follows from some records of a batch, added to `onto`, which followed from those before.
 
-    `partition` is that of all of them where the projection is one `ByPartition`.
+    They are of one partition where the projection is one `ByPartition`. Raises CorruptEvent and CannotApply.
     """
+    fold: Callable[[Sequence[Any], Rows | None], Rows]
+    if isinstance(projection, ByPartition):
+        events: Sequence[Any] = placed(decoder, records)
+        fold = partial(projection.fold_partition, records[0].partition)
+    else:
+        events, fold = decoded(decoder, records), projection.fold
+    if not events:
+        return onto
     try:
-        if isinstance(projection, ByPartition):
-            rows: Rows = projection.fold_partition(partition, events, onto)
-            return rows
-        return projection.fold(events, onto)
+        return fold(events, onto)
     except Exception as error:
         raise CannotApply(f"{type(error).__name__}: {error}") from error
 

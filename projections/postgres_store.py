@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Generic, Protocol, TypeAlias, TypeVar
+from typing import Generic, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 import asyncpg
 from aiokafka import TopicPartition
@@ -102,6 +102,15 @@ class PostgresProjection(Protocol[Rows_contra]):
         ...
 
 
+@runtime_checkable
+class WritesLate(Protocol[Rows_contra]):
+    """One that has to know that what stands behind these rows in the log was written before them."""
+
+    async def write_late(self, connection: Connection, rows: Rows_contra) -> None:
+        """As `write`, of a dead letter. Raises EventRefused where it is too late for it."""
+        ...
+
+
 class PostgresStore(Generic[Rows]):
     """The tables of one generation of a projection. Implements `store.Store`.
 
@@ -172,7 +181,9 @@ class PostgresStore(Generic[Rows]):
                     raise FenceLost(f"{self!r} is not kept up to date any more")
                 if not await parking.end_as_applied(connection, letters, by=by):
                     raise FenceLost("somebody else has ended one of them")
-                if rows is not None:
+                if rows is not None and isinstance(self._projection, WritesLate):
+                    await self._projection.write_late(connection, rows)
+                elif rows is not None:
                     await self._projection.write(connection, rows)
 
     async def release(self, partition: TopicPartition, key: bytes) -> None:

@@ -53,6 +53,9 @@ async def retry_dead_letter(
     """With all letters of its key: the first one first, those that wait behind it after it.
 
     One that was applied meanwhile is none any more, and asking again changes nothing.
+
+    One of `ledger` is booked where the log has it: a day that was closed meanwhile changes by it, as a rebuild would
+    have it. A closing behind which something may be booked already is refused: rebuild `ledger` then.
     """
     return Response(await services.dead_letters.retry(id_of(letter_id), by=caller_of(request).name))
 

@@ -38,6 +38,13 @@ SELECT projection || ' g' || generation || ' ' || status || coalesce(': ' || sto
 FROM projection_generations
 WHERE status = 'building' OR stopped_reason IS NOT NULL AND status IN ('ready', 'active', 'previous')
 """
+TO_BE_REBUILT = """
+SELECT projection, generation, status FROM dead_letters
+JOIN projection_generations USING (projection, generation)
+WHERE outcome IS NULL AND error LIKE '%gavel projections rebuild%' AND status IN ('ready', 'active', 'previous')
+GROUP BY projection, generation, status ORDER BY projection, status = 'active'
+"""
+"""Generations with a letter whose retry was refused because it comes too late, the active one last."""
 
 
 class Verdict(NamedTuple):
@@ -127,12 +134,28 @@ async def _troubles(made: Fleet, read_side: ReadSide) -> list[str]:
             # It was rebuilt, and has no letter of the event at which it stopped: whoever wants to skip it needs one.
             await rebuild(addresses, each.name, accept_dead_letters=True)
     troubles = [] if await mended(made) else ["dead letters were open"]
+    troubles += await _made_anew(read_side)
     troubles += [f"{each.name} is {each.status}: {each.reason}" for each in statuses if each.status != "running"]
     troubles += [f"{each.name} lags by {each.lag}" for each in statuses if each.lag != 0]
     unready = [row[0] for row in await read_side.fetch(UNREADY)]
     for name in {each.split()[0] for each in unready}:
         await operations.resume(addresses, name)
     return troubles + unready
+
+
+async def _made_anew(read_side: ReadSide) -> list[str]:
+    """What a refused retry asks for is done: the active generation is rebuilt, and every other one removed."""
+    addresses, told = read_side.addresses, []
+    for name, number, status in await read_side.fetch(TO_BE_REBUILT):
+        told.append(f"generation {number} of {name} was to be rebuilt")
+        try:
+            if status == "active":
+                await rebuild(addresses, name, accept_differences=True)
+            else:
+                await (operations.retire if status == "previous" else operations.cancel)(addresses, name, number)
+        except GavelError as error:
+            told.append(repr(error))
+    return told
 
 
 async def _others_differ(read_side: ReadSide) -> list[str]:
