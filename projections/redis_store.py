@@ -259,14 +259,15 @@ class RedisStore(Generic[Rows]):
         accepts_dead_letters: bool = False,
     ) -> None:
         """Forgets everything; what lies below the targets is a replay, which stops at an event it cannot apply."""
-        async with connected(self._pool) as connection:
+        # The letters are gone when the rest is: where Redis does not answer they stay, and so do the keys they hold up.
+        async with connected(self._pool) as connection, connection.transaction():
             await connection.execute(
                 "DELETE FROM dead_letters WHERE projection = $1 AND outcome IS DISTINCT FROM 'skipped'",
                 self._projection.name,
             )
-        async with answering():
-            arguments = [number for tp, target in targets.items() for number in (offset_field(tp), starts[tp], target)]
-            await self._reset(keys=self._keys, args=[int(accepts_dead_letters), *arguments])
+            numbers = [number for tp, target in targets.items() for number in (offset_field(tp), starts[tp], target)]
+            async with answering():
+                await self._reset(keys=self._keys, args=[int(accepts_dead_letters), *numbers])
 
 
 def state_of(fields: Mapping[bytes, bytes]) -> State:

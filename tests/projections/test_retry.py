@@ -6,9 +6,10 @@ import asyncio
 from collections.abc import Iterable
 
 import asyncpg
+import msgspec
 import pytest
 
-from domain.errors import Conflict, InvalidInput, NotFound
+from domain.errors import Conflict, InvalidInput, NotFound, Unavailable
 from domain.events import BidderChanged, BidderRegistered, Event
 from projections.dead_letters import DeadLetters, Tried
 from projections.rebuild import RebuildStopped, rebuild
@@ -248,3 +249,19 @@ async def test_what_cannot_be_asked(read_side: ReadSide, desk: DeadLetters) -> N
     await desk.skip(letter["id"], reason="Cut.", by=OPERATOR)
     with pytest.raises(Conflict, match="skipped before"):
         await desk.skip(letter["id"], reason="Cut.", by=OPERATOR)
+
+
+async def test_a_rebuild_in_redis_that_fails_keeps_the_letters(read_side: ReadSide, desk: DeadLetters) -> None:
+    """Where Redis does not answer nothing has happened: what was parked can be retried or skipped as before."""
+    names = read_side.names
+    await read_side.log.append_bytes(names.catalogue, "b-1", UNKNOWN)
+    await read_side.log.append([Traffic(8).bidder("b-1", "Late")])
+    await read_side.run_to_the_end("catalogue_cache")
+    before = await letters(read_side, "catalogue_cache")
+    with pytest.raises(Unavailable, match="Redis"):
+        await rebuild(
+            msgspec.structs.replace(read_side.addresses, redis_url="redis://127.0.0.1:1/0"), "catalogue_cache"
+        )
+    assert await letters(read_side, "catalogue_cache") == before
+    assert await desk.skip(before[0]["id"], reason="Cut.", by=OPERATOR) == Tried(1, 0)
+    assert await read_side.redis.hkeys(names.catalogue_entities) == [b"bidder:b-1"]
