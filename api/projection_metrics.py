@@ -64,7 +64,8 @@ def _by_projection(statuses: Iterable[ProjectionStatus]) -> Iterator[Metric]:
     rate = _gauge("events_per_second", "Events applied to what queries read.")
     workers = _gauge("workers", "Processes that work on it.")
     for each in statuses:
-        generation.add_metric([each.name], each.generation)
+        if each.generation is not None:
+            generation.add_metric([each.name], each.generation)
         for word in get_args(Status):
             status.add_metric([each.name, word], each.status == word)
         letters.add_metric([each.name], each.dead_letters)
@@ -82,7 +83,8 @@ def _by_partition(statuses: Iterable[ProjectionStatus]) -> Iterator[Metric]:
     for each in statuses:
         for at in each.partitions:
             labels = [each.name, at.topic, str(at.partition)]
-            position.add_metric(labels, at.next_offset)
+            if at.next_offset is not None:
+                position.add_metric(labels, at.next_offset)
             if at.lag is not None:
                 lag.add_metric(labels, at.lag)
             if at.lag_seconds is not None:

@@ -12,7 +12,7 @@ export function detailsOf(projection) {
       projection.partitions.map((each) => [
         each.topic,
         each.partition,
-        digits(each.next_offset),
+        known(each.next_offset, digits),
         known(each.high_watermark, digits),
         behind(each),
         each.owner ?? "nobody",

@@ -36,7 +36,7 @@ function mainRow(projection, isOpen, commands) {
     {},
     h("th", { scope: "row" }, disclosure),
     cell("Status", badge(status, STATUS_KINDS[status])),
-    cell("Generation", count(generation)),
+    cell("Generation", generation === null ? NOTHING : count(generation)),
     cell("Behind", behind(projection)),
     cell("Applied", `${rate(projection.events_per_second)}/s`),
     cell("Workers", ...workers(projection)),
@@ -69,8 +69,8 @@ function isRebuiltInPlace({ status, generations }) {
 }
 
 function inPlaceRow({ name, generation, partitions }) {
-  const done = partitions.reduce((sum, each) => sum + each.next_offset, 0);
-  const total = partitions.reduce((sum, each) => sum + (each.high_watermark ?? each.next_offset), 0);
+  const done = partitions.reduce((sum, each) => sum + (each.next_offset ?? 0), 0);
+  const total = partitions.reduce((sum, each) => sum + (each.high_watermark ?? each.next_offset ?? 0), 0);
   return row(
     "in-place",
     { class: "other" },

@@ -18,7 +18,7 @@ def projections_table(statuses: Iterable[ProjectionStatus]) -> Table:
     for each in statuses:
         table.add_row(
             each.name,
-            str(each.generation),
+            _count(each.generation),
             each.status,
             _count(each.lag),
             _seconds(each.lag_seconds),
@@ -50,7 +50,7 @@ def partitions_table(statuses: Iterable[ProjectionStatus]) -> Table:
     for each in statuses:
         for at in each.partitions:
             where = f"{at.topic}/{at.partition}"
-            figures = (f"{at.next_offset:,}", _count(at.lag), _seconds(at.lag_seconds))
+            figures = (_count(at.next_offset), _count(at.lag), _seconds(at.lag_seconds))
             table.add_row(each.name, where, *figures, at.owner or "nobody")
     return table
 
@@ -65,7 +65,8 @@ def _table(first: str, *columns: str, texts: set[str]) -> Table:
 
 def _told(built: GenerationProgress) -> str:
     """How far a generation is, and what it waits for."""
-    told = f"{built.done:,} of {built.total:,} events"
+    # A first generation was never a rebuild of anything.
+    told = f"{built.done:,} of {built.total:,} events" if built.total else "up to date"
     if built.events_per_second is not None and built.seconds_left is not None:
         told += f", {built.events_per_second:,.0f} events/s, {built.seconds_left:,.0f} s left"
     if built.dead_letters:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Any, Literal, NamedTuple, cast
+import asyncio
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any, Final, Literal, NamedTuple, cast
 
 import msgspec
 from aiokafka import TopicPartition
@@ -24,6 +25,9 @@ from projections.registry import REGISTRY, Registration
 from projections.store import Checkpoint, State
 from projections.watermarks import Watermarks
 
+REDIS_ANSWERS_S: Final = 1.0
+"""Nobody who asks about all projections waits longer for a Redis that hangs."""
+
 Status = Literal["running", "paused", "stopped", "rebuilding"]
 Checkpoints = Mapping[TopicPartition, Checkpoint]
 High = Mapping[TopicPartition, int]
@@ -32,14 +36,14 @@ High = Mapping[TopicPartition, int]
 class PartitionProgress(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     topic: str
     partition: int
-    next_offset: int
-    """The first offset that is not applied yet."""
+    next_offset: int | None
+    """The first offset that is not applied yet; null when the server that has it does not say."""
     high_watermark: int | None
     """Where the log ends; null when Kafka does not say."""
     lag: int | None
-    """Events logged and not applied; null when Kafka does not say."""
+    """Events logged and not applied; null when it is not known how far the log goes, or how far it is applied."""
     lag_seconds: float | None
-    """How long ago the first of them was logged; null when Kafka does not say."""
+    """How long ago the first of them was logged; null when that is not known."""
     owner: str | None = None
     """The worker that reads it."""
 
@@ -47,12 +51,13 @@ class PartitionProgress(msgspec.Struct, frozen=True, kw_only=True, omit_defaults
 class ProjectionStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     name: str
     place: Literal["postgres", "redis"]
-    generation: int
+    generation: int | None
+    """That queries read; null when the server that has it does not say."""
     status: Status
     lag: int | None
-    """Events logged and not applied, over all partitions; null when Kafka does not say."""
+    """Events logged and not applied, over all partitions; null when that is not known."""
     lag_seconds: float | None
-    """How long ago the first of them was logged; null when Kafka does not say."""
+    """How long ago the first of them was logged; null when that is not known."""
     events_per_second: float
     """Applied to what queries read, by all workers that live."""
     dead_letters: int
@@ -76,7 +81,8 @@ class _Built(NamedTuple):
 
     registration: Registration
     state: State
-    checkpoints: Checkpoints
+    checkpoints: Checkpoints | None
+    """None where its server does not say."""
     high: High | None
 
     @property
@@ -84,13 +90,24 @@ class _Built(NamedTuple):
         """Of the generation as workers and dead letters know it: a build in place is always their first."""
         return self.state.generation if self.registration.place == "postgres" else 1
 
-    def next_offset(self, tp: TopicPartition) -> int:
+    def next_offset(self, tp: TopicPartition) -> int | None:
         """The start of the log where nothing was ever read."""
+        if self.checkpoints is None:
+            return None
         return self.checkpoints[tp].next_offset if tp in self.checkpoints else 0
 
     @property
-    def lagging(self) -> Iterable[Position]:
-        return ((tp, self.next_offset(tp)) for tp, end in (self.high or {}).items() if self.next_offset(tp) < end)
+    def lag(self) -> int | None:
+        if self.high is None or self.checkpoints is None:
+            return None
+        return lag_of({tp: at.next_offset for tp, at in self.checkpoints.items()}, self.high)
+
+    @property
+    def lagging(self) -> Iterator[Position]:
+        for tp, end in (self.high or {}).items():
+            at = self.next_offset(tp)
+            if at is not None and at < end:
+                yield tp, at
 
 
 class _Known(NamedTuple):
@@ -109,7 +126,7 @@ async def projection_status(
 ) -> list[ProjectionStatus]:
     """Every projection that keeps an offset, in the registry's order; lag in seconds only with `log_times`.
 
-    One that is built in Redis is stopped while that is away.
+    One that is built in Redis is stopped while that is away, and how far it is, is not known.
     """
     high = await _high(watermarks, names)
     async with db.connect() as connection:
@@ -122,13 +139,10 @@ async def projection_status(
             letters=await open_letters(connection),
             times={},
         )
+    in_redis = await _in_redis(redis, names)
     built = []
     for each in REGISTRY:
-        place = (
-            in_postgres.get(each.name, (State(), {}))
-            if each.place == "postgres"
-            else await _in_redis(redis, each, names)
-        )
+        place = in_postgres.get(each.name, (State(), {})) if each.place == "postgres" else in_redis[each.name]
         topics = each.topics_of(names)
         ours = None if high is None else {tp: end for tp, end in high.items() if tp.topic in topics}
         built.append(_Built(each, *place, ours))
@@ -146,11 +160,9 @@ def _status(built: _Built, known: _Known) -> ProjectionStatus:
     return ProjectionStatus(
         name=name,
         place=built.registration.place,
-        generation=built.state.generation,
+        generation=None if built.checkpoints is None else built.state.generation,
         status=_word(built, is_paused=name in known.paused, generations=generations),
-        lag=None
-        if built.high is None
-        else lag_of({tp: at.next_offset for tp, at in built.checkpoints.items()}, built.high),
+        lag=built.lag,
         lag_seconds=None if None in seconds else max((each for each in seconds if each is not None), default=0.0),
         events_per_second=sum(each.events_per_second for each in workers if each.generation == built.number),
         dead_letters=known.letters.get((name, built.number), 0),
@@ -169,7 +181,7 @@ def _word(built: _Built, *, is_paused: bool, generations: Sequence[GenerationPro
         return "paused"
     if built.state.stopped_reason is not None:
         return "stopped"
-    rebuilding = any(at.next_offset < at.rebuild_until for at in built.checkpoints.values())
+    rebuilding = any(at.next_offset < at.rebuild_until for at in (built.checkpoints or {}).values())
     rebuilding = rebuilding or any(each.status == "building" for each in generations)
     return "rebuilding" if rebuilding else "running"
 
@@ -182,11 +194,11 @@ def _partitions(built: _Built, known: _Known) -> tuple[PartitionProgress, ...]:
         for partition in worker.partitions
     }
     shown = []
-    for tp in sorted(built.checkpoints.keys() | (built.high or {}).keys()):
+    for tp in sorted((built.checkpoints or {}).keys() | (built.high or {}).keys()):
         at = built.next_offset(tp)
         high = None if built.high is None else built.high.get(tp)
-        lag = None if high is None else max(0, high - at)
-        logged_at = known.times.get((tp, at))
+        lag = None if high is None or at is None else max(0, high - at)
+        logged_at = None if at is None else known.times.get((tp, at))
         seconds = None if logged_at is None else seconds_since(logged_at)
         shown.append(
             PartitionProgress(
@@ -210,13 +222,22 @@ async def _high(watermarks: Watermarks, names: Names) -> High | None:
         return None
 
 
-async def _in_redis(redis: Redis, of: Registration, names: Names) -> tuple[State, Checkpoints]:
+async def _in_redis(redis: Redis, names: Names) -> Mapping[str, tuple[State, Checkpoints | None]]:
+    """Of all that is built there, asked at the same time."""
+    built = [each for each in REGISTRY if each.place == "redis"]
+    places = await asyncio.gather(*(_one_in_redis(redis, each, names) for each in built))
+    return dict(zip((each.name for each in built), places, strict=True))
+
+
+async def _one_in_redis(redis: Redis, of: Registration, names: Names) -> tuple[State, Checkpoints | None]:
     try:
-        async with answering():
+        async with asyncio.timeout(REDIS_ANSWERS_S), answering():
             offsets_key = cast("RedisProjection[Any]", of.projection(names)).offsets_key
             fields = cast("dict[bytes, bytes]", await redis.hgetall(offsets_key))
     except Unavailable as away:
-        return State(stopped_reason=str(away)), {}
+        return State(stopped_reason=str(away)), None
+    except TimeoutError:
+        return State(stopped_reason=f"Redis has not answered for {REDIS_ANSWERS_S:g} s"), None
     return state_of(fields), checkpoints_of(fields)
 
 

@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 from domain.names import Names
 from projections.queries.freshness import Whereabouts, lag, wait_for
-from projections.queries.progress import projection_status
+from projections.queries.progress import REDIS_ANSWERS_S, projection_status
+from projections.redis_client import redis_client
 from projections.registry import REGISTRY, RUNNABLE, topology
 from projections.watermarks import Watermarks
 from tests.projections.conftest import ReadSide
@@ -38,7 +39,7 @@ async def test_lag_is_what_is_logged_and_not_applied(read_side: ReadSide) -> Non
     by_name = {each.name: each for each in statuses}
     assert (by_name["delivery"].status, by_name["delivery"].lag) == ("running", 0)
     assert by_name["auction_log"].lag == logged
-    assert sum(each.next_offset for each in by_name["delivery"].partitions) == logged
+    assert sum(each.next_offset or 0 for each in by_name["delivery"].partitions) == logged
     assert all(each.next_offset == each.high_watermark for each in by_name["delivery"].partitions)
 
 
@@ -52,7 +53,31 @@ async def test_kafka_away(read_side: ReadSide) -> None:
     delivery = next(each for each in statuses if each.name == "delivery")
     assert delivery.lag is None
     assert {each.high_watermark for each in delivery.partitions} == {None}
-    assert sum(each.next_offset for each in delivery.partitions) > 0
+    assert sum(each.next_offset or 0 for each in delivery.partitions) > 0
+
+
+async def test_redis_silent(read_side: ReadSide) -> None:
+    """What it alone knows is not known then, nobody makes it up, and all else is told as soon as ever."""
+    await read_side.log.append_traffic(Traffic(1), 5)
+    await read_side.run_to_the_end("delivery", "budgets")
+    gone = asyncio.Event()
+
+    async def says_nothing(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await gone.wait()
+        writer.close()
+
+    async with await asyncio.start_server(says_nothing, "127.0.0.1", 0) as server:
+        silent = redis_client(f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}/0")
+        async with asyncio.timeout(3 * REDIS_ANSWERS_S):
+            statuses = await projection_status(read_side.db, read_side.watermarks, names=read_side.names, redis=silent)
+        gone.set()
+        await silent.aclose()
+    by_name = {each.name: each for each in statuses}
+    assert (by_name["delivery"].status, by_name["delivery"].lag) == ("running", 0)
+    for budgets in (by_name["budgets"], by_name["catalogue_cache"]):
+        assert (budgets.status, budgets.generation, budgets.lag, budgets.lag_seconds) == ("stopped", None, None, None)
+        assert "Redis" in (budgets.reason or "")
+        assert {(each.next_offset, each.lag) for each in budgets.partitions} == {(None, None)}
 
 
 async def test_waiting_for_ones_own_write(read_side: ReadSide) -> None:
