@@ -201,28 +201,30 @@ class Projector(Generic[Rows]):
         if state.stopped_reason is not None and state != self._state:
             self._log.error("stopped", reason=state.stopped_reason)
         is_news, self._state = state != self._state, state
+        await self._store.check()
         known = await self._store.checkpoints()
         if (fresh := ours - known.keys()) and state.stopped_reason is None:
-            await self._begin({tp.topic for tp in fresh})
+            await self._begin(fresh)
             known = await self._store.checkpoints()
         checkpoints = {tp: known[tp] for tp in ours if tp in known}  # one that is nobody's any more takes none
         if not state.rests and state.stopped_reason is None and checkpoints.keys() != ours:
             raise FenceLost("the generation has come to its end")
+        self._skipped = await self._store.skipped(ours)
         if is_news or self._positioned != version or checkpoints != self._checkpoints:
             self._parked = await self._store.parked_keys(ours)
-            self._skipped = await self._store.skipped(ours)
             for tp, checkpoint in checkpoints.items():
                 self._consumer.seek(tp, checkpoint.next_offset)
             self._checkpoints, self._positioned = checkpoints, version
             self._read = {tp: checkpoint.next_offset for tp, checkpoint in checkpoints.items()}
         self._control_due = time.monotonic() + CONTROL_S
 
-    async def _begin(self, topics: Collection[str]) -> None:
-        """Makes checkpoints for all partitions of the topics, unless they have more than were ever read."""
+    async def _begin(self, fresh: Collection[TopicPartition]) -> None:
+        """Makes checkpoints for all partitions of their topics, unless they have more than were ever read."""
+        topics = {tp.topic for tp in fresh}
         there = {topic: self._consumer.partitions_for_topic(topic) or set() for topic in topics}
         read = await self._store.partitions_read(topics)
         if grown := growth(read, {topic: len(numbers) for topic, numbers in there.items()}):
-            await self._store.stop(grown)
+            await self._store.stop(grown, dict.fromkeys(fresh), self._state)
             raise FenceLost(grown)
         partitions = [TopicPartition(topic, number) for topic, numbers in there.items() for number in sorted(numbers)]
         await self._store.begin(await self._consumer.beginning_offsets(partitions))
@@ -233,7 +235,9 @@ class Projector(Generic[Rows]):
         try:
             fetched = await self._consumer.getmany(timeout_ms=POLL_MS, max_records=BATCH_MAX_RECORDS)
         except OffsetOutOfRangeError as error:
-            await self._store.stop(f"the log does not have the next record any more: {error}")
+            await self._written()
+            stands = {tp: checkpoint.next_offset for tp, checkpoint in self._checkpoints.items()}
+            await self._store.stop(f"the log does not have the next record any more: {error}", stands, self._state)
             self._positioned = -1
             return None
         moves = {}
@@ -346,7 +350,11 @@ class Projector(Generic[Rows]):
         where = f"{record.topic}/{record.partition} at {record.offset}"
         replayed = record.offset < self._checkpoints[tp].rebuild_until
         if replayed and not self._state.accepts_dead_letters:
-            await self._store.stop(f"the rebuild met an event that cannot be applied, {where}: {error}")
+            if (tp, record.offset) in await self._store.skipped([tp]):
+                raise FenceLost(f"{where} is skipped since a moment ago")
+            stands = {tp: move.expected for tp, move in batch.moves.items()}
+            reason = f"the rebuild met an event that cannot be applied, {where}: {error}"
+            await self._store.stop(reason, stands, self._state)
             raise FenceLost(f"stopped at {where}")
         self._log.error("event parked", where=where, error=str(error))
         await self._store.apply(None, batch.moves, [DeadLetter(record, told(error))])

@@ -27,6 +27,10 @@ PARKED_KEYS = """
 SELECT DISTINCT topic, partition, key FROM dead_letters
 WHERE projection = $1 AND generation = $2 AND outcome IS NULL AND key IS NOT NULL
 """
+FIRST_OPEN = """
+SELECT topic, partition, key, min("offset") FROM dead_letters
+WHERE projection = $1 AND generation = 1 AND outcome IS NULL AND key IS NOT NULL GROUP BY topic, partition, key
+"""
 SKIPPED = """
 SELECT DISTINCT topic, partition, "offset" FROM dead_letters WHERE projection = $1 AND outcome = 'skipped'
 """
@@ -75,13 +79,16 @@ async def parked_keys(
     return {each for each in parked if each[0] in partitions}
 
 
-async def skipped(
-    connection: Connection, projection: str, partitions: Collection[TopicPartition]
-) -> set[tuple[TopicPartition, int]]:
+async def skipped(connection: Connection, projection: str) -> set[tuple[TopicPartition, int]]:
     """Offsets of what somebody has decided to have no effect, in whatever generation it was met first."""
     rows = await connection.fetch(SKIPPED, projection)
-    found = {(TopicPartition(topic, partition), offset) for topic, partition, offset in rows}
-    return {each for each in found if each[0] in partitions}
+    return {(TopicPartition(topic, partition), offset) for topic, partition, offset in rows}
+
+
+async def is_any_skipped(connection: Connection, projection: str, letters: Sequence[DeadLetter]) -> bool:
+    """Whether somebody has decided of one of these that it has no effect."""
+    places = {(TopicPartition(record.topic, record.partition), record.offset) for record, _, _ in letters}
+    return not places.isdisjoint(await skipped(connection, projection))
 
 
 async def is_waiting_for_nothing(
@@ -104,6 +111,12 @@ async def open_letters(
     """Ids of the open letters of a key below an offset, in order, of a projection that is built in place."""
     rows = await connection.fetch(OPEN, projection, tp.topic, tp.partition, key, before)
     return [row["id"] for row in rows]
+
+
+async def first_open(connection: Connection, projection: str) -> dict[tuple[TopicPartition, bytes], int]:
+    """By key the offset of its first open letter, of a projection that is built in place."""
+    rows = await connection.fetch(FIRST_OPEN, projection)
+    return {(TopicPartition(topic, partition), key): offset for topic, partition, key, offset in rows}
 
 
 async def end_as_applied(connection: Connection, letters: Sequence[Letter], *, by: str) -> bool:

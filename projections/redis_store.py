@@ -6,11 +6,14 @@ Dead letters are for people and stand in Postgres like all others; the keys that
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections import Counter
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Generic, Protocol, TypeVar, cast
 
+import structlog
 from aiokafka import TopicPartition
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
@@ -18,11 +21,12 @@ from redis.exceptions import RedisError
 from domain.errors import Unavailable
 from projections import parking, partition_growth
 from projections.batch import DeadLetter, Letter, Move
-from projections.postgres_store import Pool, connected
+from projections.postgres_store import Connection, Pool, connected
 from projections.store import Checkpoint, FenceLost, State, in_order
 
 Rows = TypeVar("Rows")
 Rows_contra = TypeVar("Rows_contra", contravariant=True)
+Answer = TypeVar("Answer")
 
 GENERATION = b"generation"
 STOPPED_REASON = b"stopped_reason"
@@ -57,6 +61,10 @@ end
 """
 """Ends with `at` on the first argument of the projection's own part."""
 
+AWAY_S = 30.0
+"""So long a Postgres that was away is not asked again, where one can do without: it may take ten seconds to say so."""
+DECISION_S = 3.0
+"""So long the key of a letter that was skipped may still wait here."""
 ATTEMPTS = 20
 """To find a partition at rest between two batches."""
 
@@ -110,6 +118,35 @@ end
 return redis.call('HGETALL', KEYS[1])
 """
 
+STOP = """
+-- KEYS: offsets. ARGV: why; the generation; 1 where dead letters are accepted; then each partition and where it stands.
+if (redis.call('HGET', KEYS[1], 'generation') or '1') ~= ARGV[2] then return 0 end
+if tostring(redis.call('HEXISTS', KEYS[1], 'accepts_dead_letters')) ~= ARGV[3] then return 0 end
+for at = 4, #ARGV, 2 do
+  if (redis.call('HGET', KEYS[1], ARGV[at]) or '') ~= ARGV[at + 1] then return 0 end
+end
+redis.call('HSET', KEYS[1], 'stopped_reason', ARGV[1])
+return 1
+"""
+
+FORGET = """
+-- KEYS: offsets, parked keys, the projection's own. ARGV: parked keys that wait for nothing; what is kept of offsets.
+local split = 2 + ARGV[1]
+for at = 2, split - 1 do
+  if redis.call('SISMEMBER', KEYS[2], ARGV[at]) == 0 then return 0 end
+end
+local kept = {}
+for at = split, #ARGV do kept[ARGV[at]] = redis.call('HGET', KEYS[1], ARGV[at]) end
+redis.call('DEL', unpack(KEYS))
+for field, value in pairs(kept) do
+  if value then redis.call('HSET', KEYS[1], field, value) end
+end
+return 1
+"""
+"""Leaves what is known of the generation as a whole; its log is read from the beginning then, and is no rebuild."""
+
+log = structlog.stdlib.get_logger(__name__)
+
 
 class RedisProjection(Protocol[Rows_contra]):
     """How one projection writes. All its keys are on one slot of a cluster."""
@@ -142,6 +179,11 @@ class RedisStore(Generic[Rows]):
         self._free = redis.register_script(f"{MOVE_OFFSETS}\n{FREE_KEY}\nreturn 1")
         self._reset = redis.register_script(RESET)
         self._begin = redis.register_script(BEGIN)
+        self._stop = redis.register_script(STOP)
+        self._forget = redis.register_script(FORGET)
+        self._skipped: set[tuple[TopicPartition, int]] = set()
+        """As Postgres has last said."""
+        self._away_until = 0.0
 
     def __repr__(self) -> str:
         return f"RedisStore({self._projection.name!r})"
@@ -155,6 +197,46 @@ class RedisStore(Generic[Rows]):
         async with answering():
             flat = await self._read(keys=self._keys)
         return checkpoints_of(dict(zip(flat[::2], flat[1::2], strict=True)))
+
+    async def check(self) -> None:
+        """A key that waits here, and Postgres has no open letter of it, waits since before somebody ended its letters.
+
+        What these did to the data is missing as well, so all of it is read again from the log. Nothing is found out
+        while Postgres is away.
+        """
+        if not (waiting := await self._waiting_for_nothing()):
+            return
+        await asyncio.sleep(DECISION_S)
+        if still := waiting & await self._waiting_for_nothing():
+            members = [_parked_member(*each) for each in sorted(still)]
+            kept = [GENERATION, STOPPED_REASON, ACCEPTS_DEAD_LETTERS]
+            async with answering():
+                forgotten = await self._forget(keys=self._keys, args=[len(members), *members, *kept])
+            if forgotten:
+                log.error("older than a decision about dead letters, read again", projection=self._projection.name)
+
+    async def _waiting_for_nothing(self) -> set[tuple[TopicPartition, bytes]]:
+        # In this order: a letter is written before its key waits, and ended after its key is free.
+        if not (waiting := await self._parked()):
+            return set()
+        checkpoints = await self.checkpoints()
+        opened = await self._asked(lambda connection: parking.first_open(connection, self._projection.name))
+        if opened is None:
+            return set()
+        return {
+            each for each in waiting if each[0] in checkpoints and not _is_below(opened.get(each), checkpoints[each[0]])
+        }
+
+    async def _asked(self, question: Callable[[Connection], Awaitable[Answer]]) -> Answer | None:
+        """Of Postgres, for which nothing here waits: None while it is away, and for a while after that."""
+        if time.monotonic() < self._away_until:
+            return None
+        try:
+            async with connected(self._pool) as connection:
+                return await question(connection)
+        except Unavailable:
+            self._away_until = time.monotonic() + AWAY_S
+            return None
 
     async def begin(self, starts: Mapping[TopicPartition, int]) -> None:
         async with answering():
@@ -172,10 +254,12 @@ class RedisStore(Generic[Rows]):
         return {topic: count for topic in topics if (count := max(own[topic], others.get(topic, 0)))}
 
     async def parked_keys(self, partitions: Collection[TopicPartition]) -> set[tuple[TopicPartition, bytes]]:
+        return {(tp, key) for tp, key in await self._parked() if tp in partitions}
+
+    async def _parked(self) -> set[tuple[TopicPartition, bytes]]:
         async with answering():
             members = cast("set[bytes]", await self._redis.smembers(self._keys[1]))
-        parted = [member.partition(b" ") for member in members]
-        return {(tp, key) for tp in partitions for field, _, key in parted if field == offset_field(tp).encode()}
+        return {_tp_and_key_of(member) for member in members}
 
     async def apply(
         self, rows: Rows | None, moves: Mapping[TopicPartition, Move], parked: Sequence[DeadLetter] = ()
@@ -185,6 +269,9 @@ class RedisStore(Generic[Rows]):
                 raise FenceLost(f"{self._projection.name} has a key that waits no longer")
             # Written before the offset moves: after a crash between the two it is parked again, as the same letter.
             async with connected(self._pool) as connection:
+                if await parking.is_any_skipped(connection, self._projection.name, parked):
+                    self._away_until = 0.0
+                    raise FenceLost(f"{self._projection.name} was to park what somebody has decided to skip")
                 await parking.park(connection, self._projection.name, parked)
         async with answering():
             common = _common_arguments(moves, parked)
@@ -197,12 +284,10 @@ class RedisStore(Generic[Rows]):
             raise FenceLost(f"{self._projection.name} is no longer at the offsets {dict(moves)}")
 
     async def skipped(self, partitions: Collection[TopicPartition]) -> set[tuple[TopicPartition, int]]:
-        """None while Postgres is away, for which nothing here waits: but what cannot be applied waits for it anyway."""
-        try:
-            async with connected(self._pool) as connection:
-                return await parking.skipped(connection, self._projection.name, partitions)
-        except Unavailable:
-            return set()
+        """What is known of them while Postgres is away: but what cannot be applied waits for it anyway."""
+        found = await self._asked(lambda connection: parking.skipped(connection, self._projection.name))
+        self._skipped = self._skipped if found is None else found
+        return {each for each in self._skipped if each[0] in partitions}
 
     async def unpark(self, rows: Rows | None, letters: Sequence[Letter], *, by: str) -> None:
         """The letters are all that are open of their key: Redis knows of it only that it waits."""
@@ -242,9 +327,13 @@ class RedisStore(Generic[Rows]):
                 done = await self._unpark(keys=self._keys, args=[*common, *own])
         return bool(done)
 
-    async def stop(self, reason: str) -> None:
+    async def stop(self, reason: str, at: Mapping[TopicPartition, int | None], state: State) -> None:
+        stands = [part for tp, offset in at.items() for part in (offset_field(tp), "" if offset is None else offset)]
+        decided_by = (state.generation, int(state.accepts_dead_letters))
         async with answering():
-            await self._redis.hset(self._keys[0], STOPPED_REASON, reason)
+            done = await self._stop(keys=self._keys[:1], args=[reason, *decided_by, *stands])
+        if not done:
+            raise FenceLost(f"{self!r} is not as it was when it was to be stopped: {reason}")
 
     async def resume(self) -> None:
         """It goes on where it had stopped."""
@@ -322,6 +411,17 @@ def _common_arguments(moves: Mapping[TopicPartition, Move], parked: Sequence[Dea
 def _tp_and_key(letter: DeadLetter) -> tuple[TopicPartition, bytes]:
     record = letter.record
     return TopicPartition(record.topic, record.partition), record.key or b""
+
+
+def _is_below(offset: int | None, checkpoint: Checkpoint) -> bool:
+    return offset is not None and offset < checkpoint.next_offset
+
+
+def _tp_and_key_of(member: bytes) -> tuple[TopicPartition, bytes]:
+    """Undoes `_parked_member`."""
+    field, _, key = member.partition(b" ")
+    topic, _, number = field.decode().rpartition("/")
+    return TopicPartition(topic, int(number)), key
 
 
 def _parked_member(tp: TopicPartition, key: bytes) -> bytes:

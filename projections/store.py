@@ -63,6 +63,10 @@ class Store(Protocol[Rows_contra]):
         """Of all partitions that were ever begun."""
         ...
 
+    async def check(self) -> None:
+        """Sees to it that nothing here is of before a decision about a dead letter; what is that old is forgotten."""
+        ...
+
     async def begin(self, starts: Mapping[TopicPartition, int]) -> None:
         """Makes a checkpoint for each partition that has none, for all of these or for none."""
         ...
@@ -99,8 +103,12 @@ class Store(Protocol[Rows_contra]):
         """Nothing has to wait behind this key, of which no dead letter is open any more. Raises FenceLost."""
         ...
 
-    async def stop(self, reason: str) -> None:
-        """Nothing is applied any more, by nobody, until it is begun anew or told to go on."""
+    async def stop(self, reason: str, at: Mapping[TopicPartition, int | None], state: State) -> None:
+        """Nothing is applied any more, by nobody, until it is begun anew or told to go on.
+
+        `at` and `state` are what it was decided by: the next offsets of partitions, None where there is no checkpoint.
+        Raises FenceLost where they are others by now.
+        """
         ...
 
 

@@ -46,6 +46,7 @@ POINTS = {
     "COMMIT is on its way": Point(Transaction, "__aexit__", "while", since=(PostgresStore, "_move")),
     "after COMMIT": Point(PostgresStore, "apply", "after"),
     "dead letters are written, before COMMIT": Point(PostgresStore, "_park", "after"),
+    "about to say stop": Point(PostgresStore, "stop", "before"),
     # A batch for Redis.
     "before the script": Point(Budgets, "arguments", "after"),
     "the script is on its way": Point(Connection, "send_packed_command", "after", since=(Budgets, "arguments")),

@@ -49,6 +49,11 @@ async def check_postgres(read_side: ReadSide) -> None:
     """Every read model in Postgres, row for row."""
     await audit.check(read_side)
     await check_books(read_side)
+    await check_catalogue(read_side)
+
+
+async def check_catalogue(read_side: ReadSide) -> None:
+    """Its table, in Postgres."""
     rows = await read_side.fetch("SELECT id, version, terms::text FROM entities")
     found = {f"bidder:{row['id']}": (row["version"], msgspec.json.decode(row["terms"])["name"]) for row in rows}
     assert found == await _catalogue_of(read_side)

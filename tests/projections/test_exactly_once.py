@@ -74,6 +74,24 @@ async def test_a_writer_whose_offset_was_moved_changes_nothing(read_side: ReadSi
     assert await read_side.applied("delivery") == 5
 
 
+@pytest.mark.parametrize("projection", ["catalogue", "catalogue_cache"])
+async def test_a_stop_that_comes_too_late_changes_nothing(read_side: ReadSide, projection: str) -> None:
+    """It was decided where the partition stands no more, or before somebody accepted dead letters."""
+    await read_side.run_to_the_end(projection)
+    tp, new = (TopicPartition(read_side.names.catalogue, number) for number in (0, 99))
+    async with Servers(read_side.addresses, client_id="test") as servers:
+        _, store = await registered(projection).opened(servers, 1)
+        state = await store.state()
+        await store.apply(None, {tp: Move(0, 5)})
+        accepting = msgspec.structs.replace(state, accepts_dead_letters=True)
+        for at, decided_by in (({tp: 0}, state), ({tp: None}, state), ({new: 5}, state), ({tp: 5}, accepting)):
+            with pytest.raises(FenceLost, match="stopped"):
+                await store.stop("too late", at, decided_by)
+        assert await store.state() == state
+        await store.stop("in time", {tp: 5, new: None}, state)
+        assert (await store.state()).stopped_reason == "in time"
+
+
 async def test_killed_in_mid_stream(read_side: ReadSide) -> None:
     """SIGKILL again and again, wherever it may hit: nothing is lost and nothing counts twice."""
     await read_side.log.append_traffic(Traffic(3), 4_000)
