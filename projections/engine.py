@@ -120,6 +120,8 @@ class Projector(Generic[Rows]):
         self._state = State()
         self._control_due = 0.0
         self._report_due = 0.0
+        self._reported: dict[TopicPartition, int] = {}
+        """What Kafka was told last."""
         self.applied = 0
         """Records applied or parked in this life."""
 
@@ -216,6 +218,7 @@ class Projector(Generic[Rows]):
                 self._consumer.seek(tp, checkpoint.next_offset)
             self._checkpoints, self._positioned = checkpoints, version
             self._read = {tp: checkpoint.next_offset for tp, checkpoint in checkpoints.items()}
+        await self._report()
         self._control_due = time.monotonic() + CONTROL_S
 
     async def _begin(self, fresh: Collection[TopicPartition]) -> None:
@@ -258,12 +261,14 @@ class Projector(Generic[Rows]):
 
     async def _report(self, *, at_once: bool = False) -> None:
         """Tells Kafka how far we are, for lag tools only: nothing is lost if it does not hear."""
-        if not self._checkpoints or (not at_once and time.monotonic() < self._report_due):
+        offsets = {tp: point.next_offset for tp, point in self._checkpoints.items()}
+        if offsets == self._reported or (not at_once and time.monotonic() < self._report_due):
             return
         self._report_due = time.monotonic() + REPORT_S
         try:
             async with asyncio.timeout(REPORT_S):
-                await self._consumer.commit({tp: point.next_offset for tp, point in self._checkpoints.items()})
+                await self._consumer.commit(offsets)
+            self._reported = offsets
         except (KafkaError, TimeoutError) as error:
             self._log.debug("offsets not reported to Kafka", error=repr(error))
 

@@ -98,7 +98,7 @@ async def test_a_zombie_stops_nothing(read_side: ReadSide, workers: Workers) -> 
         return (await read_side.fetch(built))[0]["stopped_reason"] is not None
 
     async def is_active() -> bool:
-        return (await read_side.fetch(built))[0]["status"] == "active"
+        return bool((await read_side.fetch(built))[0]["status"] == "active")
 
     async with read_side.running("catalogue"):
         await eventually(is_stopped)

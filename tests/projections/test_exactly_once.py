@@ -197,16 +197,23 @@ async def test_a_graceful_stop_loses_nothing(read_side: ReadSide) -> None:
 
 
 async def test_lag_tools_see_the_offsets(read_side: ReadSide) -> None:
-    """The consumer group's offsets in Kafka follow those in the database."""
-    await read_side.log.append_traffic(Traffic(5), 20)
-    await read_side.run_to_the_end("delivery")
+    """The consumer group's offsets in Kafka follow those in the database, also when nothing comes any more."""
     admin = AIOKafkaAdminClient(bootstrap_servers=read_side.addresses.kafka_url)
     await admin.start()
-    try:
+
+    async def is_told() -> bool:
         committed = await admin.list_consumer_group_offsets(read_side.names.group("delivery", 1))
+        rows = await read_side.fetch("SELECT topic, partition, next_offset FROM projection_offsets")
+        return {tp: at.offset for tp, at in committed.items()} == {
+            TopicPartition(row["topic"], row["partition"]): row["next_offset"] for row in rows
+        }
+
+    try:
+        async with read_side.running("delivery"):
+            await read_side.log.append_traffic(Traffic(5), 20)
+            await read_side.caught_up("delivery")
+            await eventually(is_told)
+            await read_side.log.append_traffic(Traffic(5), 20)
+        assert await is_told()
     finally:
         await admin.close()
-    rows = await read_side.fetch("SELECT topic, partition, next_offset FROM projection_offsets")
-    assert {tp: at.offset for tp, at in committed.items()} == {
-        TopicPartition(row["topic"], row["partition"]): row["next_offset"] for row in rows
-    }
