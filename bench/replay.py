@@ -40,6 +40,8 @@ class ReplayPlan(msgspec.Struct, frozen=True, kw_only=True):
     namespace: str
     auctions: int
     """How many of `generated_events.histories` the topics hold."""
+    is_lean: bool = False
+    """Of a limit: it reads as the engine does, and not as an ordinary consumer."""
 
     @classmethod
     def from_command_line(cls) -> ReplayPlan:
