@@ -23,7 +23,7 @@ from domain.limits import SKIP_REASON_MAX_CHARS
 from projections.batch import Letter
 from projections.decoding import decoder_of
 from projections.folding import CannotApply, folded, told
-from projections.postgres_store import Pool, connected
+from projections.postgres_store import RUNNING, Pool, connected
 from projections.queries.dead_letters import ID_MAX
 from projections.registry import registered
 from projections.servers import Addresses, Servers
@@ -45,16 +45,31 @@ UPDATE dead_letters SET attempts = attempts + 1, error = $2, decided_at = now(),
 WHERE id = $1 AND outcome IS NULL
 """
 SKIP = """
-UPDATE dead_letters SET outcome = 'skipped', reason = $2, decided_at = now(), decided_by = $3
-WHERE id = $1 AND outcome IS NULL
+UPDATE dead_letters AS letter SET outcome = 'skipped', reason = $2, decided_at = now(), decided_by = $3
+FROM dead_letters AS named
+WHERE named.id = $1 AND named.outcome IS NULL AND letter.outcome IS NULL
+  AND (letter.projection, letter.topic, letter.partition, letter."offset")
+    = (named.projection, named.topic, named.partition, named."offset")
 """
+IN_EACH_GENERATION = f"""
+SELECT DISTINCT ON (letter.generation) letter.id
+FROM dead_letters AS letter JOIN dead_letters AS named USING (projection, topic, partition)
+LEFT JOIN projection_generations AS built
+    ON built.projection = letter.projection AND built.generation = letter.generation
+WHERE named.id = $1 AND (letter."offset" = named."offset" OR letter.key = named.key AND letter.outcome IS NULL)
+  AND (built.status IN ({RUNNING}) OR built.status IS NULL)
+ORDER BY letter.generation, letter."offset"
+"""  # noqa: S608 - nothing but statuses of ours is put in
 
 
 class Tried(msgspec.Struct, frozen=True):
     """What came of it."""
 
     applied: int
-    """Letters that are none any more. In the books each stands where the log has it, also on a day closed meanwhile."""
+    """Letters that are none any more, over all generations.
+
+    In the books each stands where the log has it, also on a day closed meanwhile.
+    """
     waiting: int
     """Those that are still open: of the same keys, for the whole of what was tried."""
     error: str | None = None
@@ -74,12 +89,12 @@ class DeadLetters:
         return f"DeadLetters({self._addresses.names.namespace!r})"
 
     async def retry(self, letter_id: int, *, by: str) -> Tried:
-        """Tries the letter with all of its key, the first one first.
+        """Tries the letter with all of its key, the first one first, in every generation that is kept up to date.
 
         Raises NotFound, Unavailable, and Conflict where somebody else is at it.
         """
         async with self._opened() as servers:
-            return await _retry(servers, letter_id, by)
+            return await _retry_everywhere(servers, letter_id, by)
 
     async def retry_all(self, projection: str, *, by: str) -> Tried:
         """Tries all open letters of a projection, key by key. Raises as `retry`."""
@@ -93,18 +108,18 @@ class DeadLetters:
         return tried
 
     async def skip(self, letter_id: int, *, reason: str, by: str) -> Tried:
-        """Ends the letter without its effect, then tries those that waited behind it.
+        """Ends the letter without its effect, in every generation, then tries those that waited behind it there.
 
         Raises InvalidInput for a reason that is none, NotFound, Unavailable, and Conflict where it was ended before.
         """
-        if not reason.strip() or len(reason) > SKIP_REASON_MAX_CHARS or "\0" in reason:
+        if not reason.strip() or len(reason) > SKIP_REASON_MAX_CHARS or not reason.isprintable():
             raise InvalidInput([Fault("reason", f"is not a sentence of 1 to {SKIP_REASON_MAX_CHARS} characters")])
         async with self._opened() as servers:
             row = await _letter(servers.pool, letter_id)
             async with connected(servers.pool) as connection:
-                if await connection.execute(SKIP, letter_id, reason, by) != "UPDATE 1":
+                if await connection.execute(SKIP, letter_id, reason, by) == "UPDATE 0":
                     raise Conflict(f"the dead letter {letter_id} was {row['outcome'] or 'ended'} before")
-            return await _retry(servers, letter_id, by)
+            return await _retry_everywhere(servers, letter_id, by)
 
     def _opened(self) -> Servers:
         return Servers(self._addresses, client_id="gavel-dead-letters")
@@ -116,6 +131,16 @@ async def _letter(pool: Pool, letter_id: int) -> asyncpg.Record:
     if row is None:
         raise NotFound(f"there is no dead letter {letter_id}")
     return row
+
+
+async def _retry_everywhere(servers: Servers, letter_id: int, by: str) -> Tried:
+    await _letter(servers.pool, letter_id)
+    tried = Tried(0, 0)
+    async with connected(servers.pool) as connection:
+        rows = await connection.fetch(IN_EACH_GENERATION, letter_id)
+    for row in rows:
+        tried += await _retry(servers, row["id"], by)
+    return tried
 
 
 async def _retry(servers: Servers, letter_id: int, by: str) -> Tried:
@@ -136,10 +161,10 @@ async def _retry_key(servers: Servers, letter: asyncpg.Record, letter_id: int, b
     while chain := await _chain(servers.pool, letter, letter_id):
         # Redis knows of a key only that it waits: there its letters are one.
         for run in [[each] for each in chain] if registration.place == "postgres" else [chain]:
-            error = await _applied(projection, decoder, store, run, by)
-            if error is not None:
+            if (failure := await _applied(projection, decoder, store, run, by)) is not None:
+                failed, error = failure
                 async with connected(servers.pool) as connection:
-                    await connection.execute(FAILED, run[0].id, error, by)
+                    await connection.execute(FAILED, failed.id, error, by)
                 return Tried(done, len(await _chain(servers.pool, letter, letter_id)), error)
             done += len(run)
     if letter["key"] is not None:
@@ -155,10 +180,13 @@ async def _chain(pool: Pool, letter: asyncpg.Record, letter_id: int) -> list[Let
 
 async def _applied(
     projection: Any, decoder: Decoder[Any], store: Store[Any], letters: Sequence[Letter], by: str
-) -> str | None:
-    """Applies the letters as one; tells why that cannot be, where it cannot. Raises FenceLost."""
+) -> tuple[Letter, str] | None:
+    """Applies the letters as one; tells whose fault it is and why, where that cannot be. Raises FenceLost."""
+    rows, (letter, *_) = None, letters
     try:
-        await store.unpark(folded(projection, decoder, letters, None), letters, by=by)
+        for letter in letters:
+            rows = folded(projection, decoder, [letter], rows)
+        await store.unpark(rows, letters, by=by)
     except (CorruptEvent, CannotApply, EventRefused) as error:
-        return told(error)
+        return letter, told(error)
     return None

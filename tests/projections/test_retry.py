@@ -8,13 +8,21 @@ from collections.abc import Iterable
 import asyncpg
 import msgspec
 import pytest
+from aiokafka import TopicPartition
 
 from domain.errors import Conflict, InvalidInput, NotFound, Unavailable
 from domain.events import BidderChanged, BidderRegistered, Event
+from projections import operations
+from projections.batch import DeadLetter, Move
 from projections.dead_letters import DeadLetters, Tried
+from projections.engine import CONTROL_S
+from projections.lean_fetch import FetchedRecord
 from projections.rebuild import RebuildStopped, rebuild
+from projections.registry import registered
+from projections.servers import Servers
+from projections.store import FenceLost
 from tests.projections import audit
-from tests.projections.conftest import ReadSide
+from tests.projections.conftest import ReadSide, eventually
 from tests.projections.traffic import Traffic
 
 GARBAGE = b'{"type":"bid_placed","id":"half an eve'
@@ -213,6 +221,62 @@ async def test_letters_in_redis(read_side: ReadSide, desk: DeadLetters) -> None:
     assert await is_settled(read_side)
 
 
+async def test_the_letter_that_is_to_blame(read_side: ReadSide, desk: DeadLetters) -> None:
+    """In Redis the letters of a key are applied as one: what is wrong is told of the one that is, and not of the first.
+
+    Once that one is skipped the others are applied.
+    """
+    names = read_side.names
+    await read_side.log.append_bytes(names.catalogue, "b-1", UNKNOWN)
+    await read_side.log.append([Traffic(12).bidder("b-1", "Good")])
+    await read_side.log.append_bytes(names.catalogue, "b-1", UNKNOWN)
+    await read_side.run_to_the_end("catalogue_cache")
+    first, _, third = await letters(read_side, "catalogue_cache")
+    tried = await desk.skip(first["id"], reason="Cut.", by=OPERATOR)
+    assert (tried.applied, tried.waiting) == (0, 2)
+    _, good, bad = await letters(read_side, "catalogue_cache")
+    assert (good["error"], good["attempts"]) == (WAITS, 1)
+    assert "never_heard_of" in bad["error"]
+    assert bad["decided_by"] == OPERATOR
+    assert await desk.skip(third["id"], reason="Cut.", by=OPERATOR) == Tried(1, 0)
+    assert await read_side.redis.hkeys(names.catalogue_entities) == [b"bidder:b-1"]
+
+
+async def test_decided_for_all_generations(read_side: ReadSide, desk: DeadLetters) -> None:
+    """Whichever generation's letter is named, what is retried or skipped is so in all, and they stay equal."""
+    traffic = Traffic(13)
+    await read_side.log.append_traffic(traffic, 5)
+    refused, unknown = (traffic.auction(test=False) for _ in range(2))
+    async with read_side.running("auction_log"):
+        await rebuild(read_side.addresses, "auction_log")
+        for number in (1, 2):
+            await read_side.fetch(
+                f"ALTER TABLE auction_log_g{number}.auctions ADD CONSTRAINT forgotten CHECK "
+                f"(request_id <> 'request {refused[0].correlation_id}')"
+            )
+        await read_side.log.append(refused)
+        await read_side.log.append_bytes(read_side.names.auctions, unknown[0].correlation_id, UNKNOWN)
+        await read_side.log.append(unknown)
+        await read_side.caught_up("auction_log")
+
+        async def both_have_parked() -> bool:
+            return len(await letters(read_side, "auction_log")) == 2 * (len(refused) + 1 + len(unknown))
+
+        await eventually(both_have_parked)
+        parked = [row for row in await letters(read_side, "auction_log") if row["generation"] == 1]
+        first_unknown = next(row for row in parked if row["payload"] == UNKNOWN)
+        first_refused = next(row for row in parked if row["key"] == refused[0].correlation_id.encode())
+        skipped = await desk.skip(first_unknown["id"], reason="Nobody knows it.", by=OPERATOR)
+        assert skipped == Tried(2 * len(unknown), 0)
+        for number in (1, 2):
+            await read_side.fetch(f"ALTER TABLE auction_log_g{number}.auctions DROP CONSTRAINT forgotten")
+        assert await desk.retry(first_refused["id"], by=OPERATOR) == Tried(2 * len(refused), 0)
+        assert await is_settled(read_side)
+        assert (await operations.verify(read_side.addresses, "auction_log", 1)).is_equal
+    events = [event for event in await audit.logged(read_side) if event["type"] != "never_heard_of"]
+    await audit.check_auction_log(read_side, events)
+
+
 async def test_all_of_a_projection(read_side: ReadSide, desk: DeadLetters) -> None:
     """Key by key; one that cannot be applied still holds up its own key alone."""
     traffic = Traffic(6)
@@ -265,3 +329,74 @@ async def test_a_rebuild_in_redis_that_fails_keeps_the_letters(read_side: ReadSi
     assert await letters(read_side, "catalogue_cache") == before
     assert await desk.skip(before[0]["id"], reason="Cut.", by=OPERATOR) == Tried(1, 0)
     assert await read_side.redis.hkeys(names.catalogue_entities) == [b"bidder:b-1"]
+
+
+async def test_skipped_before_it_is_met(read_side: ReadSide) -> None:
+    """By a generation that runs already: another one was ahead of it."""
+    traffic = Traffic(9)
+    await read_side.log.append([traffic.bidder("b-1", "One")])
+    async with read_side.running("catalogue"):
+        await read_side.caught_up("catalogue")
+        for tp, offset in (await read_side.watermarks.high([read_side.names.catalogue])).items():
+            await read_side.fetch(
+                'INSERT INTO dead_letters (projection, generation, topic, partition, "offset", error, outcome) '
+                "VALUES ('catalogue', 7, $1, $2, $3, 'of a bug', 'skipped')",
+                *tp,
+                offset,
+            )
+        await asyncio.sleep(2 * CONTROL_S)  # what is tested is that it looks by itself while nothing comes
+        await read_side.log.append([traffic.bidder("b-2", "Two")])
+        await read_side.caught_up("catalogue")
+    assert [row["id"] for row in await read_side.fetch("SELECT id FROM entities")] == ["b-1"]
+
+
+async def test_parked_after_it_was_skipped(read_side: ReadSide, desk: DeadLetters) -> None:
+    """Whoever has read it before the decision was taken finds out when it parks it, in Postgres and in Redis."""
+    names = read_side.names
+    await read_side.log.append_bytes(names.catalogue, "b-1", UNKNOWN)
+    await read_side.run_to_the_end("catalogue", "catalogue_cache")
+    async with Servers(read_side.addresses, client_id="test") as servers:
+        for projection, table in (("catalogue", "projection_offsets"), ("catalogue_cache", None)):
+            (letter,) = await letters(read_side, projection)
+            await desk.skip(letter["id"], reason="Cut.", by=OPERATOR)
+            if table is None:
+                await read_side.redis.delete(names.catalogue_offsets, names.catalogue_parked)
+            else:
+                await read_side.fetch("DELETE FROM projection_offsets")
+            _, store = await registered(projection).opened(servers, 1)
+            tp = TopicPartition(letter["topic"], letter["partition"])
+            await store.begin(dict.fromkeys(await read_side.watermarks.high([names.catalogue]), 0))
+            record = FetchedRecord(tp.topic, tp.partition, 0, letter["key"], UNKNOWN, 0)
+            with pytest.raises(FenceLost, match="skip"):
+                await store.apply(None, {tp: Move(0, 1)}, [DeadLetter(record, "unknown")])
+            assert await store.parked_keys([tp]) == set()
+    await read_side.log.append([Traffic(10).bidder("b-1", "Late")])
+    await read_side.run_to_the_end("catalogue", "catalogue_cache")
+    assert await is_settled(read_side)
+    assert await read_side.redis.hkeys(names.catalogue_entities) == [b"bidder:b-1"]
+
+
+async def test_a_redis_of_before_a_decision(read_side: ReadSide, desk: DeadLetters) -> None:
+    """It stands where the log has been read to, and lacks what waited behind the letter: the log is read again."""
+    names, redis = read_side.names, read_side.redis
+    await read_side.log.append_bytes(names.catalogue, "b-1", UNKNOWN)
+    await read_side.log.append([Traffic(11).bidder("b-1", "Late"), Traffic(11).bidder("b-2", "Fine")])
+    keys = (names.catalogue_offsets, names.catalogue_parked, names.catalogue_entities)
+    async with read_side.running("catalogue_cache"):
+        await read_side.caught_up("catalogue_cache")
+        old = {key: await redis.dump(key) for key in keys}
+        (first, _) = await letters(read_side, "catalogue_cache")
+        assert await desk.skip(first["id"], reason="Cut.", by=OPERATOR) == Tried(1, 0)
+        for key, value in old.items():
+            assert value is not None
+            await redis.restore(key, 0, value, replace=True)
+        assert await redis.hkeys(names.catalogue_entities) == [b"bidder:b-2"]
+
+        async def is_whole() -> bool:
+            return set(await redis.hkeys(names.catalogue_entities)) == {b"bidder:b-1", b"bidder:b-2"}
+
+        await eventually(is_whole)
+        await read_side.log.append([changed(Traffic(11).bidder("b-1", "Later"))])
+        await read_side.caught_up("catalogue_cache")
+    assert b"Later" in (await redis.hget(names.catalogue_entities, "bidder:b-1") or b"")
+    assert await is_settled(read_side)
