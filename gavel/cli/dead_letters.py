@@ -10,11 +10,11 @@ from typing import TypeVar
 import msgspec
 import rich_click as click
 from rich.console import Console
-from rich.table import Table
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from domain.errors import NotFound
 from gavel.cli import options
+from gavel.cli.projection_tables import folding_table
 from gavel.cli.who import who
 from gavel.settings import load
 from gavel.telemetry import configure_logging
@@ -26,7 +26,7 @@ PAGE = 500
 
 Answer = TypeVar("Answer")
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-projection_option = click.option("--projection", help="Of this projection alone.")
+projection_option = click.option("--projection", help="All letters of this projection.")
 
 
 @click.group("dead-letters", epilog="Example: `gavel dead-letters list`")
@@ -46,7 +46,8 @@ def list_(*, projection: str | None, ended: bool, as_json: bool, data: Path | No
     if as_json:
         click.echo(msgspec.json.encode(listed))
         return
-    table = Table("id", "projection", "where", "key", "parked", "tried", "why", "outcome")
+    columns = ("projection", "where", "key", "parked", "tried", "why", "outcome")
+    table = folding_table("id", *columns, texts=set(columns) - {"tried"})
     for each in listed:
         where = f"{each.topic}/{each.partition} at {each.offset}"
         parked = f"{each.parked_at:%Y-%m-%d %H:%M:%S}"
@@ -103,7 +104,10 @@ def skip(*, letter_id: int, reason: str, as_json: bool, data: Path | None) -> No
     Those that waited behind it are tried then; exit code 1 where one of them cannot be applied.
     """
     desk = DeadLetters(read_side(load(data=data)))
-    _tell(asyncio.run(desk.skip(letter_id, reason=reason, by=who())), as_json=as_json)
+    tried = asyncio.run(desk.skip(letter_id, reason=reason, by=who()))
+    if not as_json:
+        click.echo(f"The event of letter {letter_id} is skipped; of those behind it:")
+    _tell(tried, as_json=as_json)
 
 
 def _tell(tried: Tried, *, as_json: bool) -> None:

@@ -14,7 +14,9 @@ UNKNOWN = "?"
 
 def projections_table(statuses: Iterable[ProjectionStatus]) -> Table:
     """A line for each projection; its figures fit a terminal of 80 columns."""
-    table = _table("projection", "gen", "status", "lag", "seconds", "events/s", "letters", "workers", texts={"status"})
+    table = folding_table(
+        "projection", "gen", "status", "lag", "seconds", "events/s", "letters", "workers", texts={"status"}
+    )
     for each in statuses:
         table.add_row(
             each.name,
@@ -40,13 +42,13 @@ def notes(statuses: Iterable[ProjectionStatus]) -> Iterator[str]:
                 yield f"{each.name}: {worker.worker} has started {worker.restarts} consumers anew{because}"
         for built in each.generations:
             if built.status != "active":
-                yield f"{each.name}: generation {built.generation} is {built.status}, {_told(built)}"
+                yield f"{each.name}: generation {built.generation} is {built.status}{_told(built)}"
 
 
 def partitions_table(statuses: Iterable[ProjectionStatus]) -> Table:
     """A line for each partition of each projection."""
     texts = {"partition", "worker"}
-    table = _table("projection", "partition", "next offset", "lag", "seconds", "worker", texts=texts)
+    table = folding_table("projection", "partition", "next offset", "lag", "seconds", "worker", texts=texts)
     for each in statuses:
         for at in each.partitions:
             where = f"{at.topic}/{at.partition}"
@@ -55,7 +57,7 @@ def partitions_table(statuses: Iterable[ProjectionStatus]) -> Table:
     return table
 
 
-def _table(first: str, *columns: str, texts: set[str]) -> Table:
+def folding_table(first: str, *columns: str, texts: set[str]) -> Table:
     """Figures to the right; what is too long is folded, never cut."""
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
     for name in (first, *columns):
@@ -65,8 +67,7 @@ def _table(first: str, *columns: str, texts: set[str]) -> Table:
 
 def _told(built: GenerationProgress) -> str:
     """How far a generation is, and what it waits for."""
-    # A first generation was never a rebuild of anything.
-    told = f"{built.done:,} of {built.total:,} events" if built.total else "up to date"
+    told = f", {built.done:,} of {built.total:,} events" if built.status == "building" else ""
     if built.events_per_second is not None and built.seconds_left is not None:
         told += f", {built.events_per_second:,.0f} events/s, {built.seconds_left:,.0f} s left"
     if built.dead_letters:

@@ -121,7 +121,8 @@ def _progress() -> Select[Any]:
 
 def _shown(row: Row[Any], letters: int, size: int) -> GenerationProgress:
     done, total, seconds = int(row.done), int(row.total), float(row.seconds)
-    rate = done / seconds if row.status == "building" and done and seconds else None
+    is_built = row.status == "building" and row.stopped_reason is None
+    rate = done / seconds if is_built and done and seconds else None
     return GenerationProgress(
         generation=row.generation,
         status=row.status,

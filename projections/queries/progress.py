@@ -182,7 +182,7 @@ def _word(built: _Built, *, is_paused: bool, generations: Sequence[GenerationPro
     if built.state.stopped_reason is not None:
         return "stopped"
     rebuilding = any(at.next_offset < at.rebuild_until for at in (built.checkpoints or {}).values())
-    rebuilding = rebuilding or any(each.status == "building" for each in generations)
+    rebuilding = rebuilding or any(each.status == "building" and each.reason is None for each in generations)
     return "rebuilding" if rebuilding else "running"
 
 
