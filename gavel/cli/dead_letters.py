@@ -75,7 +75,7 @@ def inspect(*, letter_id: int, payload: bool, data: Path | None) -> None:
 @json_option
 @options.data
 def retry(*, letter_id: int | None, projection: str | None, as_json: bool, data: Path | None) -> None:
-    """Applies one with all of its key, in the order of the log; or all of a projection.
+    """Applies one with all of its key, in every generation and in the order of the log; or all of a projection.
 
     One of `ledger` is booked where the log has it: a day that was closed meanwhile changes by it, as a rebuild would
     have it. A closing behind which something may be booked already is refused: rebuild `ledger` then.
