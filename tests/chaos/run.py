@@ -82,7 +82,7 @@ async def run(seed: int, seconds: float, data: Path, say: Say = lambda _line, _s
         await made.stop_workers()
     seconds_in_all = time.monotonic() - started
     findings = [*made.findings, *findings]
-    return Verdict(strikes, stream.written, made.outcomes, made.refusals, findings, seconds_in_all)
+    return Verdict(strikes, stream.written, made.desk.outcomes, made.desk.refusals, findings, seconds_in_all)
 
 
 async def _strike(strikes: Sequence[Strike], made: Fleet, stream: Stream, seconds: float, say: Say) -> None:
@@ -93,7 +93,6 @@ async def _strike(strikes: Sequence[Strike], made: Fleet, stream: Stream, second
             say(str(strike), strike.at_s / seconds)
             tasks.create_task(carry_out(strike, made, stream))
         await asyncio.sleep(max(0.0, started + seconds - time.monotonic()))
-        made.is_over = True
 
 
 async def _judged(made: Fleet, read_side: ReadSide, say: Say) -> list[str]:
