@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from api.client_address import ClientAddresses
     from api.live.feed import LiveFeed
     from api.metrics import Metrics
+    from api.shared_progress import SharedProgress
     from commands.access_keys import AccessKeys
     from commands.auction_rates import AuctionRates
     from commands.budgets import RedisBudgets
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
     from commands.void_engagement import VoidEngagement
     from domain.names import Names
     from projections.dead_letters import DeadLetters
-    from projections.log_times import LogTimes
     from projections.orders import Orders
     from projections.watermarks import Watermarks
 
@@ -55,7 +55,8 @@ class ApiServices:
     """The read models."""
     redis: Redis
     watermarks: Watermarks
-    log_times: LogTimes
+    progress: SharedProgress
+    """Of the projections."""
     orders: Orders
     """Of the operator, about projections."""
     dead_letters: DeadLetters

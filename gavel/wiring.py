@@ -20,6 +20,7 @@ from api.client_address import ClientAddresses
 from api.live.feed import LiveFeed
 from api.metrics import Metrics
 from api.services import ApiServices
+from api.shared_progress import SharedProgress
 from commands.auction_rates import AuctionRates
 from commands.bidder_client import KeepAliveBidderClient
 from commands.budgets import RedisBudgets
@@ -61,6 +62,7 @@ from projections.log_times import LogTimes
 from projections.logged_engagements import LoggedEngagements
 from projections.orders import Orders
 from projections.partition_growth import growth_told
+from projections.queries.progress import projection_status
 from projections.redis_client import redis_client
 from projections.registry import RUNNABLE
 from projections.run import run_projectors as run_named_projectors
@@ -70,6 +72,8 @@ from projections.watermarks import Watermarks
 REDIS_HOT_SECONDS: Final = 0.25
 """An auction waits no longer for a ranking. Much shorter, and a busy machine looks like an outage."""
 REDIS_CALM_SECONDS: Final = 5.0
+KAFKA_CALM_SECONDS: Final = 2.0
+"""Who asks how far projections are learns all else where Kafka hangs, within the time of a scrape."""
 DATABASE_CONNECTIONS: Final = 5
 DATABASE_SECONDS: Final = 30.0
 NO_RETRY: Final = Retry(NoBackoff(), 0)
@@ -96,6 +100,17 @@ class ApiProcess:
         self._database = database_engine(postgres_url)
         self._watermarks = Watermarks(kafka_url, client_id="gavel-api-watermarks")
         self._log_times = LogTimes(kafka_url, client_id="gavel-api-times")
+        self._progress = SharedProgress(
+            partial(
+                projection_status,
+                self._database,
+                self._watermarks,
+                names=names,
+                redis=self._calm_redis,
+                log_times=self._log_times,
+                kafka_answers_s=KAFKA_CALM_SECONDS,
+            )
+        )
         self._head = CatalogueHead(kafka_url, names.catalogue, client_id="gavel-api-catalogue")
         self._once = Once(self._pipeline, names, fresh_id)
         self._token_keys = _token_keys(settings, clock)
@@ -132,7 +147,7 @@ class ApiProcess:
             database=self._database,
             redis=self._calm_redis,
             watermarks=self._watermarks,
-            log_times=self._log_times,
+            progress=self._progress,
             orders=Orders(read_side(settings)),
             dead_letters=DeadLetters(read_side(settings)),
             names=names,
@@ -212,6 +227,7 @@ class ApiProcess:
             stack.push_async_callback(self._database.dispose)
             stack.push_async_callback(self._watermarks.close)
             stack.push_async_callback(self._log_times.close)
+            stack.push_async_callback(self._progress.close)
             stack.push_async_callback(self._bidders.close)
             await self._log.start()
             stack.push_async_callback(self._log.close)

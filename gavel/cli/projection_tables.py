@@ -72,6 +72,8 @@ def _told(built: GenerationProgress) -> str:
         told += f", {built.events_per_second:,.0f} events/s, {built.seconds_left:,.0f} s left"
     if built.dead_letters:
         told += f", {built.dead_letters:,} dead letters"
+    if not built.of_this_version:
+        told += ", built by another version"
     if built.reason is not None:
         told += f"; stopped: {built.reason}"
     return told if built.waits is None else f"{told}; waits: {built.waits}"

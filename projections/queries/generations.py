@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from projections.engine_tables import dead_letters, projection_generations, projection_offsets
 from projections.generation import RUN, Status, schema_of
-from projections.registry import registered
+from projections.registry import REGISTRY, registered
 from projections.verification import TableComparison, Verification
 
 SIZES = text("""
@@ -27,7 +27,8 @@ class ComparisonShown(msgspec.Struct, frozen=True, kw_only=True):
 
     at: datetime
     active: int
-    is_equal: bool
+    is_equal: bool | None
+    """Null where nothing was compared."""
     comparable: bool
     summary: str
     tables: tuple[TableComparison, ...]
@@ -43,6 +44,8 @@ class GenerationProgress(msgspec.Struct, frozen=True, kw_only=True, omit_default
     dead_letters: int
     """Open ones."""
     disk_bytes: int
+    of_this_version: bool
+    """Whether its tables are those of the code that tells this; other code has to run it."""
     swaps_itself: bool
     """It becomes the active one once it is built and equal."""
     verifying: bool
@@ -67,10 +70,12 @@ async def generations_by_projection(connection: AsyncConnection) -> Mapping[str,
     schemas = {schema_of(row.projection, row.generation) for row in rows}
     sizes = dict[str, int](iter(await connection.execute(SIZES, {"schemas": sorted(schemas)})))
     letters = await open_letters(connection)
+    layouts = {each.name: each.layout for each in REGISTRY}
     found: dict[str, tuple[GenerationProgress, ...]] = {}
     for row in rows:
         key = (row.projection, row.generation)
-        shown = _shown(row, letters.get(key, 0), sizes.get(schema_of(*key), 0))
+        is_ours = row.layout == layouts.get(row.projection)
+        shown = _shown(row, letters.get(key, 0), sizes.get(schema_of(*key), 0), of_this_version=is_ours)
         found[row.projection] = (*found.get(row.projection, ()), shown)
     return found
 
@@ -119,7 +124,7 @@ def _progress() -> Select[Any]:
     )
 
 
-def _shown(row: Row[Any], letters: int, size: int) -> GenerationProgress:
+def _shown(row: Row[Any], letters: int, size: int, *, of_this_version: bool) -> GenerationProgress:
     done, total, seconds = int(row.done), int(row.total), float(row.seconds)
     is_built = row.status == "building" and row.stopped_reason is None
     rate = done / seconds if is_built and done and seconds else None
@@ -131,6 +136,7 @@ def _shown(row: Row[Any], letters: int, size: int) -> GenerationProgress:
         begun_at=row.begun_at,
         dead_letters=letters,
         disk_bytes=size,
+        of_this_version=of_this_version,
         swaps_itself=row.swaps_itself and row.status in {"building", "ready"},
         verifying=row.verify_asked_at is not None,
         built_at=row.built_at,

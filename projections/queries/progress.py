@@ -19,11 +19,11 @@ from projections.lag import lag_of
 from projections.log_times import LogTimes, Position, seconds_since
 from projections.queries.decisions import Decision, decisions_by_projection
 from projections.queries.generations import GenerationProgress, generations_by_projection, open_letters
-from projections.queries.workers import Worker, WorkerShown, living_workers
+from projections.queries.workers import Worker, WorkerShown, known_workers
 from projections.redis_store import RedisProjection, answering, checkpoints_of, offset_field, state_of
 from projections.registry import REGISTRY, Registration
 from projections.store import Checkpoint, State
-from projections.watermarks import Watermarks
+from projections.watermarks import ANSWER_TIMEOUT_S, Watermarks
 
 REDIS_ANSWERS_S: Final = 1.0
 """Nobody who asks about all projections waits longer for a Redis that hangs."""
@@ -70,6 +70,8 @@ class ProjectionStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=
     """The last few of operators, the newest first."""
     generations: tuple[GenerationProgress, ...]
     """Those that are run; none where it is built in place."""
+    silent: tuple[WorkerShown, ...] = ()
+    """Workers that live no more, or stand still: what they have said last, for an hour."""
     reason: str | None = None
     """Why it is stopped."""
     never_rebuilt: str | None = None
@@ -122,30 +124,37 @@ class _Known(NamedTuple):
 
 
 async def projection_status(
-    db: AsyncEngine, watermarks: Watermarks, *, names: Names, redis: Redis, log_times: LogTimes | None = None
+    db: AsyncEngine,
+    watermarks: Watermarks,
+    *,
+    names: Names,
+    redis: Redis,
+    log_times: LogTimes | None = None,
+    kafka_answers_s: float = ANSWER_TIMEOUT_S,
 ) -> list[ProjectionStatus]:
     """Every projection that keeps an offset, in the registry's order; lag in seconds only with `log_times`.
 
-    One that is built in Redis is stopped while that is away, and how far it is, is not known.
+    One that is built in Redis is stopped while that is away, and how far it is, is not known. Where the log ends is
+    not known where Kafka has not said it in `kafka_answers_s`.
     """
-    high = await _high(watermarks, names)
+    high, in_redis = await asyncio.gather(_high(watermarks, names, kafka_answers_s), _in_redis(redis, names))
     async with db.connect() as connection:
         in_postgres = await _in_postgres(connection)
         known = _Known(
             paused=await _paused(connection),
             generations=await generations_by_projection(connection),
-            workers=await living_workers(connection),
+            workers=await known_workers(connection),
             decisions=await decisions_by_projection(connection),
             letters=await open_letters(connection),
             times={},
         )
-    in_redis = await _in_redis(redis, names)
     built = []
     for each in REGISTRY:
-        place = in_postgres.get(each.name, (State(), {})) if each.place == "postgres" else in_redis[each.name]
+        in_place = in_redis if each.place == "redis" else in_postgres
+        state, checkpoints = in_place.get(each.name, (State(), {}))
         topics = each.topics_of(names)
         ours = None if high is None else {tp: end for tp, end in high.items() if tp.topic in topics}
-        built.append(_Built(each, *place, ours))
+        built.append(_Built(each, state, checkpoints, ours))
     if log_times is not None:
         known = known._replace(times=await log_times.at({at for each in built for at in each.lagging}))
     return [_status(each, known) for each in built]
@@ -155,7 +164,8 @@ def _status(built: _Built, known: _Known) -> ProjectionStatus:
     name = built.registration.name
     partitions = _partitions(built, known)
     generations = known.generations.get(name, ())
-    workers = [each.shown for each in known.workers if each.projection == name]
+    workers = [each.shown for each in known.workers if each.projection == name and each.is_alive]
+    silent = [each.shown for each in known.workers if each.projection == name and not each.is_alive]
     seconds = [each.lag_seconds for each in partitions]
     return ProjectionStatus(
         name=name,
@@ -171,6 +181,7 @@ def _status(built: _Built, known: _Known) -> ProjectionStatus:
         workers=tuple(workers),
         decisions=known.decisions.get(name, ()),
         generations=generations,
+        silent=tuple(silent),
         reason=built.state.stopped_reason,
         never_rebuilt=built.registration.never_rebuilt,
     )
@@ -190,7 +201,7 @@ def _partitions(built: _Built, known: _Known) -> tuple[PartitionProgress, ...]:
     owners = {
         partition: worker.shown.worker
         for worker in known.workers
-        if worker.projection == built.registration.name and worker.shown.generation == built.number
+        if worker.is_alive and worker.projection == built.registration.name and worker.shown.generation == built.number
         for partition in worker.partitions
     }
     shown = []
@@ -214,11 +225,12 @@ def _partitions(built: _Built, known: _Known) -> tuple[PartitionProgress, ...]:
     return tuple(shown)
 
 
-async def _high(watermarks: Watermarks, names: Names) -> High | None:
+async def _high(watermarks: Watermarks, names: Names, patience_s: float) -> High | None:
     topics = {topic for each in REGISTRY for topic in each.topics_of(names)}
     try:
-        return await watermarks.high(sorted(topics))
-    except LogUnavailable:
+        async with asyncio.timeout(patience_s):
+            return await watermarks.high(sorted(topics))
+    except (LogUnavailable, TimeoutError):
         return None
 
 
