@@ -19,7 +19,7 @@ from domain.codec import encode
 from projections.auction_log import COLUMNS, TABLES, AuctionLog, Rows
 from projections.collector import calm_the_collector
 from projections.decoding import decoder_of
-from projections.engine import BATCH_MAX_RECORDS
+from projections.postgres_store import PostgresStore
 
 
 async def copy_rows(plan: ReplayPlan) -> Cost:
@@ -29,8 +29,8 @@ async def copy_rows(plan: ReplayPlan) -> Cost:
     histories_of_auctions = ((*history.auction, *history.engagements) for history in histories(plan.auctions))
     events = [decode(encode(event)) for event in chain.from_iterable(histories_of_auctions)]
     batches = [
-        auction_log.fold(events[first : first + BATCH_MAX_RECORDS])
-        for first in range(0, len(events), BATCH_MAX_RECORDS)
+        auction_log.fold(events[first : first + PostgresStore.batch_max_records])
+        for first in range(0, len(events), PostgresStore.batch_max_records)
     ]
     connection = await asyncpg.connect(plan.postgres_url)
     try:

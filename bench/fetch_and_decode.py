@@ -18,8 +18,9 @@ from domain.codec import Decoder
 from projections.collector import calm_the_collector
 from projections.connections import kafka_options
 from projections.decoding import decoder_of
-from projections.engine import BATCH_MAX_RECORDS, FETCH_MAX_BYTES_PER_PARTITION, POLL_MS
+from projections.engine import FETCH_MAX_BYTES_PER_PARTITION, POLL_MS
 from projections.lean_fetch import LeanConsumer
+from projections.postgres_store import PostgresStore
 from projections.watermarks import Watermarks
 
 
@@ -39,7 +40,8 @@ async def fetch_and_decode(plan: ReplayPlan) -> Cost:
         await consumer.seek_to_beginning(*ends)
         left = total = sum(ends.values())
         while left > 0:
-            for records in (await consumer.getmany(timeout_ms=POLL_MS, max_records=BATCH_MAX_RECORDS)).values():
+            fetched = await consumer.getmany(timeout_ms=POLL_MS, max_records=PostgresStore.batch_max_records)
+            for records in fetched.values():
                 left -= len(records)
                 for record in records:
                     decode(record.value)

@@ -34,8 +34,6 @@ from projections.partition_growth import growth
 from projections.projection import ByPartition, Projection
 from projections.store import Checkpoint, EventRefused, FenceLost, State, Store
 
-BATCH_MAX_RECORDS = 20_000
-"""So many that partitions come in together: events of one time share more rows than those of one partition."""
 PIECE_RECORDS = 250
 """Decoded and folded in one go, which fits the processor's cache: a third faster than a batch as a whole.
 In between, the batch before it is written and the next one fetched."""
@@ -189,7 +187,7 @@ class Projector(Generic[Rows]):
             await self._written()
             self._writing = asyncio.create_task(self._apply(prepared))
             await self._report()
-        if batch is None or len(batch) < BATCH_MAX_RECORDS:
+        if batch is None or len(batch) < self._store.batch_max_records:
             await asyncio.sleep(max(0.0, started + PACE_S - time.monotonic()))
 
     # -- positions --------------------------------------------------------------------------------
@@ -236,7 +234,7 @@ class Projector(Generic[Rows]):
         """What came within POLL_MS; None if the partitions changed hands meanwhile, or the log has a hole."""
         version = self._positioned
         try:
-            fetched = await self._consumer.getmany(timeout_ms=POLL_MS, max_records=BATCH_MAX_RECORDS)
+            fetched = await self._consumer.getmany(timeout_ms=POLL_MS, max_records=self._store.batch_max_records)
         except OffsetOutOfRangeError as error:
             await self._written()
             stands = {tp: checkpoint.next_offset for tp, checkpoint in self._checkpoints.items()}

@@ -130,6 +130,9 @@ class PostgresStore(Generic[Rows]):
     The connections of `pool` find the generation's tables by their bare names, and the engine's.
     """
 
+    batch_max_records = 20_000
+    """So many that partitions come in together: events of one time share more rows than those of one partition."""
+
     def __init__(self, pool: Pool, projection: PostgresProjection[Rows], generation: int = 1) -> None:
         self._pool = pool
         self._projection = projection

@@ -167,6 +167,9 @@ class RedisProjection(Protocol[Rows_contra]):
 class RedisStore(Generic[Rows]):
     """The keys of one projection. Implements `store.Store`."""
 
+    batch_max_records = 250
+    """So few that their script is over before anybody else misses Redis, which does nothing else meanwhile."""
+
     def __init__(self, redis: Redis, pool: Pool, projection: RedisProjection[Rows]) -> None:
         self._redis = redis
         self._pool = pool

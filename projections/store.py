@@ -57,6 +57,9 @@ class State(msgspec.Struct, frozen=True):
 class Store(Protocol[Rows_contra]):
     """All methods raise the server's own errors while it is away."""
 
+    batch_max_records: int
+    """So many are applied at once at most."""
+
     async def state(self) -> State: ...
 
     async def checkpoints(self) -> dict[TopicPartition, Checkpoint]:

@@ -24,6 +24,8 @@ from projections.budgets import Budgets
 from projections.dead_letters import DeadLetters
 from projections.engine import Projector
 from projections.lean_fetch import FetchedRecord, LeanConsumer
+from projections.postgres_store import PostgresStore
+from projections.redis_store import RedisStore
 from projections.servers import Addresses
 from tests.points.fail_points import POINTS, STALE, TRIED, Act, Point, arm, death, frost, remove_the_fence, zombie
 
@@ -117,7 +119,7 @@ class WholeLog(LeanConsumer):
 
 
 async def _obey(order: Order) -> None:
-    engine.BATCH_MAX_RECORDS = BATCH_RECORDS
+    PostgresStore.batch_max_records = RedisStore.batch_max_records = BATCH_RECORDS
     generations.PARTITIONS_PER_DROP = 1
     hold.EXPIRES_S = HOLD_S
     if not order.is_fenced:
