@@ -19,8 +19,8 @@ from domain.names import Names
 from domain.terms.access_key import ACCESS_KEY
 from domain.terms.kinds import all_forms
 from gavel.process_clock import SystemClock, fresh_id
+from gavel.read_side import require
 from gavel.settings import Settings
-from gavel.wiring import require
 
 
 class ListedKey(msgspec.Struct, frozen=True, kw_only=True):

@@ -9,12 +9,10 @@ from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from functools import partial
 from typing import Final
 
-import msgspec
 from litestar import Litestar
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from api.client_address import ClientAddresses
 from api.live.feed import LiveFeed
@@ -51,12 +49,12 @@ from domain.terms.kinds import all_forms
 from domain.tokens import SECRET_MAX_BYTES, SECRET_MIN_BYTES
 from gavel.process_clock import SystemClock, fresh_id
 from gavel.pseudonym_keys import KeyInForce, PseudonymKeyFile
+from gavel.read_side import database_engine, read_side, require
 from gavel.settings import Settings, variable
 from gavel.telemetry import configure_logging
 from gavel.token_keys import TokenKeyFile, TokenKeysInForce
 from gavel.traffic_list_files import TrafficListFiles
 from projections.collector import calm_the_collector
-from projections.connections import sqlalchemy_url
 from projections.dead_letters import DeadLetters
 from projections.log_times import LogTimes
 from projections.logged_engagements import LoggedEngagements
@@ -66,7 +64,6 @@ from projections.queries.progress import projection_status
 from projections.redis_client import redis_client
 from projections.registry import RUNNABLE
 from projections.run import run_projectors as run_named_projectors
-from projections.servers import Addresses
 from projections.watermarks import Watermarks
 
 REDIS_HOT_SECONDS: Final = 0.25
@@ -74,8 +71,6 @@ REDIS_HOT_SECONDS: Final = 0.25
 REDIS_CALM_SECONDS: Final = 5.0
 KAFKA_CALM_SECONDS: Final = 2.0
 """Who asks how far projections are learns all else where Kafka hangs, within the time of a scrape."""
-DATABASE_CONNECTIONS: Final = 5
-DATABASE_SECONDS: Final = 30.0
 NO_RETRY: Final = Retry(NoBackoff(), 0)
 
 
@@ -266,14 +261,6 @@ def _spare_the_collector() -> None:
     gc.freeze()
 
 
-def read_side(settings: Settings) -> Addresses:
-    """Where projections find their servers."""
-    kafka_url, postgres_url, redis_url = require(settings, "kafka_url", "postgres_url", "redis_url")
-    return Addresses(
-        kafka_url=kafka_url, postgres_url=postgres_url, redis_url=redis_url, names=Names(settings.namespace)
-    )
-
-
 async def registered_market(settings: Settings) -> Market:
     """What auctions trade on now; nothing where no installation runs, or its cache does not answer."""
     if settings.redis_url is None:
@@ -302,27 +289,6 @@ def redis_calls(redis_url: str, *, timeout_s: float) -> RedisCalls:
     if url.is_cluster:
         return RedisClusterPipelines(url, connect, timeout_s=timeout_s)
     return RedisPipeline(connect(redis_url), timeout_s=timeout_s)
-
-
-def database_engine(postgres_url: str) -> AsyncEngine:
-    """For queries of the read models: a small pool whose connections are checked before use."""
-    return create_async_engine(
-        sqlalchemy_url(postgres_url),
-        pool_size=DATABASE_CONNECTIONS,
-        max_overflow=DATABASE_CONNECTIONS,
-        pool_pre_ping=True,
-        connect_args={"command_timeout": DATABASE_SECONDS, "server_settings": {"jit": "off"}},
-    )
-
-
-def require(settings: Settings, *names: str) -> list[str]:
-    """The values of settings that this process cannot do without. Raises InvalidInput, naming all that are missing."""
-    values = msgspec.structs.asdict(settings)
-    missing = [Fault(variable(name), "is not set, and no installation runs in the data folder") for name in names]
-    missing = [fault for fault, name in zip(missing, names, strict=True) if values[name] is None]
-    if missing:
-        raise InvalidInput(missing)
-    return [values[name] for name in names]
 
 
 def _pseudonym_key(settings: Settings) -> KeyInForce:

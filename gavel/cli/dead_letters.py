@@ -16,9 +16,9 @@ from domain.errors import NotFound
 from gavel.cli import options
 from gavel.cli.projection_tables import folding_table
 from gavel.cli.who import who
+from gavel.read_side import database_engine, read_side
 from gavel.settings import load
 from gavel.telemetry import configure_logging
-from gavel.wiring import database_engine, read_side
 from projections.dead_letters import DeadLetters, Tried
 from projections.queries.dead_letters import DeadLetterShown, dead_letter, list_dead_letters
 
