@@ -58,7 +58,7 @@ function generations({ generations: built }) {
         each.status,
         moment(each.begun_at),
         known(each.built_at, moment),
-        known(each.activated_at, moment),
+        each.status === "active" ? known(each.activated_at, moment) : NOTHING,
         known(each.disk_bytes, bytes),
       ]),
     ),
