@@ -97,7 +97,8 @@ async def replay(plan: ReplayPlan) -> Cost:
             await running
         assert await _has_reached(store, ends), "it was stopped before the end"
         async with connected(servers.pool) as connection:
-            await generations.drop(connection, registration.name, begun)
+            ended = await generations.end(connection, registration.name, begun)
+            await generations.drop_schema(connection, ended.schema)
     return cost
 
 

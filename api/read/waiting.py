@@ -20,6 +20,7 @@ from commands.ports import Position
 from domain.errors import Fault, InvalidInput, NotFound, Unavailable
 from projections.queries.freshness import Whereabouts, lag, wait_for
 from projections.queries.generations import is_of_this_version
+from projections.queries.versions import what_this_version_waits_for
 from projections.registry import registered
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ async def read_model(
     with database_errors():
         for each in (projection, *others):
             if not await is_of_this_version(services.database, each):
-                raise ProblemRaised("being-built", f"{each} is being built for this version of Gavel: try again soon")
+                raise ProblemRaised("being-built", await what_this_version_waits_for(services.database, each))
         whereabouts = Whereabouts(services.database, services.redis, services.names)
         waited = await _wait((projection, *others), request, whereabouts)
         behind = await _lag((projection, *others), whereabouts, services)

@@ -19,11 +19,10 @@ from api.access import caller_of
 from api.json_body import JSON, json_body
 from api.services import Services
 from domain.errors import Fault, InvalidInput
-from projections.generation import Generation, Status
-from projections.orders import RebuildOptions
+from projections.generation import NUMBER_MAX, Generation, Status
+from projections.rebuild import RebuildOptions
 
 WHERE_TO_LOOK: Final = {"Location": "/v1/projections"}
-GENERATION_MAX: Final = 2**31 - 1
 
 Asked = TypeVar("Asked", bound=msgspec.Struct)
 
@@ -117,8 +116,9 @@ async def rebuild(
 ) -> Response[GenerationShown]:
     """Workers replay the log into a generation beside the one that queries read, compare the two, and swap.
 
-    In Redis it is built in place. One that had stopped goes on. 409 where one is being built, or was built and waits
-    for a swap, and for a projection that is never rebuilt.
+    In Redis it is built in place, which empties it first. One that had stopped goes on. 409 where one is being built,
+    or was built and waits for a swap, for a projection that is paused or never rebuilt, and for one in Redis with open
+    dead letters that nobody accepts.
     """
     options = await _stated(request, RebuildOptions)
     begun = await services.orders.rebuild(name, options, by=caller_of(request).name)
@@ -150,6 +150,8 @@ async def verify(request: Request[Any, Any, Any], services: Services, name: From
 )
 async def swap(request: Request[Any, Any, Any], services: Services, name: FromPath[str]) -> Response[GenerationShown]:
     """From the answer on they do; asked again, it swaps back. Nobody sees a step back.
+
+    By default it is the one that was built and waits, or else the one that was read before.
 
     409 where there is none, where it is behind the active one, and where it has dead letters that nobody accepts.
     """
@@ -229,7 +231,7 @@ async def _generation(request: Request[Any, Any, Any]) -> int | None:
 
 
 def _checked(generation: int | None) -> int | None:
-    if generation is not None and not 1 <= generation <= GENERATION_MAX:
+    if generation is not None and not 1 <= generation <= NUMBER_MAX:
         raise InvalidInput([Fault("generation", f"{generation} is not the number of a generation")])
     return generation
 

@@ -11,7 +11,7 @@ from sqlalchemy import Row, Select, func, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from projections.engine_tables import dead_letters, projection_generations, projection_offsets
-from projections.generation import RUN, Status, schema_of
+from projections.generation import RUN, Status, needed_for_this_version, schema_of
 from projections.registry import REGISTRY, registered
 from projections.verification import TableComparison, Verification
 
@@ -77,7 +77,7 @@ async def generations_by_projection(connection: AsyncConnection) -> Mapping[str,
         is_ours = row.layout == layouts.get(row.projection)
         shown = _shown(row, letters.get(key, 0), sizes.get(schema_of(*key), 0), of_this_version=is_ours)
         found[row.projection] = (*found.get(row.projection, ()), shown)
-    return found
+    return {name: _with_what_is_needed(name, generations) for name, generations in found.items()}
 
 
 async def open_letters(connection: AsyncConnection) -> Mapping[tuple[str, int], int]:
@@ -99,6 +99,19 @@ async def is_of_this_version(db: AsyncEngine, projection: str) -> bool:
     async with db.connect() as connection:
         layout = (await connection.execute(query)).scalar()
     return layout is None or layout == registered(projection).layout
+
+
+def _with_what_is_needed(
+    projection: str, generations: tuple[GenerationProgress, ...]
+) -> tuple[GenerationProgress, ...]:
+    """The newest one of this version says it, where queries read none of them and none will be read by itself."""
+    ours = [each for each in generations if each.of_this_version]
+    needed = needed_for_this_version(projection, [(each.generation, each.status, each.swaps_itself) for each in ours])
+    if needed is None:
+        return generations
+    return tuple(
+        msgspec.structs.replace(each, waits=each.waits or needed) if each is ours[-1] else each for each in generations
+    )
 
 
 def _progress() -> Select[Any]:

@@ -15,7 +15,7 @@ from typing import Any, Literal, NamedTuple
 from asyncpg.transaction import Transaction
 from redis.asyncio.connection import Connection
 
-from projections import generations, parking, postgres_store, redis_store, swap, verification
+from projections import generations, parking, postgres_store, rebuild, redis_store, swap, verification
 from projections.budgets import Budgets
 from projections.catalogue_cache import CatalogueCache
 from projections.delivery import Delivery
@@ -56,7 +56,7 @@ POINTS = {
     "its key is free, its letters are open": Point(RedisStore, "_freed", "after"),
     # The life of a generation.
     "tables are made, before COMMIT": Point(generations, "_make", "after"),
-    "a generation is begun": Point(generations, "begin", "after"),
+    "a generation is begun": Point(rebuild, "begun", "after"),
     "held to be compared": Point(verification, "reached", "before"),
     "held to be swapped": Point(swap, "_swapped", "before"),
     "views are replaced, before COMMIT": Point(swap, "show", "after"),
