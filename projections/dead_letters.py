@@ -18,8 +18,9 @@ import msgspec
 from aiokafka import TopicPartition
 
 from domain.codec import Decoder
-from domain.errors import Conflict, CorruptEvent, Fault, InvalidInput, NotFound
+from domain.errors import Conflict, CorruptEvent, Fault, InvalidInput, NotFound, Unavailable
 from domain.limits import SKIP_REASON_MAX_CHARS
+from projections import parking
 from projections.batch import Letter
 from projections.decoding import decoder_of
 from projections.folding import CannotApply, folded, told
@@ -29,16 +30,16 @@ from projections.registry import registered
 from projections.servers import Addresses, Servers
 from projections.store import EventRefused, FenceLost, Store
 
-LETTER = "SELECT projection, generation, topic, partition, key, outcome FROM dead_letters WHERE id = $1"
+LETTER = "SELECT projection, generation, topic, partition, key, outcome, reason FROM dead_letters WHERE id = $1"
 CHAIN = """
 SELECT id, topic, partition, "offset", key, payload FROM dead_letters
 WHERE projection = $1 AND generation = $2 AND topic = $3 AND partition = $4 AND (key = $5 OR id = $6)
   AND outcome IS NULL ORDER BY "offset"
 """
 FIRST_OF_EACH_KEY = """
-SELECT DISTINCT ON (projection, generation, topic, partition, coalesce(key, id::text::bytea)) id
+SELECT DISTINCT ON (generation, topic, partition, key, CASE WHEN key IS NULL THEN id END) id
 FROM dead_letters WHERE outcome IS NULL AND projection = $1
-ORDER BY projection, generation, topic, partition, coalesce(key, id::text::bytea), "offset"
+ORDER BY generation, topic, partition, key, CASE WHEN key IS NULL THEN id END, "offset"
 """
 FAILED = """
 UPDATE dead_letters SET attempts = attempts + 1, error = $2, decided_at = now(), decided_by = $3
@@ -97,29 +98,41 @@ class DeadLetters:
             return await _retry_everywhere(servers, letter_id, by)
 
     async def retry_all(self, projection: str, *, by: str) -> Tried:
-        """Tries all open letters of a projection, key by key. Raises as `retry`."""
+        """Tries all open letters of a projection, key by key; a key that somebody else is at stays as it is.
+
+        Raises NotFound and Unavailable.
+        """
         registered(projection)
         tried = Tried(0, 0)
         async with self._opened() as servers:
             async with connected(servers.pool) as connection:
                 rows = await connection.fetch(FIRST_OF_EACH_KEY, projection)
             for row in rows:
-                tried += await _retry(servers, row["id"], by)
+                tried += await _retry_unless_another_does(servers, row["id"], by)
         return tried
 
     async def skip(self, letter_id: int, *, reason: str, by: str) -> Tried:
         """Ends the letter without its effect, in every generation, then tries those that waited behind it there.
 
-        Raises InvalidInput for a reason that is none, NotFound, Unavailable, and Conflict where it was ended before.
+        Called again after a server was away in between, it does the rest. Raises InvalidInput for a reason that is
+        none, NotFound, Unavailable, and Conflict where it was ended before, in another way or for another reason.
         """
         if not reason.strip() or len(reason) > SKIP_REASON_MAX_CHARS or not reason.isprintable():
             raise InvalidInput([Fault("reason", f"is not a sentence of 1 to {SKIP_REASON_MAX_CHARS} characters")])
         async with self._opened() as servers:
-            row = await _letter(servers.pool, letter_id)
-            async with connected(servers.pool) as connection:
-                if await connection.execute(SKIP, letter_id, reason, by) == "UPDATE 0":
-                    raise Conflict(f"the dead letter {letter_id} was {row['outcome'] or 'ended'} before")
-            return await _retry_everywhere(servers, letter_id, by)
+            letter = await _letter(servers.pool, letter_id)
+            async with connected(servers.pool) as connection, connection.transaction():
+                await parking.let_nobody_park(connection, letter["projection"])
+                ended = await connection.execute(SKIP, letter_id, reason, by)
+            if ended == "UPDATE 0":
+                letter = await _letter(servers.pool, letter_id)
+                if (letter["outcome"], letter["reason"]) != ("skipped", reason):
+                    raise Conflict(f"the dead letter {letter_id} was {letter['outcome']} before")
+            try:
+                return await _retry_everywhere(servers, letter_id, by)
+            except Unavailable as away:
+                rest = "what waited behind it was not tried: skip it again, for the same reason, or retry it"
+                raise Unavailable(f"{away}; the dead letter {letter_id} is skipped, and {rest}") from away
 
     def _opened(self) -> Servers:
         return Servers(self._addresses, client_id="gavel-dead-letters")
@@ -141,6 +154,16 @@ async def _retry_everywhere(servers: Servers, letter_id: int, by: str) -> Tried:
     for row in rows:
         tried += await _retry(servers, row["id"], by)
     return tried
+
+
+async def _retry_unless_another_does(servers: Servers, letter_id: int, by: str) -> Tried:
+    try:
+        letter = await _letter(servers.pool, letter_id)
+        return await _retry(servers, letter_id, by)
+    except NotFound:
+        return Tried(0, 0)  # its generation has ended meanwhile
+    except Conflict as conflict:
+        return Tried(0, len(await _chain(servers.pool, letter, letter_id)), str(conflict))
 
 
 async def _retry(servers: Servers, letter_id: int, by: str) -> Tried:

@@ -15,6 +15,9 @@ from projections.batch import DeadLetter, Letter
 if TYPE_CHECKING:
     from projections.postgres_store import Connection
 
+LOCK = 7_146_927
+"""Advisory lock, with a projection, of who skips an event and of those who park one; a number of our own choice."""
+
 # A projection in Redis that has lost its memory meets again what it had parked and somebody has retried since.
 PARK = """
 INSERT INTO dead_letters (projection, generation, topic, partition, "offset", key, payload, error)
@@ -57,6 +60,16 @@ WHERE id = $1 AND outcome IS NULL AND NOT EXISTS (
       AND before."offset" < letter."offset" AND before.outcome IS NULL
 )
 """
+
+
+async def let_nobody_park(connection: Connection, projection: str) -> None:
+    """To the end of the transaction no generation parks an event; those that are at it come to their end first."""
+    await connection.execute(f"SELECT pg_advisory_xact_lock({LOCK}, hashtext($1))", projection)
+
+
+async def see_what_is_skipped(connection: Connection, projection: str) -> None:
+    """To the end of the transaction nobody skips an event; who is at it comes to their end first."""
+    await connection.execute(f"SELECT pg_advisory_xact_lock_shared({LOCK}, hashtext($1))", projection)
 
 
 async def park(connection: Connection, projection: str, letters: Sequence[DeadLetter], *, generation: int = 1) -> None:

@@ -218,6 +218,7 @@ class PostgresStore(Generic[Rows]):
             raise FenceLost(f"{self!r} is not as it was when it was to be stopped: {reason}")
 
     async def _park(self, connection: Connection, letters: Sequence[DeadLetter]) -> None:
+        await parking.see_what_is_skipped(connection, self._name)
         if await parking.is_waiting_for_nothing(connection, self._name, letters, generation=self._generation):
             raise FenceLost(f"{self!r} has a key that waits no longer")
         if await parking.is_any_skipped(connection, self._name, letters):

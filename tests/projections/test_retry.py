@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import asyncpg
 import msgspec
@@ -14,9 +14,12 @@ from domain.errors import Conflict, InvalidInput, NotFound, Unavailable
 from domain.events import BidderChanged, BidderRegistered, Event
 from projections import operations
 from projections.batch import DeadLetter, Move
+from projections.catalogue import Catalogue, EventsById
 from projections.dead_letters import DeadLetters, Tried
 from projections.engine import CONTROL_S
 from projections.lean_fetch import FetchedRecord
+from projections.orders import Orders, RebuildOptions
+from projections.postgres_store import Connection, PostgresStore
 from projections.rebuild import RebuildStopped, rebuild
 from projections.registry import registered
 from projections.servers import Servers
@@ -312,7 +315,73 @@ async def test_what_cannot_be_asked(read_side: ReadSide, desk: DeadLetters) -> N
             await desk.skip(letter["id"], reason=reason, by=OPERATOR)
     await desk.skip(letter["id"], reason="Cut.", by=OPERATOR)
     with pytest.raises(Conflict, match="skipped before"):
-        await desk.skip(letter["id"], reason="Cut.", by=OPERATOR)
+        await desk.skip(letter["id"], reason="Another reason.", by=OPERATOR)
+
+
+async def test_a_key_that_somebody_else_is_at(read_side: ReadSide, desk: DeadLetters) -> None:
+    """The others are tried all the same, also one whose key looks like the number of a letter that has no key."""
+    await read_side.log.append([Traffic(14).bidder("b-1", "One")])
+    await read_side.run_to_the_end("catalogue")
+    insert = (
+        'INSERT INTO dead_letters (projection, generation, topic, partition, "offset", key, payload, error) '
+        "VALUES ('catalogue', $1, $2, 0, $3, $4, $5, 'of a bug') RETURNING id"
+    )
+    topic = read_side.names.catalogue
+    (payload,) = await read_side.log.payloads(topic)
+    await read_side.fetch(insert, 0, topic, 1, b"of a generation that has ended", payload)
+    ((number,),) = await read_side.fetch(insert, 1, topic, 2, None, UNKNOWN)
+    await read_side.fetch(insert, 1, topic, 3, str(number).encode(), UNKNOWN)
+    tried = await desk.retry_all("catalogue", by=OPERATOR)
+    assert (tried.applied, tried.waiting) == (0, 3)
+    assert [row["attempts"] for row in await letters(read_side, "catalogue")] == [1, 2, 2]
+
+
+async def test_skipped_while_redis_is_away(read_side: ReadSide, desk: DeadLetters) -> None:
+    """It is told what is decided and what is left to do, and the same command does that later."""
+    names = read_side.names
+    await read_side.log.append_bytes(names.catalogue, "b-1", UNKNOWN)
+    await read_side.log.append([Traffic(15).bidder("b-1", "Late")])
+    await read_side.run_to_the_end("catalogue_cache")
+    (first, _) = await letters(read_side, "catalogue_cache")
+    away = msgspec.structs.replace(read_side.addresses, redis_url="redis://127.0.0.1:1/0")
+    with pytest.raises(Unavailable, match=f"letter {first['id']} is skipped, and what waited behind it was not tried"):
+        await DeadLetters(away).skip(first["id"], reason="Cut.", by=OPERATOR)
+    assert await read_side.redis.hkeys(names.catalogue_entities) == []
+    assert await desk.skip(first["id"], reason="Cut.", by=OPERATOR) == Tried(1, 0)
+    assert await read_side.redis.hkeys(names.catalogue_entities) == [b"bidder:b-1"]
+
+
+async def test_skipped_while_another_generation_parks_it(read_side: ReadSide, desk: DeadLetters) -> None:
+    """The decision holds for the letter that is being written at this very moment."""
+    written, decided = asyncio.Event(), asyncio.Event()
+
+    class SlowToCommit(PostgresStore[EventsById]):
+        async def _park(self, connection: Connection, parked: Sequence[DeadLetter]) -> None:
+            await super()._park(connection, parked)
+            written.set()
+            await decided.wait()
+
+    topic = read_side.names.catalogue
+    await read_side.log.append_bytes(topic, "b-1", UNKNOWN)
+    await read_side.run_to_the_end("catalogue")
+    (letter,) = await letters(read_side, "catalogue")
+    await Orders(read_side.addresses).rebuild("catalogue", RebuildOptions(accept_dead_letters=True), by=OPERATOR)
+    async with Servers(read_side.addresses, client_id="test") as servers, asyncio.TaskGroup() as tasks:
+        store = SlowToCommit(await servers.pool_of("catalogue_g2"), Catalogue(), 2)
+        tp = TopicPartition(topic, letter["partition"])
+        record = FetchedRecord(*tp, letter["offset"], letter["key"], UNKNOWN, 0)
+        move = Move(letter["offset"], letter["offset"] + 1)
+        tasks.create_task(store.apply(None, {tp: move}, [DeadLetter(record, "unknown")]))
+        await written.wait()
+        skipping = tasks.create_task(desk.skip(letter["id"], reason="Cut.", by=OPERATOR))
+
+        async def has_decided_or_waits() -> bool:
+            waiting = "SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+            return skipping.done() or await read_side.fetch(waiting) != []
+
+        await eventually(has_decided_or_waits)
+        decided.set()
+    assert [row["outcome"] for row in await letters(read_side, "catalogue")] == ["skipped", "skipped"]
 
 
 async def test_a_rebuild_in_redis_that_fails_keeps_the_letters(read_side: ReadSide, desk: DeadLetters) -> None:
