@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
 
 from rich.table import Table
 
-from projections.queries.generations import GenerationProgress
-from projections.queries.progress import ProjectionStatus
+if TYPE_CHECKING:
+    from projections.queries.generations import GenerationProgress
+    from projections.queries.progress import ProjectionStatus
 
 UNKNOWN = "?"
 
