@@ -60,7 +60,11 @@ class Paused(msgspec.Struct, frozen=True):
     is_paused: bool
 
 
-_GENERATION = Schema(type=OpenAPIType.INTEGER, minimum=1, description="By default the newest that is meant.")
+def _number(default: str) -> Schema:
+    return Schema(type=OpenAPIType.INTEGER, minimum=1, maximum=NUMBER_MAX, description=f"By default {default}.")
+
+
+_TO_SWAP = _number("the one that was built and waits, or else the one that was read before")
 
 
 def _flag(description: str, *, default: bool = False) -> Schema:
@@ -90,15 +94,20 @@ class _RebuildOperation(_Stated):
 
 
 @dataclass
-class _OneGenerationOperation(_Stated):
-    properties: dict[str, Schema] = field(default_factory=lambda: {"generation": _GENERATION})
+class _VerifyOperation(_Stated):
+    properties: dict[str, Schema] = field(default_factory=lambda: {"generation": _TO_SWAP})
+
+
+@dataclass
+class _EndOperation(_Stated):
+    properties: dict[str, Schema] = field(default_factory=lambda: {"generation": _number("the newest of these")})
 
 
 @dataclass
 class _SwapOperation(_Stated):
     properties: dict[str, Schema] = field(
         default_factory=lambda: {
-            "generation": _GENERATION,
+            "generation": _TO_SWAP,
             "accept_dead_letters": _flag("Queries read it although it lacks events that could not be applied."),
         }
     )
@@ -130,7 +139,7 @@ async def rebuild(
     tags=["Operations"],
     summary="Compare two generations",
     status_code=202,
-    operation_class=_OneGenerationOperation,
+    operation_class=_VerifyOperation,
 )
 async def verify(request: Request[Any, Any, Any], services: Services, name: FromPath[str]) -> Response[GenerationShown]:
     """Workers compare a generation with the active one, row for row, at the same offsets.
@@ -151,8 +160,6 @@ async def verify(request: Request[Any, Any, Any], services: Services, name: From
 async def swap(request: Request[Any, Any, Any], services: Services, name: FromPath[str]) -> Response[GenerationShown]:
     """From the answer on they do; asked again, it swaps back. Nobody sees a step back.
 
-    By default it is the one that was built and waits, or else the one that was read before.
-
     409 where there is none, where it is behind the active one, and where it has dead letters that nobody accepts.
     """
     asked = await _stated(request, Swap)
@@ -170,7 +177,7 @@ async def swap(request: Request[Any, Any, Any], services: Services, name: FromPa
     tags=["Operations"],
     summary="Give up a generation that was read before",
     status_code=202,
-    operation_class=_OneGenerationOperation,
+    operation_class=_EndOperation,
 )
 async def retire(request: Request[Any, Any, Any], services: Services, name: FromPath[str]) -> Response[GenerationShown]:
     """It cannot be swapped back from now on; workers remove its tables and its consumer group. 409 for all others."""
@@ -183,7 +190,7 @@ async def retire(request: Request[Any, Any, Any], services: Services, name: From
     tags=["Operations"],
     summary="Give up a generation that is being built",
     status_code=202,
-    operation_class=_OneGenerationOperation,
+    operation_class=_EndOperation,
 )
 async def cancel(request: Request[Any, Any, Any], services: Services, name: FromPath[str]) -> Response[GenerationShown]:
     """Or one that is built and waits for a swap; workers remove its tables and consumer group. 409 for all others."""
