@@ -95,17 +95,7 @@ class ApiProcess:
         self._database = database_engine(postgres_url)
         self._watermarks = Watermarks(kafka_url, client_id="gavel-api-watermarks")
         self._log_times = LogTimes(kafka_url, client_id="gavel-api-times")
-        self._progress = SharedProgress(
-            partial(
-                projection_status,
-                self._database,
-                self._watermarks,
-                names=names,
-                redis=self._calm_redis,
-                log_times=self._log_times,
-                kafka_answers_s=KAFKA_CALM_SECONDS,
-            )
-        )
+        self._progress = self._shared_progress(names)
         self._head = CatalogueHead(kafka_url, names.catalogue, client_id="gavel-api-catalogue")
         self._once = Once(self._pipeline, names, fresh_id)
         self._token_keys = _token_keys(settings, clock)
@@ -155,6 +145,18 @@ class ApiProcess:
             access_keys=self._catalogue.access_keys,
             base_url=settings.base_url,
         )
+
+    def _shared_progress(self, names: Names) -> SharedProgress:
+        look = partial(
+            projection_status,
+            self._database,
+            self._watermarks,
+            names=names,
+            redis=self._calm_redis,
+            log_times=self._log_times,
+            kafka_answers_s=KAFKA_CALM_SECONDS,
+        )
+        return SharedProgress(look)
 
     def _change_catalogue(self, settings: Settings, names: Names, clock: SystemClock) -> ChangeCatalogue:
         return ChangeCatalogue(
