@@ -40,7 +40,9 @@ WHERE projection = ANY($1) AND layout <> '' AND (
     OR status IN ('retired', 'cancelled') AND removed_at IS NULL
 ) ORDER BY projection, verify_asked_at NULLS FIRST, generation
 """  # noqa: S608 - nothing but names of columns is put in
-WAITS = "UPDATE projection_generations SET waits_because = $3 WHERE projection = $1 AND generation = $2"
+WAITS = """
+UPDATE projection_generations SET waits_because = $3 WHERE projection = $1 AND generation = $2 AND status <> 'active'
+"""
 STAYS = """
 UPDATE projection_generations SET swaps_itself = false, waits_because = $3 WHERE projection = $1 AND generation = $2
 """
