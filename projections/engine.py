@@ -260,7 +260,7 @@ class Projector(Generic[Rows]):
     async def _report(self, *, at_once: bool = False) -> None:
         """Tells Kafka how far we are, for lag tools only: nothing is lost if it does not hear."""
         offsets = {tp: point.next_offset for tp, point in self._checkpoints.items()}
-        if offsets == self._reported or (not at_once and time.monotonic() < self._report_due):
+        if not offsets or offsets == self._reported or (not at_once and time.monotonic() < self._report_due):
             return
         self._report_due = time.monotonic() + REPORT_S
         try:
