@@ -6,6 +6,7 @@ A row stays when its letter has ended, with who ended it and when. An open lette
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from aiokafka import TopicPartition
@@ -15,6 +16,7 @@ from projections.batch import DeadLetter, Letter
 if TYPE_CHECKING:
     from projections.postgres_store import Connection
 
+LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 LOCK = 7_146_927
 """Advisory lock, with a projection, of who skips an event and of those who park one; a number of our own choice."""
 
@@ -45,6 +47,7 @@ WHERE NOT EXISTS (
       AND letter.topic = waiting.topic AND letter.partition = waiting.partition AND letter.key = waiting.key
 ) LIMIT 1
 """
+LAST_RETRY = "SELECT max(decided_at) FROM dead_letters WHERE projection = $1 AND outcome = 'applied'"
 OPEN = """
 SELECT id FROM dead_letters
 WHERE projection = $1 AND generation = 1 AND topic = $2 AND partition = $3 AND key = $4 AND "offset" < $5
@@ -52,7 +55,7 @@ WHERE projection = $1 AND generation = 1 AND topic = $2 AND partition = $3 AND k
 """
 END = """
 UPDATE dead_letters AS letter
-SET outcome = 'applied', attempts = attempts + 1, decided_at = now(), decided_by = $2
+SET outcome = 'applied', attempts = attempts + 1, decided_at = coalesce($3, now()), decided_by = $2
 WHERE id = $1 AND outcome IS NULL AND NOT EXISTS (
     SELECT FROM dead_letters AS before
     WHERE before.projection = letter.projection AND before.generation = letter.generation
@@ -132,9 +135,20 @@ async def first_open(connection: Connection, projection: str) -> dict[tuple[Topi
     return {(TopicPartition(topic, partition), key): offset for topic, partition, key, offset in rows}
 
 
-async def end_as_applied(connection: Connection, letters: Sequence[Letter], *, by: str) -> bool:
-    """Ends them in their order; False where one was ended before, or is not the first of its key that is open."""
+async def last_retry(connection: Connection, projection: str) -> datetime:
+    """When the last letter of it was applied after all; long ago where none was."""
+    found: datetime | None = await connection.fetchval(LAST_RETRY, projection)
+    return found or LONG_AGO
+
+
+async def end_as_applied(
+    connection: Connection, letters: Sequence[Letter], *, by: str, at: datetime | None = None
+) -> bool:
+    """Ends them in their order; False where one was ended before, or is not the first of its key that is open.
+
+    `at` is when that was decided, by the clock of Postgres; by default it is now.
+    """
     for letter in letters:
-        if await connection.execute(END, letter.id, by) != "UPDATE 1":
+        if await connection.execute(END, letter.id, by, at) != "UPDATE 1":
             return False
     return True

@@ -6,11 +6,11 @@ Dead letters are for people and stand in Postgres like all others; the keys that
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
+from datetime import datetime, timedelta
 from typing import Generic, Protocol, TypeVar, cast
 
 import structlog
@@ -63,13 +63,16 @@ end
 
 AWAY_S = 30.0
 """So long a Postgres that was away is not asked again, where one can do without: it may take ten seconds to say so."""
-DECISION_S = 3.0
-"""So long the key of a letter that was skipped may still wait here."""
 ATTEMPTS = 20
 """To find a partition at rest between two batches."""
 
 FREE_KEY = """
--- One more of ARGV: a parked key, or nothing where the letter has none. It is gone where they were applied before.
+-- Two more of ARGV: when letters were told to be applied, in Unix microseconds by the clock of Postgres, or 0; a parked
+-- key, or nothing where the letter has none. It is gone where they were applied before.
+if tonumber(ARGV[at]) > tonumber(redis.call('HGET', KEYS[1], 'retried_at') or 0) then
+  redis.call('HSET', KEYS[1], 'retried_at', ARGV[at])
+end
+at = at + 1
 if ARGV[at] ~= '' and redis.call('SREM', KEYS[2], ARGV[at]) == 0 then return 2 end
 at = at + 1
 """
@@ -130,13 +133,14 @@ return 1
 """
 
 FORGET = """
--- KEYS: offsets, parked keys, the projection's own. ARGV: parked keys that wait for nothing; what is kept of offsets.
-local split = 2 + ARGV[1]
-for at = 2, split - 1 do
-  if redis.call('SISMEMBER', KEYS[2], ARGV[at]) == 0 then return 0 end
-end
+-- KEYS: offsets, parked keys, the projection's own.
+-- ARGV: when the last dead letter was applied, as Postgres has it; what is kept of offsets.
+-- A memory that does not say was just begun: what was decided by now is in the log for it, or parked again.
+local known = redis.call('HGET', KEYS[1], 'retried_at')
+if not known then redis.call('HSET', KEYS[1], 'retried_at', ARGV[1]) end
+if not known or tonumber(known) >= tonumber(ARGV[1]) then return 0 end
 local kept = {}
-for at = split, #ARGV do kept[ARGV[at]] = redis.call('HGET', KEYS[1], ARGV[at]) end
+for at = 2, #ARGV do kept[ARGV[at]] = redis.call('HGET', KEYS[1], ARGV[at]) end
 redis.call('DEL', unpack(KEYS))
 for field, value in pairs(kept) do
   if value then redis.call('HSET', KEYS[1], field, value) end
@@ -202,21 +206,23 @@ class RedisStore(Generic[Rows]):
         return checkpoints_of(dict(zip(flat[::2], flat[1::2], strict=True)))
 
     async def check(self) -> None:
-        """A key that waits here, and Postgres has no open letter of it, waits since before somebody ended its letters.
+        """What a retry did is known here before Postgres ends its letters: where it is not, this memory is older.
 
-        What these did to the data is missing as well, so all of it is read again from the log. Nothing is found out
-        while Postgres is away.
+        Then all of it is read again from the log. A key that waits, and Postgres has no open letter of it, is one whose
+        letter was skipped, which does nothing to the data: it waits no longer. Nothing is found out while Postgres is
+        away.
         """
-        if not (waiting := await self._waiting_for_nothing()):
+        last = await self._asked(lambda connection: parking.last_retry(connection, self._projection.name))
+        if last is None:
             return
-        await asyncio.sleep(DECISION_S)
-        if still := waiting & await self._waiting_for_nothing():
-            members = [_parked_member(*each) for each in sorted(still)]
-            kept = [GENERATION, STOPPED_REASON, ACCEPTS_DEAD_LETTERS]
-            async with answering():
-                forgotten = await self._forget(keys=self._keys, args=[len(members), *members, *kept])
-            if forgotten:
-                log.error("older than a decision about dead letters, read again", projection=self._projection.name)
+        kept = [GENERATION, STOPPED_REASON, ACCEPTS_DEAD_LETTERS]
+        async with answering():
+            forgotten = await self._forget(keys=self._keys, args=[_microseconds(last), *kept])
+        if forgotten:
+            log.error("older than a retry of dead letters, read again", projection=self._projection.name)
+        for partition, key in await self._waiting_for_nothing():
+            with suppress(FenceLost):  # somebody else is at it, or a second later it is tried again
+                await self.release(partition, key)
 
     async def _waiting_for_nothing(self) -> set[tuple[TopicPartition, bytes]]:
         # In this order: a letter is written before its key waits, and ended after its key is free.
@@ -295,23 +301,37 @@ class RedisStore(Generic[Rows]):
     async def unpark(self, rows: Rows | None, letters: Sequence[Letter], *, by: str) -> None:
         """The letters are all that are open of their key: Redis knows of it only that it waits."""
         (first, *_) = letters
-        await self._freed(TopicPartition(first.topic, first.partition), first.key, rows, letters)
         async with connected(self._pool) as connection:
-            if not await parking.end_as_applied(connection, letters, by=by):
+            at = await connection.fetchval("SELECT clock_timestamp()")
+        await self._freed(TopicPartition(first.topic, first.partition), first.key, rows, letters, at)
+        async with connected(self._pool) as connection:
+            if not await parking.end_as_applied(connection, letters, by=by, at=at):
                 raise FenceLost("somebody else has ended one of them")
 
     async def release(self, partition: TopicPartition, key: bytes) -> None:
         await self._freed(partition, key, None, ())
 
-    async def _freed(self, tp: TopicPartition, key: bytes | None, rows: Rows | None, letters: Sequence[Letter]) -> None:
+    async def _freed(
+        self,
+        tp: TopicPartition,
+        key: bytes | None,
+        rows: Rows | None,
+        letters: Sequence[Letter],
+        decided_at: datetime = parking.LONG_AGO,
+    ) -> None:
         """Rows of the letters, which are what is open of the key at the offset that the script finds."""
         for _ in range(ATTEMPTS):
-            if await self._freed_at_rest(tp, key, rows, letters):
+            if await self._freed_at_rest(tp, key, rows, letters, decided_at):
                 return
         raise FenceLost(f"{self._projection.name} does not stand still at {tp.topic}/{tp.partition}")
 
     async def _freed_at_rest(
-        self, tp: TopicPartition, key: bytes | None, rows: Rows | None, letters: Sequence[Letter]
+        self,
+        tp: TopicPartition,
+        key: bytes | None,
+        rows: Rows | None,
+        letters: Sequence[Letter],
+        decided_at: datetime,
     ) -> bool:
         """False where a batch was written in between."""
         checkpoint = (await self.checkpoints()).get(tp)
@@ -322,7 +342,7 @@ class RedisStore(Generic[Rows]):
             raise FenceLost("others are open than a moment ago")
         async with answering():
             member = b"" if key is None else _parked_member(tp, key)
-            common = [*_common_arguments({tp: Move(at, at)}, ()), member]
+            common = [*_common_arguments({tp: Move(at, at)}, ()), str(_microseconds(decided_at)), member]
             if rows is None:
                 done = await self._free(keys=self._keys, args=common)
             else:
@@ -425,6 +445,11 @@ def _tp_and_key_of(member: bytes) -> tuple[TopicPartition, bytes]:
     field, _, key = member.partition(b" ")
     topic, _, number = field.decode().rpartition("/")
     return TopicPartition(topic, int(number)), key
+
+
+def _microseconds(moment: datetime) -> int:
+    """Of Unix time, exactly."""
+    return (moment - parking.LONG_AGO) // timedelta(microseconds=1)
 
 
 def _parked_member(tp: TopicPartition, key: bytes) -> bytes:

@@ -67,7 +67,7 @@ class Store(Protocol[Rows_contra]):
         ...
 
     async def check(self) -> None:
-        """Sees to it that nothing here is of before a decision about a dead letter; what is that old is forgotten."""
+        """Forgets what is older than a retry of dead letters; keys whose letters were skipped wait no longer."""
         ...
 
     async def begin(self, starts: Mapping[TopicPartition, int]) -> None:

@@ -10,6 +10,7 @@ import msgspec
 import pytest
 from aiokafka import TopicPartition
 
+from domain.codec import encode
 from domain.errors import Conflict, InvalidInput, NotFound, Unavailable
 from domain.events import BidderChanged, BidderRegistered, Event
 from projections import operations
@@ -18,9 +19,9 @@ from projections.catalogue import Catalogue, EventsById
 from projections.dead_letters import DeadLetters, Tried
 from projections.engine import CONTROL_S
 from projections.lean_fetch import FetchedRecord
-from projections.orders import Orders, RebuildOptions
+from projections.orders import Orders
 from projections.postgres_store import Connection, PostgresStore
-from projections.rebuild import RebuildStopped, rebuild
+from projections.rebuild import RebuildOptions, RebuildStopped, rebuild
 from projections.registry import registered
 from projections.servers import Servers
 from projections.store import FenceLost
@@ -369,7 +370,7 @@ async def test_skipped_while_another_generation_parks_it(read_side: ReadSide, de
     async with Servers(read_side.addresses, client_id="test") as servers, asyncio.TaskGroup() as tasks:
         store = SlowToCommit(await servers.pool_of("catalogue_g2"), Catalogue(), 2)
         tp = TopicPartition(topic, letter["partition"])
-        record = FetchedRecord(*tp, letter["offset"], letter["key"], UNKNOWN, 0)
+        record = FetchedRecord(tp.topic, tp.partition, letter["offset"], letter["key"], UNKNOWN, 0)
         move = Move(letter["offset"], letter["offset"] + 1)
         tasks.create_task(store.apply(None, {tp: move}, [DeadLetter(record, "unknown")]))
         await written.wait()
@@ -443,6 +444,58 @@ async def test_parked_after_it_was_skipped(read_side: ReadSide, desk: DeadLetter
     await read_side.run_to_the_end("catalogue", "catalogue_cache")
     assert await is_settled(read_side)
     assert await read_side.redis.hkeys(names.catalogue_entities) == [b"bidder:b-1"]
+
+
+async def test_a_skip_that_is_broken_off(read_side: ReadSide, desk: DeadLetters) -> None:
+    """The key waits no longer, and nothing that stands in Redis is forgotten, though one of its letters was retried."""
+    names, redis = read_side.names, read_side.redis
+    await read_side.log.append_bytes(names.catalogue, "b-1", UNKNOWN)
+    await read_side.log.append([Traffic(16).bidder("b-1", "Good")])
+    async with read_side.running("catalogue_cache"):
+        await read_side.caught_up("catalogue_cache")
+        (first, _) = await letters(read_side, "catalogue_cache")
+        assert await desk.skip(first["id"], reason="Cut.", by=OPERATOR) == Tried(1, 0)
+        await read_side.log.append_bytes(names.catalogue, "b-1", UNKNOWN)
+        await read_side.caught_up("catalogue_cache")
+        await redis.hset(names.catalogue_entities, "a mark", "of this memory")
+        # As a process leaves it that dies before it comes to Redis.
+        await read_side.fetch("UPDATE dead_letters SET outcome = 'skipped' WHERE outcome IS NULL")
+
+        async def is_free() -> bool:
+            return await redis.smembers(names.catalogue_parked) == set()
+
+        await eventually(is_free)
+        await read_side.log.append([changed(Traffic(16).bidder("b-1", "Later"))])
+        await read_side.caught_up("catalogue_cache")
+    assert b"Later" in (await redis.hget(names.catalogue_entities, "bidder:b-1") or b"")
+    assert await redis.hget(names.catalogue_entities, "a mark") == b"of this memory"
+
+
+async def test_a_redis_of_before_a_letter_without_a_key(read_side: ReadSide, desk: DeadLetters) -> None:
+    """It is noticed though no key waits: the event is met again, and nobody believes that it was applied."""
+    names, redis = read_side.names, read_side.redis
+    await read_side.log.append_bytes(names.catalogue, None, UNKNOWN)
+    keys = (names.catalogue_offsets, names.catalogue_entities)
+    async with read_side.running("catalogue_cache"):
+        await read_side.log.append([Traffic(17).bidder("b-2", "Fine")])
+        await read_side.caught_up("catalogue_cache")
+        old = {key: await redis.dump(key) for key in keys}
+        (letter,) = await letters(read_side, "catalogue_cache")
+        payload = encode(Traffic(17).bidder("b-1", "Mended"))
+        await read_side.fetch("UPDATE dead_letters SET payload = $1", payload)
+        assert await desk.retry(letter["id"], by=OPERATOR) == Tried(1, 0)
+        assert await redis.hexists(names.catalogue_entities, "bidder:b-1")
+        for key, value in old.items():
+            assert value is not None
+            await redis.restore(key, 0, value, replace=True)
+
+        async def is_open_again() -> bool:
+            return [row["outcome"] for row in await letters(read_side, "catalogue_cache")] == [None]
+
+        await eventually(is_open_again)
+        assert await desk.retry(letter["id"], by=OPERATOR) == Tried(1, 0)
+        await read_side.caught_up("catalogue_cache")
+    assert set(await redis.hkeys(names.catalogue_entities)) == {b"bidder:b-1", b"bidder:b-2"}
 
 
 async def test_a_redis_of_before_a_decision(read_side: ReadSide, desk: DeadLetters) -> None:
