@@ -76,7 +76,8 @@ async def skip_dead_letter(
 
     Those that waited behind it are tried then.
 
-    Reason, time and whose key it was are kept with the letter. 409 for one that was applied before, or skipped for another reason.
+    Reason, time and whose key it was are kept with the letter.
+    409 for one that was applied before, or skipped for another reason.
     """
     skip = _skip(await json_body(request))
     caller = caller_of(request).name
