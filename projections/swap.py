@@ -49,7 +49,8 @@ LETTERS = "SELECT count(*) FROM dead_letters WHERE projection = $1 AND generatio
 POINT = "UPDATE projections SET active_generation = $2 WHERE projection = $1"
 STATUS = """
 UPDATE projection_generations
-SET status = $3, activated_at = CASE WHEN $3 = 'active' THEN now() ELSE activated_at END, waits_because = NULL
+SET status = $3, activated_at = CASE WHEN $3 = 'active' THEN now() ELSE activated_at END, waits_because = NULL,
+    swaps_itself = false
 WHERE projection = $1 AND generation = $2
 """
 

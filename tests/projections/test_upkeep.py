@@ -103,6 +103,27 @@ async def groups_of(read_side: ReadSide) -> set[str]:
     return {group for group, *_ in known if group.startswith(read_side.names.namespace)}
 
 
+async def test_a_comparison_swaps_nothing_back(read_side: ReadSide) -> None:
+    """A generation that became the active one by itself once, and was swapped back, is compared and no more."""
+    await read_side.log.append([Traffic(1).bidder("b-1", "One")])
+    orders = Orders(read_side.addresses)
+    async with read_side.running("catalogue"):
+        await read_side.caught_up("catalogue")
+        await orders.rebuild("catalogue", RebuildOptions(), by=WHO)
+
+        async def is_swapped() -> bool:
+            return await statuses(read_side, "catalogue") == {1: "previous", 2: "active"}
+
+        async def is_compared() -> bool:
+            return (await generation(read_side, "catalogue", 2))["verify_asked_at"] is None
+
+        await eventually(is_swapped)
+        await orders.swap("catalogue", 1, by=WHO)
+        await orders.verify("catalogue", 2, by=WHO)
+        await eventually(is_compared)
+    assert await statuses(read_side, "catalogue") == {1: "active", 2: "previous"}
+
+
 async def test_a_retired_generation_leaves_nothing(read_side: ReadSide) -> None:
     """Workers leave its consumer group, and remove that and its tables; those of the other generation stay."""
     await read_side.log.append([Traffic(1).bidder("b-1", "One")])
