@@ -109,10 +109,13 @@ class Orders:
 
     async def pause(self, name: str, *, by: str) -> None:
         """From now on nothing is applied, over restarts, until it is resumed."""
-        registered(name)
-        async with self._connection() as connection, connection.transaction():
-            await generations.pause(connection, name)
-            await decisions.record(connection, "pause", name, None, by=by)
+        registration = registered(name)
+        async with self._opened() as servers:
+            async with connected(servers.pool) as connection, connection.transaction():
+                await generations.pause(connection, name)
+                await decisions.record(connection, "pause", name, None, by=by)
+            if registration.place == "redis":
+                await (await store_in_redis(registration, servers)).pause()
 
     async def resume(self, name: str, *, by: str) -> None:
         """It goes on where it was paused, or where it had stopped."""

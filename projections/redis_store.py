@@ -31,9 +31,12 @@ Answer = TypeVar("Answer")
 GENERATION = b"generation"
 STOPPED_REASON = b"stopped_reason"
 ACCEPTS_DEAD_LETTERS = b"accepts_dead_letters"
+PAUSED = b"paused"
 REBUILD_UNTIL = b"rebuild_until:"
 """Prefix; fields of the hash that holds the offsets, whose own names are topic, slash and the partition's number."""
 
+UNLESS_PAUSED = "if redis.call('HEXISTS', KEYS[1], 'paused') == 1 then return 0 end"
+"""Before a batch is applied; letters are retried and skipped all the same."""
 MOVE_OFFSETS = """
 -- KEYS: offsets, parked keys, then the projection's own.
 -- ARGV: the number of moves, each as partition, expected and next offset, and when its last record was logged;
@@ -61,6 +64,7 @@ end
 """
 """Ends with `at` on the first argument of the projection's own part."""
 
+PAUSED_AT = "SELECT paused_at FROM projections WHERE projection = $1"
 AWAY_S = 30.0
 """So long a Postgres that was away is not asked again, where one can do without: it may take ten seconds to say so."""
 ATTEMPTS = 20
@@ -179,9 +183,9 @@ class RedisStore(Generic[Rows]):
         self._pool = pool
         self._projection = projection
         self._keys = [projection.offsets_key, projection.parked_key, *projection.keys]
-        self._apply = redis.register_script(f"{MOVE_OFFSETS}\n{projection.script}\n{NOTE_DATA}")
+        self._apply = redis.register_script(f"{UNLESS_PAUSED}\n{MOVE_OFFSETS}\n{projection.script}\n{NOTE_DATA}")
         self._read = redis.register_script(CHECKPOINTS)
-        self._move_only = redis.register_script(f"{MOVE_OFFSETS}\nreturn 1")
+        self._move_only = redis.register_script(f"{UNLESS_PAUSED}\n{MOVE_OFFSETS}\nreturn 1")
         self._unpark = redis.register_script(f"{MOVE_OFFSETS}\n{FREE_KEY}\n{projection.script}\n{NOTE_DATA}")
         self._free = redis.register_script(f"{MOVE_OFFSETS}\n{FREE_KEY}\nreturn 1")
         self._reset = redis.register_script(RESET)
@@ -209,13 +213,21 @@ class RedisStore(Generic[Rows]):
         """What a retry did is known here before Postgres ends its letters: where it is not, this memory is older.
 
         Then all of it is read again from the log. A key that waits, and Postgres has no open letter of it, is one whose
-        letter was skipped, which does nothing to the data: it waits no longer. Nothing is found out while Postgres is
-        away.
+        letter was skipped, which does nothing to the data: it waits no longer. Whether the projection is paused is
+        noted as well, for when it cannot be asked: nothing is found out while Postgres is away.
         """
-        last = await self._asked(lambda connection: parking.last_retry(connection, self._projection.name))
-        if last is None:
+        # In this order: Postgres is told of a pause, and of its end, before Redis is.
+        async with answering():
+            was_paused = bool(await self._redis.hexists(self._keys[0], PAUSED))
+        if (decided := await self._asked(self._decided)) is None:
             return
-        kept = [GENERATION, STOPPED_REASON, ACCEPTS_DEAD_LETTERS]
+        last, is_paused = decided
+        if is_paused and not was_paused:
+            await self.pause()
+        elif was_paused and not is_paused:
+            async with answering():
+                await self._redis.hdel(self._keys[0], PAUSED)
+        kept = [GENERATION, STOPPED_REASON, ACCEPTS_DEAD_LETTERS, PAUSED]
         async with answering():
             forgotten = await self._forget(keys=self._keys, args=[_microseconds(last), *kept])
         if forgotten:
@@ -223,6 +235,11 @@ class RedisStore(Generic[Rows]):
         for partition, key in await self._waiting_for_nothing():
             with suppress(FenceLost):  # somebody else is at it, or a second later it is tried again
                 await self.release(partition, key)
+
+    async def _decided(self, connection: Connection) -> tuple[datetime, bool]:
+        """When a letter was applied after all last, and whether the projection is paused."""
+        paused_at = await connection.fetchval(PAUSED_AT, self._projection.name)
+        return await parking.last_retry(connection, self._projection.name), paused_at is not None
 
     async def _waiting_for_nothing(self) -> set[tuple[TopicPartition, bytes]]:
         # In this order: a letter is written before its key waits, and ended after its key is free.
@@ -358,10 +375,15 @@ class RedisStore(Generic[Rows]):
         if not done:
             raise FenceLost(f"{self!r} is not as it was when it was to be stopped: {reason}")
 
-    async def resume(self) -> None:
-        """It goes on where it had stopped."""
+    async def pause(self) -> None:
+        """From now on no batch is applied, by nobody; to be said after it was decided in Postgres."""
         async with answering():
-            await self._redis.hdel(self._keys[0], STOPPED_REASON)
+            await self._redis.hset(self._keys[0], PAUSED, 1)
+
+    async def resume(self) -> None:
+        """It goes on where it was paused, or where it had stopped; to be said as `pause`."""
+        async with answering():
+            await self._redis.hdel(self._keys[0], STOPPED_REASON, PAUSED)
 
     async def reset(
         self,
@@ -388,6 +410,7 @@ def state_of(fields: Mapping[bytes, bytes]) -> State:
     return State(
         int(fields.get(GENERATION, 1)),
         None if reason is None else reason.decode(),
+        rests=PAUSED in fields,
         accepts_dead_letters=ACCEPTS_DEAD_LETTERS in fields,
     )
 

@@ -5,14 +5,19 @@ from __future__ import annotations
 import asyncio
 
 import asyncpg
+import msgspec
 import pytest
 
 from domain.errors import Conflict, NotFound, Refusal
 from projections import operations
+from projections.batch import Move
 from projections.queries.generations import is_of_this_version
 from projections.queries.progress import projection_status
 from projections.queries.versions import what_this_version_waits_for
 from projections.rebuild import NotEqual, rebuild
+from projections.registry import registered
+from projections.servers import Servers
+from projections.store import FenceLost
 from projections.swap import NotReady
 from tests.projections import audit
 from tests.projections.conftest import ReadSide, eventually
@@ -134,6 +139,30 @@ async def test_paused_over_a_restart(read_side: ReadSide) -> None:
         await operations.resume(read_side.addresses, "delivery")
         await read_side.caught_up("delivery")
     assert await audit.delivery_in(read_side) == audit.delivery_of(await audit.logged(read_side))
+
+
+async def test_paused_in_redis(read_side: ReadSide) -> None:
+    """Nothing is applied behind the answer, also by whoever starts while Postgres, which knows of it, is away."""
+    names = read_side.names
+    await read_side.log.append([Traffic(1).bidder("b-1", "One")])
+    async with read_side.running("catalogue_cache", "catalogue"):
+        await read_side.caught_up("catalogue_cache")
+        await operations.pause(read_side.addresses, "catalogue_cache")
+        await read_side.log.append([Traffic(1).bidder("b-2", "Two")])
+        await read_side.caught_up("catalogue")
+    away = msgspec.structs.replace(read_side.addresses, postgres_url="postgresql://127.0.0.1:1/nothing")
+    async with Servers(away, client_id="test") as servers:
+        registration = registered("catalogue_cache")
+        _, store = await registration.opened(servers, 1)
+        tp, checkpoint = next(iter((await store.checkpoints()).items()))
+        at = checkpoint.next_offset
+        with pytest.raises(FenceLost):
+            await store.apply(None, {tp: Move(at, at + 1)})
+        assert (await store.state()).rests
+    assert await read_side.redis.hkeys(names.catalogue_entities) == [b"bidder:b-1"]
+    await operations.resume(read_side.addresses, "catalogue_cache")
+    await read_side.run_to_the_end("catalogue_cache")
+    assert set(await read_side.redis.hkeys(names.catalogue_entities)) == {b"bidder:b-1", b"bidder:b-2"}
 
 
 async def test_another_layout_is_built_beside_the_one_that_stands(read_side: ReadSide) -> None:
