@@ -12,7 +12,7 @@ from prometheus_client.registry import Collector
 
 from api.read.waiting import database_errors
 from domain.errors import Unavailable
-from projections.queries.progress import ProjectionStatus, Status, projection_status
+from projections.queries.progress import ProjectionStatus, Status
 
 if TYPE_CHECKING:
     from api.services import ApiServices
@@ -22,17 +22,14 @@ ANSWER_S: Final = 3.0
 
 
 async def projection_metrics(services: ApiServices) -> bytes:
-    """In Prometheus' text format; of the projections nothing but that they are not known, where Postgres is away."""
+    """In Prometheus' text format; of the projections nothing but that they are not known, where Postgres is away.
+
+    Anybody may ask, so all who do within a second are told the same.
+    """
     try:
         async with asyncio.timeout(ANSWER_S):
             with database_errors():
-                statuses = await projection_status(
-                    services.database,
-                    services.watermarks,
-                    names=services.names,
-                    redis=services.redis,
-                    log_times=services.log_times,
-                )
+                statuses = await services.progress.lately()
     except (Unavailable, TimeoutError):
         statuses = None
     registry = CollectorRegistry(auto_describe=False)
@@ -64,7 +61,8 @@ def _by_projection(statuses: Iterable[ProjectionStatus]) -> Iterator[Metric]:
     rate = _gauge("events_per_second", "Events applied to what queries read.")
     workers = _gauge("workers", "Processes that work on it.")
     for each in statuses:
-        generation.add_metric([each.name], each.generation)
+        if each.generation is not None:
+            generation.add_metric([each.name], each.generation)
         for word in get_args(Status):
             status.add_metric([each.name, word], each.status == word)
         letters.add_metric([each.name], each.dead_letters)
@@ -82,7 +80,8 @@ def _by_partition(statuses: Iterable[ProjectionStatus]) -> Iterator[Metric]:
     for each in statuses:
         for at in each.partitions:
             labels = [each.name, at.topic, str(at.partition)]
-            position.add_metric(labels, at.next_offset)
+            if at.next_offset is not None:
+                position.add_metric(labels, at.next_offset)
             if at.lag is not None:
                 lag.add_metric(labels, at.lag)
             if at.lag_seconds is not None:
@@ -98,7 +97,8 @@ def _by_worker(statuses: Iterable[ProjectionStatus]) -> Iterator[Metric]:
         labels=["projection", "generation", "worker"],
     )
     for each in statuses:
-        for worker in each.workers:
+        # What a worker has counted is told for a while after its end, or nobody would see its last restarts rise.
+        for worker in (*each.workers, *each.silent):
             restarts.add_metric([each.name, str(worker.generation), worker.worker], worker.restarts)
     yield restarts
 
@@ -108,13 +108,24 @@ def _by_generation(statuses: Iterable[ProjectionStatus]) -> Iterator[Metric]:
     done = _gauge("generation_replayed", "Events of the log as it stood when the generation was begun.", *built)
     total = _gauge("generation_to_replay", "How many these are.", *built)
     stopped = _gauge("generation_stopped", "1 where nothing is applied to it before somebody resumes it.", *built)
+    waits = _gauge(
+        "generation_waits", "1 where it is to become the active one and has not, or is not compared.", *built
+    )
+    letters = _gauge("generation_dead_letters", "Its open dead letters.", *built)
+    disk = _gauge("generation_disk_bytes", "What it takes on disk.", *built)
+    equal = _gauge("generation_equal", "1 where it was equal to the active one when it was compared last.", *built)
     for each in statuses:
         for generation in each.generations:
             labels = [each.name, str(generation.generation), generation.status]
             done.add_metric(labels, generation.done)
             total.add_metric(labels, generation.total)
             stopped.add_metric(labels, generation.reason is not None)
-    yield from (done, total, stopped)
+            waits.add_metric(labels, generation.waits is not None)
+            letters.add_metric(labels, generation.dead_letters)
+            disk.add_metric(labels, generation.disk_bytes)
+            if generation.verification is not None and generation.verification.comparable:
+                equal.add_metric(labels, bool(generation.verification.is_equal))
+    yield from (done, total, stopped, waits, letters, disk, equal)
 
 
 def _gauge(name: str, meaning: str, *labels: str) -> GaugeMetricFamily:

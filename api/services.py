@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from api.feed_backlog import FeedBacklog
     from api.live.feed import LiveFeed
     from api.metrics import Metrics
+    from api.shared_progress import SharedProgress
     from commands.access_keys import AccessKeys
     from commands.auction_rates import AuctionRates
     from commands.budgets import RedisBudgets
@@ -41,7 +42,6 @@ if TYPE_CHECKING:
     from domain.feeds.sealing import DataKey
     from domain.names import Names
     from projections.dead_letters import DeadLetters
-    from projections.log_times import LogTimes
     from projections.orders import Orders
     from projections.queries.feed_completeness import FeedCompleteness
     from projections.queries.feed_records import FeedRecords
@@ -78,7 +78,8 @@ class ApiServices:
     """The read models."""
     redis: Redis
     watermarks: Watermarks
-    log_times: LogTimes
+    progress: SharedProgress
+    """Of the projections."""
     orders: Orders
     """Of the operator, about projections."""
     dead_letters: DeadLetters

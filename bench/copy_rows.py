@@ -6,6 +6,7 @@ The rows are those that `auction_log` has for the same events, in transactions a
 
 from __future__ import annotations
 
+from itertools import chain
 from time import perf_counter, process_time
 
 import asyncpg
@@ -14,16 +15,23 @@ import uvloop
 from bench.cost import Cost
 from bench.generated_events import histories
 from bench.replay import ReplayPlan, print_cost
+from domain.codec import encode
 from projections.auction_log import COLUMNS, TABLES, AuctionLog, Rows
 from projections.collector import calm_the_collector
-from projections.engine import BATCH_MAX_RECORDS
+from projections.decoding import decoder_of
+from projections.postgres_store import PostgresStore
 
 
 async def copy_rows(plan: ReplayPlan) -> Cost:
     """Copies the rows of as many auctions as the plan's topics hold."""
-    events = [event for history in histories(plan.auctions) for event in (*history.auction, *history.engagements)]
-    fold = AuctionLog().fold
-    batches = [fold(events[first : first + BATCH_MAX_RECORDS]) for first in range(0, len(events), BATCH_MAX_RECORDS)]
+    auction_log = AuctionLog()
+    decode = decoder_of(auction_log).decode
+    histories_of_auctions = ((*history.auction, *history.engagements) for history in histories(plan.auctions))
+    events = [decode(encode(event)) for event in chain.from_iterable(histories_of_auctions)]
+    batches = [
+        auction_log.fold(events[first : first + PostgresStore.batch_max_records])
+        for first in range(0, len(events), PostgresStore.batch_max_records)
+    ]
     connection = await asyncpg.connect(plan.postgres_url)
     try:
         for table in TABLES:
@@ -38,7 +46,7 @@ async def copy_rows(plan: ReplayPlan) -> Cost:
 
 async def _copy(connection: asyncpg.Connection[asyncpg.Record], batch: Rows) -> None:
     async with connection.transaction():
-        for table, rows in batch.by_table.items():
+        for table, rows in batch.filled():
             await connection.copy_records_to_table(f"bare_{table}", columns=COLUMNS[table], records=rows)
 
 

@@ -1,7 +1,8 @@
 """The limit of any projection over this client: every record fetched and decoded, and then thrown away.
 
 Run as `python -m bench.fetch_and_decode PLAN`; prints a `Cost` as JSON.
-It reads the same topics in batches as large as the engine's, and decodes the types that the projection takes.
+It reads the same topics in batches as large as the engine's, and decodes the types that the projection takes: as an
+ordinary consumer does, with whole events and Python as it comes, or, where the plan `is_lean`, as the engine does.
 """
 
 from __future__ import annotations
@@ -16,17 +17,22 @@ from bench.replay import ReplayPlan, print_cost
 from domain.codec import Decoder
 from projections.collector import calm_the_collector
 from projections.connections import kafka_options
-from projections.engine import BATCH_MAX_RECORDS, FETCH_MAX_BYTES_PER_PARTITION, POLL_MS
+from projections.decoding import decoder_of
+from projections.engine import FETCH_MAX_BYTES_PER_PARTITION, POLL_MS
+from projections.lean_fetch import LeanConsumer
+from projections.postgres_store import PostgresStore
 from projections.watermarks import Watermarks
 
 
 async def fetch_and_decode(plan: ReplayPlan) -> Cost:
     """Reads all that the topics held when it began."""
-    decode = Decoder(plan.registration.projection(plan.names).events).decode
+    projection = plan.registration.projection(plan.names)
+    decode = (decoder_of(projection) if plan.is_lean else Decoder(projection.events)).decode
     async with Watermarks(plan.kafka_url, client_id="bench-fetch") as watermarks:
         ends = await watermarks.high(plan.registration.topics_of(plan.names))
     wall, cpu = perf_counter(), process_time()
-    consumer = AIOKafkaConsumer(
+    kind = LeanConsumer if plan.is_lean else AIOKafkaConsumer
+    consumer = kind(
         **kafka_options(plan.kafka_url, "bench-fetch"), max_partition_fetch_bytes=FETCH_MAX_BYTES_PER_PARTITION
     )
     async with consumer:
@@ -34,13 +40,20 @@ async def fetch_and_decode(plan: ReplayPlan) -> Cost:
         await consumer.seek_to_beginning(*ends)
         left = total = sum(ends.values())
         while left > 0:
-            for records in (await consumer.getmany(timeout_ms=POLL_MS, max_records=BATCH_MAX_RECORDS)).values():
+            fetched = await consumer.getmany(timeout_ms=POLL_MS, max_records=PostgresStore.batch_max_records)
+            for records in fetched.values():
                 left -= len(records)
                 for record in records:
                     decode(record.value)
         return Cost(total, process_time() - cpu, perf_counter() - wall)
 
 
+def main() -> None:
+    plan = ReplayPlan.from_command_line()
+    if plan.is_lean:
+        calm_the_collector()
+    print_cost(uvloop.run(fetch_and_decode(plan)))
+
+
 if __name__ == "__main__":
-    calm_the_collector()
-    print_cost(uvloop.run(fetch_and_decode(ReplayPlan.from_command_line())))
+    main()

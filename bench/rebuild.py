@@ -236,8 +236,9 @@ def _check(outcome: Outcome) -> None:
     faults = [fault for reader in outcome.readers for fault in reader.told_faults]
     if outcome.sent.refused:
         faults.append(f"{outcome.sent.refused} of {outcome.sent.answered:,} requests of the traffic were refused")
-    if all(reader.news < 2 for reader in outcome.readers):
-        faults.append("nobody was told anything new, so nothing is shown")
+    faults += [
+        f"{reader.name} was told nothing new, which shows nothing" for reader in outcome.readers if reader.news < 2
+    ]
     if faults:
         raise Disturbed("\n".join(faults))
 

@@ -40,6 +40,8 @@ class ReplayPlan(msgspec.Struct, frozen=True, kw_only=True):
     namespace: str
     auctions: int
     """How many of `generated_events.histories` the topics hold."""
+    is_lean: bool = False
+    """Of a limit: it reads as the engine does, and not as an ordinary consumer."""
 
     @classmethod
     def from_command_line(cls) -> ReplayPlan:
@@ -95,7 +97,8 @@ async def replay(plan: ReplayPlan) -> Cost:
             await running
         assert await _has_reached(store, ends), "it was stopped before the end"
         async with connected(servers.pool) as connection:
-            await generations.drop(connection, registration.name, begun)
+            ended = await generations.end(connection, registration.name, begun)
+            await generations.drop_schema(connection, ended.schema)
     return cost
 
 

@@ -207,7 +207,9 @@ class SealedRecord(Protocol):
 class Segments(Protocol):
     """What feed clients know of viewers."""
 
-    async def __call__(self, market: Market, request: BidRequest, restricted_by: tuple[Restriction, ...], /) -> Audience:
+    async def __call__(
+        self, market: Market, request: BidRequest, restricted_by: tuple[Restriction, ...], /
+    ) -> Audience:
         """What may be known of who the request is for, within a few milliseconds. Never raises."""
         ...
 

@@ -33,12 +33,12 @@ class Entity(msgspec.Struct, frozen=True):
     status: Status
     terms: msgspec.Raw
     """JSON of the kind's Struct in `domain/catalogue.py`."""
-    active_since: float = 0
+    active_since: float = 0.0
     """Unix seconds: its registration; of one that was paused, as if its pauses of that UTC day had come first.
 
     0 where nobody has kept it, as in Postgres.
     """
-    paused_at: float = 0
+    paused_at: float = 0.0
     """Unix seconds, for the last time; 0: never."""
 
 

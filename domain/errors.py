@@ -6,9 +6,10 @@ GavelError
 │   │   ├── UnknownReference it names entities that are not there
 │   │   └── IllegalMove      what stands, or what is spent, forbids it
 │   ├── NotFound            the thing named does not exist
-│   ├── Conflict            the thing is no longer as the caller takes it to be
+│   ├── Conflict            the thing is not as the caller takes it to be
 │   │   ├── VersionMismatch the caller named another version of it
-│   │   └── StillRunning    the same command is being worked on
+│   │   ├── StillRunning    the same command is being worked on
+│   │   └── NotPossible     as things stand it cannot be done, and nobody has changed them meanwhile
 │   ├── RateLimited         the caller does it too often
 │   ├── LimitReached        there may be no more of it
 │   ├── KeyReused           one key for two different commands
@@ -79,6 +80,10 @@ class VersionMismatch(Conflict):
 
 class StillRunning(Conflict):
     """A command with this key is still being worked on."""
+
+
+class NotPossible(Conflict):
+    """It is not possible as things stand."""
 
 
 class RateLimited(Refusal):

@@ -12,8 +12,9 @@ from commands.once import Once
 from commands.void_engagement import VoidEngagement
 from domain.names import Names
 from gavel.process_clock import SystemClock, fresh_id
+from gavel.read_side import require
 from gavel.settings import Settings
-from gavel.wiring import REDIS_CALM_SECONDS, redis_calls, require
+from gavel.wiring import REDIS_CALM_SECONDS, redis_calls
 from projections.logged_engagements import LoggedEngagements
 
 

@@ -13,8 +13,8 @@ from domain.errors import Unavailable
 from domain.names import Names
 from domain.terms.kinds import all_forms
 from gavel.process_clock import SystemClock, fresh_id
+from gavel.read_side import require
 from gavel.settings import Settings
-from gavel.wiring import require
 
 
 class CatalogueDesk(NamedTuple):

@@ -14,7 +14,8 @@ async def until_interrupted(
 ) -> None:
     """Runs `work` to its end, or cancels it at the first signal and waits for its orderly end.
 
-    `stopping` is called at the first signal, `hurry` at each later one.
+    `stopping` is called at the first signal, `hurry` at each later one. Once an interrupted work has ended, signals are
+    ignored: the process is about to end.
     """
     task = asyncio.ensure_future(work)
     interrupted = False
@@ -29,14 +30,16 @@ async def until_interrupted(
         task.cancel()
 
     loop = asyncio.get_running_loop()
-    # Not `loop.add_signal_handler`: closing the loop would put the default action back, and a signal that comes
-    # while the process ends, all its work done, would turn success into a death.
-    earlier = {number: signal.signal(number, lambda *_: loop.call_soon_threadsafe(on_signal)) for number in SIGNALS}
+    for number in SIGNALS:
+        loop.add_signal_handler(number, on_signal)
     try:
         await task
     except asyncio.CancelledError:
         if not interrupted:
             raise
     finally:
-        for number, handler in earlier.items():
-            signal.signal(number, signal.SIG_IGN if interrupted else handler)
+        for number in SIGNALS:
+            loop.remove_signal_handler(number)
+            if interrupted:
+                # By default it would turn the success of a process that has done all its work into a death.
+                signal.signal(number, signal.SIG_IGN)

@@ -14,9 +14,9 @@ from commands.notice_client import NoticeClient
 from commands.send_notices import SendNotices
 from gavel.errors import CannotRun
 from gavel.process_clock import SystemClock, fresh_id
+from gavel.read_side import read_side
 from gavel.settings import Settings
 from gavel.telemetry import configure_logging
-from gavel.wiring import read_side
 from projections.notice_outbox import NoticeOutbox
 from projections.servers import Servers
 

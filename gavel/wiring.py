@@ -9,17 +9,16 @@ from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from functools import partial
 from typing import Final
 
-import msgspec
 from litestar import Litestar
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from api.client_address import ClientAddresses
 from api.live.feed import LiveFeed
 from api.metrics import Metrics
 from api.services import ApiServices
+from api.shared_progress import SharedProgress
 from commands.auction_rates import AuctionRates
 from commands.bidder_client import KeepAliveBidderClient
 from commands.budgets import RedisBudgets
@@ -53,12 +52,12 @@ from gavel.feed_keys import FeedKeyFile, FeedKeysInForce
 from gavel.feed_wiring import FeedParts, FeedServices, feed_parts
 from gavel.process_clock import SystemClock, fresh_id
 from gavel.pseudonym_keys import KeyInForce, PseudonymKeyFile
+from gavel.read_side import database_engine, read_side, require
 from gavel.settings import Settings, variable
 from gavel.telemetry import configure_logging
 from gavel.token_keys import TokenKeyFile, TokenKeysInForce
 from gavel.traffic_list_files import TrafficListFiles
 from projections.collector import calm_the_collector
-from projections.connections import sqlalchemy_url
 from projections.dead_letters import DeadLetters
 from projections.feed_script import LOOK_UP
 from projections.feed_value import unpacked
@@ -66,17 +65,17 @@ from projections.log_times import LogTimes
 from projections.logged_engagements import LoggedEngagements
 from projections.orders import Orders
 from projections.partition_growth import growth_told
+from projections.queries.progress import projection_status
 from projections.redis_client import redis_client
 from projections.registry import RUNNABLE
 from projections.run import run_projectors as run_named_projectors
-from projections.servers import Addresses
 from projections.watermarks import Watermarks
 
 REDIS_HOT_SECONDS: Final = 0.25
 """An auction waits no longer for a ranking. Much shorter, and a busy machine looks like an outage."""
 REDIS_CALM_SECONDS: Final = 5.0
-DATABASE_CONNECTIONS: Final = 5
-DATABASE_SECONDS: Final = 30.0
+KAFKA_CALM_SECONDS: Final = 2.0
+"""Who asks how far projections are learns all else where Kafka hangs, within the time of a scrape."""
 NO_RETRY: Final = Retry(NoBackoff(), 0)
 
 
@@ -101,6 +100,7 @@ class ApiProcess:
         self._database = database_engine(postgres_url)
         self._watermarks = Watermarks(kafka_url, client_id="gavel-api-watermarks")
         self._log_times = LogTimes(kafka_url, client_id="gavel-api-times")
+        self._progress = self._shared_progress(names)
         self._head = CatalogueHead(kafka_url, names.catalogue, client_id="gavel-api-catalogue")
         self._once = Once(self._pipeline, names, fresh_id)
         self._token_keys = _token_keys(settings, clock)
@@ -126,13 +126,7 @@ class ApiProcess:
             show_ad=self._show_ad(settings, hold_auction, quota, clock),
             record_engagement=self._record_engagement(names, clock, addresses, metrics),
             change_catalogue=self._change_catalogue(settings, names, clock),
-            void_engagement=VoidEngagement(
-                log=self._log,
-                history=LoggedEngagements(kafka_url, names),
-                once=self._once,
-                names=names,
-                clock=clock,
-            ),
+            void_engagement=self._void_engagement(kafka_url, names, clock),
             close_ledger_day=CloseLedgerDay(log=self._log, names=names, clock=clock, ids=fresh_id),
             **self._feed_services(),
             budgets=self._budgets,
@@ -140,7 +134,7 @@ class ApiProcess:
             database=self._database,
             redis=self._calm_redis,
             watermarks=self._watermarks,
-            log_times=self._log_times,
+            progress=self._progress,
             orders=Orders(read_side(settings)),
             dead_letters=DeadLetters(read_side(settings)),
             names=names,
@@ -152,6 +146,11 @@ class ApiProcess:
             admin_key=admin_key,
             access_keys=self._catalogue.access_keys,
             base_url=settings.base_url,
+        )
+
+    def _void_engagement(self, kafka_url: str, names: Names, clock: SystemClock) -> VoidEngagement:
+        return VoidEngagement(
+            log=self._log, history=LoggedEngagements(kafka_url, names), once=self._once, names=names, clock=clock
         )
 
     def _feed_parts(self, names: Names, clock: SystemClock) -> FeedParts:
@@ -179,6 +178,18 @@ class ApiProcess:
             sweep_runs=self._feeds.sweep,
             fresh_id=fresh_id,
         )
+
+    def _shared_progress(self, names: Names) -> SharedProgress:
+        look = partial(
+            projection_status,
+            self._database,
+            self._watermarks,
+            names=names,
+            redis=self._calm_redis,
+            log_times=self._log_times,
+            kafka_answers_s=KAFKA_CALM_SECONDS,
+        )
+        return SharedProgress(look)
 
     def _change_catalogue(self, settings: Settings, names: Names, clock: SystemClock) -> ChangeCatalogue:
         return ChangeCatalogue(
@@ -254,6 +265,7 @@ class ApiProcess:
             stack.push_async_callback(self._database.dispose)
             stack.push_async_callback(self._watermarks.close)
             stack.push_async_callback(self._log_times.close)
+            stack.push_async_callback(self._progress.close)
             stack.push_async_callback(self._bidders.close)
             await self._log.start()
             stack.push_async_callback(self._log.close)
@@ -293,14 +305,6 @@ def _spare_the_collector() -> None:
     gc.freeze()
 
 
-def read_side(settings: Settings) -> Addresses:
-    """Where projections find their servers."""
-    kafka_url, postgres_url, redis_url = require(settings, "kafka_url", "postgres_url", "redis_url")
-    return Addresses(
-        kafka_url=kafka_url, postgres_url=postgres_url, redis_url=redis_url, names=Names(settings.namespace)
-    )
-
-
 async def registered_market(settings: Settings) -> Market:
     """What auctions trade on now; nothing where no installation runs, or its cache does not answer."""
     if settings.redis_url is None:
@@ -329,27 +333,6 @@ def redis_calls(redis_url: str, *, timeout_s: float) -> RedisCalls:
     if url.is_cluster:
         return RedisClusterPipelines(url, connect, timeout_s=timeout_s)
     return RedisPipeline(connect(redis_url), timeout_s=timeout_s)
-
-
-def database_engine(postgres_url: str) -> AsyncEngine:
-    """For queries of the read models: a small pool whose connections are checked before use."""
-    return create_async_engine(
-        sqlalchemy_url(postgres_url),
-        pool_size=DATABASE_CONNECTIONS,
-        max_overflow=DATABASE_CONNECTIONS,
-        pool_pre_ping=True,
-        connect_args={"command_timeout": DATABASE_SECONDS, "server_settings": {"jit": "off"}},
-    )
-
-
-def require(settings: Settings, *names: str) -> list[str]:
-    """The values of settings that this process cannot do without. Raises InvalidInput, naming all that are missing."""
-    values = msgspec.structs.asdict(settings)
-    missing = [Fault(variable(name), "is not set, and no installation runs in the data folder") for name in names]
-    missing = [fault for fault, name in zip(missing, names, strict=True) if values[name] is None]
-    if missing:
-        raise InvalidInput(missing)
-    return [values[name] for name in names]
 
 
 def _pseudonym_key(settings: Settings) -> KeyInForce:

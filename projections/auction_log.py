@@ -14,10 +14,11 @@ import asyncpg
 import msgspec
 
 from domain import events
-from domain.event_parts import EngagementKind
-from domain.events import Engagement, Event
+from domain.event_parts import EngagementKind, Inventory
+from domain.excerpt import Excerpt
+from projections import auction_log_events as excerpts
 from projections import tables
-from projections.auction_day import auction_day
+from projections.auction_day import EPOCH, auction_day
 from projections.day_partitions import DayPartitions
 from projections.dimensions import bounded_device_type
 from projections.postgres_store import Connection
@@ -33,17 +34,32 @@ TABLES = (
 COLUMNS = {name: tuple(tables.read_models.tables[name].columns.keys()) for name in TABLES}
 
 _json = msgspec.json.Encoder().encode
+Row = tuple[Any, ...]
+"""Of one table, its values in the order of its columns."""
+
+
+class Offered(msgspec.Struct, frozen=True, gc=False):
+    """Of an imp, what lists filter by."""
+
+    inventory: Inventory
+
+
+_offered = msgspec.json.Decoder(tuple[Offered, ...]).decode
 
 
 class Rows(msgspec.Struct, frozen=True):
-    """Rows by table, their values in the order of its columns."""
+    """By table."""
 
-    by_table: dict[str, list[tuple[Any, ...]]]
+    by_table: dict[str, list[Row]]
     days: set[date]
+
+    def filled(self) -> list[tuple[str, list[Row]]]:
+        """Tables that get rows, with them."""
+        return [(table, values) for table, values in self.by_table.items() if values]
 
 
 class AuctionLog:
-    """A `projection.Projection` in Postgres."""
+    """A `projection.ByExcerpt` in Postgres."""
 
     name = "auction_log"
     events = (
@@ -59,13 +75,14 @@ class AuctionLog:
         events.NoticeDelivered,
         events.NoticeFailed,
     )
+    excerpts = excerpts.EXCERPTS
 
     def __init__(self) -> None:
         self._partitions = DayPartitions(TABLES)
 
-    def fold(self, events: Sequence[Event], onto: Rows | None = None) -> Rows:
+    def fold(self, events: Sequence[Excerpt], onto: Rows | None = None) -> Rows:
         """One row per event."""
-        return _add(events, Rows({}, set()) if onto is None else onto)
+        return _add(events, Rows({table: [] for table in TABLES}, set()) if onto is None else onto)
 
     async def prepare(self, connection: Connection, rows: Rows) -> None:
         await self._partitions.ensure(connection, rows.days)
@@ -73,14 +90,14 @@ class AuctionLog:
     async def write(self, connection: Connection, rows: Rows) -> None:
         try:
             async with connection.transaction():
-                for table, values in rows.by_table.items():
+                for table, values in rows.filled():
                     await connection.copy_records_to_table(table, columns=COLUMNS[table], records=values)
         except asyncpg.UniqueViolationError:
-            for table, values in rows.by_table.items():
+            for table, values in rows.filled():
                 await _insert_unknown(connection, table, values)
 
 
-async def _insert_unknown(connection: Connection, table: str, values: list[tuple[Any, ...]]) -> None:
+async def _insert_unknown(connection: Connection, table: str, values: list[Row]) -> None:
     """Inserts the rows whose key is not taken."""
     await connection.execute(f"CREATE TEMPORARY TABLE incoming (LIKE {table}) ON COMMIT DROP")
     await connection.copy_records_to_table("incoming", columns=COLUMNS[table], records=values)
@@ -88,22 +105,29 @@ async def _insert_unknown(connection: Connection, table: str, values: list[tuple
     await connection.execute("DROP TABLE incoming")
 
 
-# -- rows: the day, the auction's id, then what its function gives -----------------------------------
+# -- rows: each begins with the day and the auction's id ---------------------------------------------
 
 
-def _add(batch: Sequence[Event], rows: Rows) -> Rows:
+def _add(batch: Sequence[Any], rows: Rows) -> Rows:
+    """Events of one auction stand together in the log: its day is read once."""
     by_table, days = rows.by_table, rows.days
+    last_id: str | None = None
+    day = EPOCH
     for event in batch:
-        table, values_of = _ROWS[type(event)]
-        day = auction_day(event.auction_id)  # type: ignore[attr-defined] # all that are taken have one
-        days.add(day)
-        by_table.setdefault(table, []).append((day, event.auction_id, *values_of(event)))  # type: ignore[attr-defined]
+        if event.auction_id != last_id:
+            last_id = event.auction_id
+            day = auction_day(last_id)
+            days.add(day)
+        table, row_of = _ROWS[type(event)]
+        by_table[table].append(row_of(day, event))
     return rows
 
 
-def _request(event: events.BidRequested) -> tuple[Any, ...]:
-    first = event.imps[0].inventory
+def _request(day: date, event: excerpts.BidRequested) -> Row:
+    first = _offered(event.imps)[0].inventory
     return (
+        day,
+        event.auction_id,
         event.at,
         event.request_id,
         event.auction_type,
@@ -114,7 +138,7 @@ def _request(event: events.BidRequested) -> tuple[Any, ...]:
         first.site,
         first.country,
         bounded_device_type(first.device_type),
-        _json(event.imps).decode(),
+        bytes(event.imps).decode(),
         # Unknown members were never decoded, so nobody has checked that their text is text.
         bytes(event.request).decode(errors="replace"),
         event.robot,
@@ -123,8 +147,10 @@ def _request(event: events.BidRequested) -> tuple[Any, ...]:
     )
 
 
-def _placed(event: events.BidPlaced) -> tuple[Any, ...]:
+def _placed(day: date, event: excerpts.BidPlaced) -> Row:
     return (
+        day,
+        event.auction_id,
         event.id,
         event.imp_id,
         event.bidder_id,
@@ -148,8 +174,10 @@ def _placed(event: events.BidPlaced) -> tuple[Any, ...]:
     )
 
 
-def _refused(event: events.BidRefused) -> tuple[Any, ...]:
+def _refused(day: date, event: excerpts.BidRefused) -> Row:
     return (
+        day,
+        event.auction_id,
         event.id,
         event.imp_id,
         event.bidder_id,
@@ -171,8 +199,10 @@ def _refused(event: events.BidRefused) -> tuple[Any, ...]:
 _ABSENT_WHEN_REFUSED = len(COLUMNS["auction_outcomes"]) - COLUMNS["auction_outcomes"].index("media_type")
 
 
-def _awarded(event: events.AuctionAwarded) -> tuple[Any, ...]:
+def _awarded(day: date, event: excerpts.AuctionAwarded) -> Row:
     return (
+        day,
+        event.auction_id,
         event.id,
         event.at,
         event.imp_id,
@@ -196,56 +226,100 @@ def _awarded(event: events.AuctionAwarded) -> tuple[Any, ...]:
     )
 
 
-def _unsold(event: events.AuctionUnsold) -> tuple[Any, ...]:
+def _unsold(day: date, event: excerpts.AuctionUnsold) -> Row:
     absent = [None] * _ABSENT_WHEN_UNSOLD
     withdrawn = event.withdrawn or None
-    return (event.id, event.at, event.imp_id, False, *absent, event.held_ms, event.reason, None, withdrawn)
+    return (
+        day,
+        event.auction_id,
+        event.id,
+        event.at,
+        event.imp_id,
+        False,
+        *absent,
+        event.held_ms,
+        event.reason,
+        None,
+        withdrawn,
+    )
 
 
 _ABSENT_WHEN_UNSOLD = COLUMNS["auction_awards"].index("held_ms") - COLUMNS["auction_awards"].index("bidder_id")
 
 
-def _late(event: events.BidderAnsweredLate) -> tuple[Any, ...]:
+def _late(day: date, event: excerpts.BidderAnsweredLate) -> Row:
     bids = _json(event.bids).decode()
-    return (event.id, event.at, event.bidder_id, event.latency_ms, event.http_status, bids, event.reason)
+    return (
+        day,
+        event.auction_id,
+        event.id,
+        event.at,
+        event.bidder_id,
+        event.latency_ms,
+        event.http_status,
+        bids,
+        event.reason,
+    )
 
 
-def _engagement(kind: EngagementKind) -> Callable[[Engagement], tuple[Any, ...]]:
-    def values(event: Engagement) -> tuple[Any, ...]:
-        return (event.id, event.at, kind, event.imp_id, event.bidder_id, event.bid_id, event.verdict, event.reason)
+def _engagement(kind: EngagementKind) -> Callable[[date, excerpts.Engagement], Row]:
+    def row(day: date, event: excerpts.Engagement) -> Row:
+        return (
+            day,
+            event.auction_id,
+            event.id,
+            event.at,
+            kind,
+            event.imp_id,
+            event.bidder_id,
+            event.bid_id,
+            event.verdict,
+            event.reason,
+        )
 
-    return values
+    return row
 
 
-def _voided(event: events.EngagementVoided) -> tuple[Any, ...]:
+def _voided(day: date, event: excerpts.EngagementVoided) -> Row:
     met = event.engagement
     bidder_id, bid_id = ("", "") if met is None else (met.bidder_id, met.bid_id)
-    return (event.id, event.at, event.kind, event.imp_id, bidder_id, bid_id, "voided", event.reason)
+    return (
+        day,
+        event.auction_id,
+        event.id,
+        event.at,
+        event.kind,
+        event.imp_id,
+        bidder_id,
+        bid_id,
+        "voided",
+        event.reason,
+    )
 
 
-def _delivered(event: events.NoticeDelivered) -> tuple[Any, ...]:
-    return (*_notice(event), event.http_status, None)
+def _delivered(day: date, event: excerpts.NoticeDelivered) -> Row:
+    return (*_notice(day, event), event.http_status, None)
 
 
-def _failed(event: events.NoticeFailed) -> tuple[Any, ...]:
-    return (*_notice(event), None, event.reason)
+def _failed(day: date, event: excerpts.NoticeFailed) -> Row:
+    return (*_notice(day, event), None, event.reason)
 
 
-def _notice(event: events.Notice) -> tuple[Any, ...]:
+def _notice(day: date, event: excerpts.Notice) -> Row:
     about = (event.imp_id, event.bidder_id, event.bid_id)
-    return (event.id, event.at, event.kind, *about, event.url, event.attempts)
+    return (day, event.auction_id, event.id, event.at, event.kind, *about, event.url, event.attempts)
 
 
-_ROWS: dict[type[Event], tuple[str, Callable[[Any], tuple[Any, ...]]]] = {
-    events.BidRequested: ("auctions", _request),
-    events.BidPlaced: ("auction_outcomes", _placed),
-    events.BidRefused: ("auction_outcomes", _refused),
-    events.AuctionAwarded: ("auction_awards", _awarded),
-    events.AuctionUnsold: ("auction_awards", _unsold),
-    events.BidderAnsweredLate: ("auction_late_answers", _late),
-    events.ImpressionRecorded: ("auction_engagements", _engagement("impression")),
-    events.ClickRecorded: ("auction_engagements", _engagement("click")),
-    events.EngagementVoided: ("auction_engagements", _voided),
-    events.NoticeDelivered: ("auction_notices", _delivered),
-    events.NoticeFailed: ("auction_notices", _failed),
+_ROWS: dict[type[Excerpt], tuple[str, Callable[[date, Any], Row]]] = {
+    excerpts.BidRequested: ("auctions", _request),
+    excerpts.BidPlaced: ("auction_outcomes", _placed),
+    excerpts.BidRefused: ("auction_outcomes", _refused),
+    excerpts.AuctionAwarded: ("auction_awards", _awarded),
+    excerpts.AuctionUnsold: ("auction_awards", _unsold),
+    excerpts.BidderAnsweredLate: ("auction_late_answers", _late),
+    excerpts.ImpressionRecorded: ("auction_engagements", _engagement("impression")),
+    excerpts.ClickRecorded: ("auction_engagements", _engagement("click")),
+    excerpts.EngagementVoided: ("auction_engagements", _voided),
+    excerpts.NoticeDelivered: ("auction_notices", _delivered),
+    excerpts.NoticeFailed: ("auction_notices", _failed),
 }

@@ -23,16 +23,16 @@ class DayPartitions:
         self._known: set[date] = set()
 
     async def ensure(self, connection: Connection, days: Collection[date]) -> None:
-        """Afterwards rows of these days can be inserted. Opens a transaction of its own."""
-        unknown = sorted(set(days) - self._known)
-        if not unknown:
-            return
-        async with connection.transaction():
-            await connection.execute("SELECT pg_advisory_xact_lock($1)", LOCK)
-            for day in unknown:
+        """Afterwards rows of these days can be inserted. Opens a transaction of its own for each day.
+
+        A replay has many days in one batch, and a transaction keeps the locks of all that it makes: they have an end.
+        """
+        for day in sorted(set(days) - self._known):
+            async with connection.transaction():
+                await connection.execute("SELECT pg_advisory_xact_lock($1)", LOCK)
                 for table in self._tables:
                     await _ensure(connection, table, day)
-        self._known.update(unknown)
+            self._known.add(day)
 
 
 def partition_name(table: str, day: date) -> str:

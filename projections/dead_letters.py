@@ -2,7 +2,8 @@
 
 A key's first letter goes first and those that wait behind it follow, until one cannot be applied still. Each is applied
 in the transaction that ends it, under the lock of its partition's offset: a worker that writes the same partition comes
-before or after, and no event is applied twice. What was decided, by whom and when stays in the letter's row.
+before or after, and no event is applied twice. Where it matters what was closed before it, an event is applied by its
+place in the log. What was decided, by whom and when stays in the letter's row.
 
 What is skipped has no effect in any generation of the projection, also in one that is built later.
 """
@@ -17,44 +18,59 @@ import msgspec
 from aiokafka import TopicPartition
 
 from domain.codec import Decoder
-from domain.errors import Conflict, CorruptEvent, Fault, InvalidInput, NotFound
+from domain.errors import Conflict, CorruptEvent, Fault, InvalidInput, NotFound, Unavailable
 from domain.limits import SKIP_REASON_MAX_CHARS
+from projections import parking
 from projections.batch import Letter
-from projections.decoding import decoded, decoder_of, placed
-from projections.folding import CannotApply, folded, folded_in_place, told
-from projections.postgres_store import Pool, connected
-from projections.projection import ByPlace
+from projections.decoding import decoder_of
+from projections.folding import CannotApply, folded, told
+from projections.postgres_store import RUNNING, Pool, connected
 from projections.queries.dead_letters import ID_MAX
 from projections.registry import registered
 from projections.servers import Addresses, Servers
 from projections.store import EventRefused, FenceLost, Store
 
-LETTER = "SELECT projection, generation, topic, partition, key, outcome FROM dead_letters WHERE id = $1"
+LETTER = "SELECT projection, generation, topic, partition, key, outcome, reason FROM dead_letters WHERE id = $1"
 CHAIN = """
 SELECT id, topic, partition, "offset", key, payload FROM dead_letters
 WHERE projection = $1 AND generation = $2 AND topic = $3 AND partition = $4 AND (key = $5 OR id = $6)
   AND outcome IS NULL ORDER BY "offset"
 """
 FIRST_OF_EACH_KEY = """
-SELECT DISTINCT ON (projection, generation, topic, partition, coalesce(key, id::text::bytea)) id
+SELECT DISTINCT ON (generation, topic, partition, key, CASE WHEN key IS NULL THEN id END) id
 FROM dead_letters WHERE outcome IS NULL AND projection = $1
-ORDER BY projection, generation, topic, partition, coalesce(key, id::text::bytea), "offset"
+ORDER BY generation, topic, partition, key, CASE WHEN key IS NULL THEN id END, "offset"
 """
 FAILED = """
 UPDATE dead_letters SET attempts = attempts + 1, error = $2, decided_at = now(), decided_by = $3
 WHERE id = $1 AND outcome IS NULL
 """
 SKIP = """
-UPDATE dead_letters SET outcome = 'skipped', reason = $2, decided_at = now(), decided_by = $3
-WHERE id = $1 AND outcome IS NULL
+UPDATE dead_letters AS letter SET outcome = 'skipped', reason = $2, decided_at = now(), decided_by = $3
+FROM dead_letters AS named
+WHERE named.id = $1 AND named.outcome IS NULL AND letter.outcome IS NULL
+  AND (letter.projection, letter.topic, letter.partition, letter."offset")
+    = (named.projection, named.topic, named.partition, named."offset")
 """
+IN_EACH_GENERATION = f"""
+SELECT DISTINCT ON (letter.generation) letter.id
+FROM dead_letters AS letter JOIN dead_letters AS named USING (projection, topic, partition)
+LEFT JOIN projection_generations AS built
+    ON built.projection = letter.projection AND built.generation = letter.generation
+WHERE named.id = $1 AND (letter."offset" = named."offset" OR letter.key = named.key AND letter.outcome IS NULL)
+  AND (built.status IN ({RUNNING}) OR built.status IS NULL)
+ORDER BY letter.generation, letter."offset"
+"""  # noqa: S608 - nothing but statuses of ours is put in
 
 
 class Tried(msgspec.Struct, frozen=True):
     """What came of it."""
 
     applied: int
-    """Letters that are none any more."""
+    """Letters that are none any more, over all generations.
+
+    In the books each stands where the log has it, also on a day closed meanwhile.
+    """
     waiting: int
     """Those that are still open: of the same keys, for the whole of what was tried."""
     error: str | None = None
@@ -74,37 +90,49 @@ class DeadLetters:
         return f"DeadLetters({self._addresses.names.namespace!r})"
 
     async def retry(self, letter_id: int, *, by: str) -> Tried:
-        """Tries the letter with all of its key, the first one first.
+        """Tries the letter with all of its key, the first one first, in every generation that is kept up to date.
 
         Raises NotFound, Unavailable, and Conflict where somebody else is at it.
         """
         async with self._opened() as servers:
-            return await _retry(servers, letter_id, by)
+            return await _retry_everywhere(servers, letter_id, by)
 
     async def retry_all(self, projection: str, *, by: str) -> Tried:
-        """Tries all open letters of a projection, key by key. Raises as `retry`."""
+        """Tries all open letters of a projection, key by key; a key that somebody else is at stays as it is.
+
+        Raises NotFound and Unavailable.
+        """
         registered(projection)
         tried = Tried(0, 0)
         async with self._opened() as servers:
             async with connected(servers.pool) as connection:
                 rows = await connection.fetch(FIRST_OF_EACH_KEY, projection)
             for row in rows:
-                tried += await _retry(servers, row["id"], by)
+                tried += await _retry_unless_another_does(servers, row["id"], by)
         return tried
 
     async def skip(self, letter_id: int, *, reason: str, by: str) -> Tried:
-        """Ends the letter without its effect, then tries those that waited behind it.
+        """Ends the letter without its effect, in every generation, then tries those that waited behind it there.
 
-        Raises InvalidInput for a reason that is none, NotFound, Unavailable, and Conflict where it was ended before.
+        Called again after a server was away in between, it does the rest. Raises InvalidInput for a reason that is
+        none, NotFound, Unavailable, and Conflict where it was ended before, in another way or for another reason.
         """
-        if not reason.strip() or len(reason) > SKIP_REASON_MAX_CHARS or "\0" in reason:
+        if not reason.strip() or len(reason) > SKIP_REASON_MAX_CHARS or not reason.isprintable():
             raise InvalidInput([Fault("reason", f"is not a sentence of 1 to {SKIP_REASON_MAX_CHARS} characters")])
         async with self._opened() as servers:
-            row = await _letter(servers.pool, letter_id)
-            async with connected(servers.pool) as connection:
-                if await connection.execute(SKIP, letter_id, reason, by) != "UPDATE 1":
-                    raise Conflict(f"the dead letter {letter_id} was {row['outcome'] or 'ended'} before")
-            return await _retry(servers, letter_id, by)
+            letter = await _letter(servers.pool, letter_id)
+            async with connected(servers.pool) as connection, connection.transaction():
+                await parking.let_nobody_park(connection, letter["projection"])
+                ended = await connection.execute(SKIP, letter_id, reason, by)
+            if ended == "UPDATE 0":
+                letter = await _letter(servers.pool, letter_id)
+                if (letter["outcome"], letter["reason"]) != ("skipped", reason):
+                    raise Conflict(f"the dead letter {letter_id} was {letter['outcome']} before")
+            try:
+                return await _retry_everywhere(servers, letter_id, by)
+            except Unavailable as away:
+                rest = "what waited behind it was not tried: skip it again, for the same reason, or retry it"
+                raise Unavailable(f"{away}; the dead letter {letter_id} is skipped, and {rest}") from away
 
     def _opened(self) -> Servers:
         return Servers(self._addresses, client_id="gavel-dead-letters")
@@ -116,6 +144,26 @@ async def _letter(pool: Pool, letter_id: int) -> asyncpg.Record:
     if row is None:
         raise NotFound(f"there is no dead letter {letter_id}")
     return row
+
+
+async def _retry_everywhere(servers: Servers, letter_id: int, by: str) -> Tried:
+    await _letter(servers.pool, letter_id)
+    tried = Tried(0, 0)
+    async with connected(servers.pool) as connection:
+        rows = await connection.fetch(IN_EACH_GENERATION, letter_id)
+    for row in rows:
+        tried += await _retry(servers, row["id"], by)
+    return tried
+
+
+async def _retry_unless_another_does(servers: Servers, letter_id: int, by: str) -> Tried:
+    try:
+        letter = await _letter(servers.pool, letter_id)
+        return await _retry(servers, letter_id, by)
+    except NotFound:
+        return Tried(0, 0)  # its generation has ended meanwhile
+    except Conflict as conflict:
+        return Tried(0, len(await _chain(servers.pool, letter, letter_id)), str(conflict))
 
 
 async def _retry(servers: Servers, letter_id: int, by: str) -> Tried:
@@ -136,10 +184,10 @@ async def _retry_key(servers: Servers, letter: asyncpg.Record, letter_id: int, b
     while chain := await _chain(servers.pool, letter, letter_id):
         # Redis knows of a key only that it waits: there its letters are one.
         for run in [[each] for each in chain] if registration.place == "postgres" else [chain]:
-            error = await _applied(projection, decoder, store, run, by)
-            if error is not None:
+            if (failure := await _applied(projection, decoder, store, run, by)) is not None:
+                failed, error = failure
                 async with connected(servers.pool) as connection:
-                    await connection.execute(FAILED, run[0].id, error, by)
+                    await connection.execute(FAILED, failed.id, error, by)
                 return Tried(done, len(await _chain(servers.pool, letter, letter_id)), error)
             done += len(run)
     if letter["key"] is not None:
@@ -155,15 +203,13 @@ async def _chain(pool: Pool, letter: asyncpg.Record, letter_id: int) -> list[Let
 
 async def _applied(
     projection: Any, decoder: Decoder[Any], store: Store[Any], letters: Sequence[Letter], by: str
-) -> str | None:
-    """Applies the letters as one; tells why that cannot be, where it cannot. Raises FenceLost."""
+) -> tuple[Letter, str] | None:
+    """Applies the letters as one; tells whose fault it is and why, where that cannot be. Raises FenceLost."""
+    rows, (letter, *_) = None, letters
     try:
-        if isinstance(projection, ByPlace):
-            rows = folded_in_place(projection, placed(decoder, letters), None)
-        else:
-            events = decoded(decoder, letters)
-            rows = folded(projection, letters[0].partition, events, None) if events else None
+        for letter in letters:
+            rows = folded(projection, decoder, [letter], rows)
         await store.unpark(rows, letters, by=by)
     except (CorruptEvent, CannotApply, EventRefused) as error:
-        return told(error)
+        return letter, told(error)
     return None

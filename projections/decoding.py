@@ -43,5 +43,5 @@ def decoded(decoder: Decoder[Shape], records: Iterable[Record]) -> list[Shape]:
 
 
 def placed(decoder: Decoder[Any], records: Iterable[Record]) -> list[Placed]:
-    """The same, each with its record."""
-    return [Placed(record, event) for record in records for event in decoded(decoder, [record])]
+    """As `decoded`, each with its record."""
+    return [Placed(record, event) for record in records for event in decoded(decoder, (record,))]

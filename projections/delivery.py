@@ -18,8 +18,11 @@ from domain.excerpt import Excerpt
 from projections.day_partitions import DayPartitions
 from projections.delivery_events import EXCERPTS
 from projections.delivery_rows import Rows
-from projections.delivery_statement import COUNT_AND_JUDGE, INCOMING, NAME, TAKE_BACK
+from projections.delivery_statement import COUNT_AND_JUDGE, INCOMING, KNOWN, NAME, TAKE_BACK
 from projections.postgres_store import Connection
+
+KNOWN_LINES_MAX = 100_000
+"""That are remembered, of 80 bytes each; then it begins anew."""
 
 
 class Delivery:
@@ -38,6 +41,8 @@ class Delivery:
 
     def __init__(self) -> None:
         self._partitions = DayPartitions(["delivery_engagements"])
+        self._known_lines: set[str] = set()
+        """Digests of lines that were seen stored: no batch brings them again."""
 
     def fold(self, events: Sequence[Excerpt], onto: Rows | None = None) -> Rows:
         """Counts by key; engagements as they came."""
@@ -46,12 +51,18 @@ class Delivery:
         return rows
 
     async def prepare(self, connection: Connection, rows: Rows) -> None:
-        await connection.execute(INCOMING)
+        ((has_tables, stored),) = await connection.fetch(KNOWN, list(rows.lines.keys() - self._known_lines))
+        if not has_tables:
+            await connection.execute(INCOMING)
+        if len(self._known_lines) > KNOWN_LINES_MAX:
+            self._known_lines.clear()
+        self._known_lines.update(line.hex for line in stored)
         await self._partitions.ensure(connection, {met.day for met in rows.engagements})
 
     async def write(self, connection: Connection, rows: Rows) -> None:
-        await connection.copy_records_to_table("delivery_named", records=rows.named())
-        await connection.execute(NAME)
+        if lines := rows.lines.keys() - self._known_lines:
+            await connection.copy_records_to_table("delivery_named", records=rows.named(lines))
+            await connection.execute(NAME)
         await connection.copy_records_to_table("delivery_folded", records=rows.folded())
         if rows.engagements:
             await connection.copy_records_to_table("delivery_met", records=rows.engagements)

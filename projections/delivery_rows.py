@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date, datetime
 from hashlib import blake2b
 from typing import Any, Generic, NamedTuple, TypeVar
@@ -163,9 +163,14 @@ class Rows:
         for void in by_type[events.EngagementVoided]:
             self._take_back(void)
 
-    def named(self) -> list[tuple[Any, ...]]:
+    @property
+    def lines(self) -> Mapping[str, Line]:
+        """By digest."""
+        return self._lines.named
+
+    def named(self, digests: Iterable[str]) -> list[tuple[Any, ...]]:
         """Rows for `delivery_named`: digests and their lines."""
-        return [(digest, *line) for digest, line in self._lines.named.items()]
+        return [(digest, *self.lines[digest]) for digest in digests]
 
     def folded(self) -> list[tuple[Any, ...]]:
         """Rows for `delivery_folded`: number, key, counts."""

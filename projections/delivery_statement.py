@@ -21,17 +21,23 @@ _DIMENSION_COLUMNS = ", ".join(
 )
 
 INCOMING = f"""
-CREATE TEMPORARY TABLE IF NOT EXISTS delivery_named (line uuid, {_DIMENSION_COLUMNS}) ON COMMIT DELETE ROWS;
-CREATE TEMPORARY TABLE IF NOT EXISTS delivery_folded (
+CREATE TEMPORARY TABLE delivery_named (line uuid, {_DIMENSION_COLUMNS}) ON COMMIT DELETE ROWS;
+CREATE TEMPORARY TABLE delivery_folded (
     number int, quarter bigint, auction_quarter bigint, line uuid,
     {", ".join(f"{name} bigint" for name in FOLDED_COUNTS)}
 ) ON COMMIT DELETE ROWS;
-CREATE TEMPORARY TABLE IF NOT EXISTS delivery_met (
+CREATE TEMPORARY TABLE delivery_met (
     place int, number int, day date, auction_id uuid, event_id uuid, imp_id text, kind text, valid boolean,
     register smallint, rank smallint, spend bigint, revenue bigint, fee bigint
 ) ON COMMIT DELETE ROWS
 """
-"""What a batch is copied into, its columns in the order in which `delivery_rows` gives them."""
+"""What a batch is copied into, its columns in the order in which `delivery_rows` gives them; once in a connection."""
+
+KNOWN = """
+SELECT to_regclass('pg_temp.delivery_met') IS NOT NULL,
+    ARRAY(SELECT line FROM delivery_lines WHERE line = ANY($1::uuid[]))
+"""
+"""Whether the connection has those tables, and which of these lines are stored: whatever is seen was committed."""
 
 NAME = f"""
 INSERT INTO delivery_lines (line, {_DIMENSIONS})

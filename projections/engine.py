@@ -27,15 +27,13 @@ from domain.errors import CorruptEvent, Unavailable
 from projections.assignment import Assignment
 from projections.backoff import Backoff
 from projections.batch import Batch, DeadLetter, Move, Record
-from projections.decoding import decoded, decoder_of, placed
-from projections.folding import CannotApply, folded, folded_in_place, told
+from projections.decoding import decoder_of
+from projections.folding import CannotApply, folded, told
 from projections.lean_fetch import LeanConsumer
 from projections.partition_growth import growth
 from projections.projection import ByPartition, ByPlace, Projection
 from projections.store import Checkpoint, EventRefused, FenceLost, State, Store
 
-BATCH_MAX_RECORDS = 20_000
-"""So many that partitions come in together: events of one time share more rows than those of one partition."""
 PIECE_RECORDS = 250
 """Decoded and folded in one go, which fits the processor's cache: a third faster than a batch as a whole.
 In between, the batch before it is written and the next one fetched."""
@@ -120,6 +118,8 @@ class Projector(Generic[Rows]):
         self._state = State()
         self._control_due = 0.0
         self._report_due = 0.0
+        self._reported: dict[TopicPartition, int] = {}
+        """What Kafka was told last."""
         self.applied = 0
         """Records applied or parked in this life."""
 
@@ -187,7 +187,7 @@ class Projector(Generic[Rows]):
             await self._written()
             self._writing = asyncio.create_task(self._apply(prepared))
             await self._report()
-        if batch is None or len(batch) < BATCH_MAX_RECORDS:
+        if batch is None or len(batch) < self._store.batch_max_records:
             await asyncio.sleep(max(0.0, started + PACE_S - time.monotonic()))
 
     # -- positions --------------------------------------------------------------------------------
@@ -201,28 +201,31 @@ class Projector(Generic[Rows]):
         if state.stopped_reason is not None and state != self._state:
             self._log.error("stopped", reason=state.stopped_reason)
         is_news, self._state = state != self._state, state
+        await self._store.check()
         known = await self._store.checkpoints()
         if (fresh := ours - known.keys()) and state.stopped_reason is None:
-            await self._begin({tp.topic for tp in fresh})
+            await self._begin(fresh)
             known = await self._store.checkpoints()
         checkpoints = {tp: known[tp] for tp in ours if tp in known}  # one that is nobody's any more takes none
         if not state.rests and state.stopped_reason is None and checkpoints.keys() != ours:
             raise FenceLost("the generation has come to its end")
+        self._skipped = await self._store.skipped(ours)
         if is_news or self._positioned != version or checkpoints != self._checkpoints:
             self._parked = await self._store.parked_keys(ours)
-            self._skipped = await self._store.skipped(ours)
             for tp, checkpoint in checkpoints.items():
                 self._consumer.seek(tp, checkpoint.next_offset)
             self._checkpoints, self._positioned = checkpoints, version
             self._read = {tp: checkpoint.next_offset for tp, checkpoint in checkpoints.items()}
+        await self._report()
         self._control_due = time.monotonic() + CONTROL_S
 
-    async def _begin(self, topics: Collection[str]) -> None:
-        """Makes checkpoints for all partitions of the topics, unless they have more than were ever read."""
+    async def _begin(self, fresh: Collection[TopicPartition]) -> None:
+        """Makes checkpoints for all partitions of their topics, unless they have more than were ever read."""
+        topics = {tp.topic for tp in fresh}
         there = {topic: self._consumer.partitions_for_topic(topic) or set() for topic in topics}
         read = await self._store.partitions_read(topics)
         if grown := growth(read, {topic: len(numbers) for topic, numbers in there.items()}):
-            await self._store.stop(grown)
+            await self._store.stop(grown, dict.fromkeys(fresh), self._state)
             raise FenceLost(grown)
         partitions = [TopicPartition(topic, number) for topic, numbers in there.items() for number in sorted(numbers)]
         await self._store.begin(await self._consumer.beginning_offsets(partitions))
@@ -231,9 +234,11 @@ class Projector(Generic[Rows]):
         """What came within POLL_MS; None if the partitions changed hands meanwhile, or the log has a hole."""
         version = self._positioned
         try:
-            fetched = await self._consumer.getmany(timeout_ms=POLL_MS, max_records=BATCH_MAX_RECORDS)
+            fetched = await self._consumer.getmany(timeout_ms=POLL_MS, max_records=self._store.batch_max_records)
         except OffsetOutOfRangeError as error:
-            await self._store.stop(f"the log does not have the next record any more: {error}")
+            await self._written()
+            stands = {tp: checkpoint.next_offset for tp, checkpoint in self._checkpoints.items()}
+            await self._store.stop(f"the log does not have the next record any more: {error}", stands, self._state)
             self._positioned = -1
             return None
         moves = {}
@@ -254,12 +259,14 @@ class Projector(Generic[Rows]):
 
     async def _report(self, *, at_once: bool = False) -> None:
         """Tells Kafka how far we are, for lag tools only: nothing is lost if it does not hear."""
-        if not self._checkpoints or (not at_once and time.monotonic() < self._report_due):
+        offsets = {tp: point.next_offset for tp, point in self._checkpoints.items()}
+        if not offsets or offsets == self._reported or (not at_once and time.monotonic() < self._report_due):
             return
         self._report_due = time.monotonic() + REPORT_S
         try:
             async with asyncio.timeout(REPORT_S):
-                await self._consumer.commit({tp: point.next_offset for tp, point in self._checkpoints.items()})
+                await self._consumer.commit(offsets)
+            self._reported = offsets
         except (KafkaError, TimeoutError) as error:
             self._log.debug("offsets not reported to Kafka", error=repr(error))
 
@@ -302,10 +309,7 @@ class Projector(Generic[Rows]):
     async def _rows(self, records: Sequence[Record]) -> Rows | None:
         rows: Rows | None = None
         for piece in self._pieces(records):
-            if isinstance(self._projection, ByPlace):
-                rows = folded_in_place(self._projection, placed(self._decoder, piece), rows)
-            elif events := decoded(self._decoder, piece):
-                rows = folded(self._projection, piece[0].partition, events, rows)
+            rows = folded(self._projection, self._decoder, piece, rows)
             await asyncio.sleep(0)
         return rows
 
@@ -349,7 +353,11 @@ class Projector(Generic[Rows]):
         where = f"{record.topic}/{record.partition} at {record.offset}"
         replayed = record.offset < self._checkpoints[tp].rebuild_until
         if replayed and not self._state.accepts_dead_letters:
-            await self._store.stop(f"the rebuild met an event that cannot be applied, {where}: {error}")
+            if (tp, record.offset) in await self._store.skipped([tp]):
+                raise FenceLost(f"{where} is skipped since a moment ago")
+            stands = {tp: move.expected for tp, move in batch.moves.items()}
+            reason = f"the rebuild met an event that cannot be applied, {where}: {error}"
+            await self._store.stop(reason, stands, self._state)
             raise FenceLost(f"stopped at {where}")
         self._log.error("event parked", where=where, error=str(error))
         await self._store.apply(None, batch.moves, [DeadLetter(record, told(error))])

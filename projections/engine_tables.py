@@ -123,6 +123,7 @@ dead_letters = Table(
     # Why it was skipped.
     Column("reason", Text),
     UniqueConstraint("projection", "generation", "topic", "partition", "offset"),
+    Index("ix_dead_letters_skipped", "projection", postgresql_where=text("outcome = 'skipped'")),
 )
 
 projection_decisions = Table(

@@ -1,12 +1,15 @@
-"""Events to a projection's rows, with whatever that raises told as the fault of an event."""
+"""Records to a projection's rows, with whatever that raises told as the fault of an event."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TypeVar
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, TypeVar
 
-from domain.events import Event
-from projections.projection import ByPartition, ByPlace, Placed, Projection
+from domain.codec import Decoder
+from projections.batch import Record
+from projections.decoding import decoded, placed
+from projections.projection import ByPartition, ByPlace, Projection
 
 Rows = TypeVar("Rows")
 
@@ -15,26 +18,32 @@ class CannotApply(Exception):
     """The projection has no rows for these events."""
 
 
-def folded(projection: Projection[Rows], partition: int, events: Sequence[Event], onto: Rows | None) -> Rows:
-    """What follows from some events of a batch, added to what followed from those before. Raises CannotApply.
+def folded(
+    projection: Projection[Rows], decoder: Decoder[Any], records: Sequence[Record], onto: Rows | None
+) -> Rows | None:
+    """What follows from some records of a batch, added to `onto`, which followed from those before.
 
-    `partition` is that of all of them where the projection is one `ByPartition`.
+    They are of one partition where the projection is one `ByPartition`. Raises CorruptEvent and CannotApply.
     """
+    events, fold = _to_fold(projection, decoder, records)
+    if not events:
+        return onto
     try:
-        if isinstance(projection, ByPartition):
-            rows: Rows = projection.fold_partition(partition, events, onto)
-            return rows
-        return projection.fold(events, onto)
+        return fold(events, onto)
     except Exception as error:
         raise CannotApply(f"{type(error).__name__}: {error}") from error
 
 
-def folded_in_place(projection: ByPlace[Rows], placed: Sequence[Placed], onto: Rows | None) -> Rows:
-    """As `folded`, of events with their places."""
-    try:
-        return projection.fold_placed(placed, onto)
-    except Exception as error:
-        raise CannotApply(f"{type(error).__name__}: {error}") from error
+def _to_fold(
+    projection: Projection[Rows], decoder: Decoder[Any], records: Sequence[Record]
+) -> tuple[Sequence[Any], Callable[[Sequence[Any], Rows | None], Rows]]:
+    """The events with what the projection wants to know of them, and what folds them."""
+    if isinstance(projection, ByPlace):
+        return placed(decoder, records), projection.fold_placed
+    if isinstance(projection, ByPartition):
+        events = [(record.offset, event) for record, event in placed(decoder, records)]
+        return events, partial(projection.fold_partition, records[0].partition)
+    return decoded(decoder, records), projection.fold
 
 
 def told(error: Exception) -> str:

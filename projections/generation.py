@@ -9,6 +9,7 @@ can become the active one, which queries read. A projection that is built in pla
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Literal
 
@@ -17,6 +18,9 @@ import msgspec
 Status = Literal["building", "ready", "active", "previous", "retired", "cancelled"]
 RUN: tuple[Status, ...] = ("building", "ready", "active", "previous")
 """What workers keep up to date."""
+COMPARABLE: tuple[Status, ...] = ("ready", "previous")
+"""What can be compared with the active one, and become it."""
+NUMBER_MAX = 2**31 - 1
 
 COLUMNS = (
     "projection, generation, status, layout, swaps_itself, accepts_dead_letters, begun_at, built_at, activated_at, "
@@ -52,6 +56,21 @@ class Generation(msgspec.Struct, frozen=True):
     def schema(self) -> str:
         """Where its tables stand in Postgres."""
         return schema_of(self.projection, self.number)
+
+
+def needed_for_this_version(projection: str, ours: Sequence[tuple[int, Status, bool]]) -> str | None:
+    """What an operator is to do so that queries can read one of the generations that a version of the code has built.
+
+    `ours` are their numbers, statuses, and whether they swap themselves. None where one is read, or will be by itself.
+    """
+    if not ours or any(status in {"active", "building"} or (status == "ready" and swaps) for _, status, swaps in ours):
+        return None
+    kept = [number for number, status, _ in ours if status in COMPARABLE]
+    if kept:
+        what = f"generation {kept[-1]} is of this version, and not read"
+        return f"{what}: `gavel projections swap {projection} {kept[-1]}`"
+    number, status, _ = ours[-1]
+    return f"generation {number} of this version is {status}: `gavel projections rebuild {projection}` builds it anew"
 
 
 def schema_of(projection: str, generation: int) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 import asyncpg
 from aiokafka import TopicPartition
 
-from domain.errors import Conflict, NotFound
+from domain.errors import NotFound, NotPossible
 from projections.generation import COLUMNS, RUN, Generation, schema_of
 from projections.layout import statements
 from projections.partition_growth import growth, partitions_read
@@ -73,7 +73,7 @@ async def establish(connection: Connection, registrations: Sequence[Registration
     One of another layout stays, unless nothing was ever read into it.
     """
     async with connection.transaction():
-        await connection.execute("SELECT pg_advisory_xact_lock($1)", LOCK)
+        await lock(connection)
         active = {row["projection"]: row for row in await connection.fetch(ACTIVE)}
         for registration in registrations:
             row = active.get(registration.name)
@@ -94,6 +94,11 @@ async def establish(connection: Connection, registrations: Sequence[Registration
                 )
 
 
+async def lock(connection: Connection) -> None:
+    """Until the end of the transaction nobody else begins a generation."""
+    await connection.execute("SELECT pg_advisory_xact_lock($1)", LOCK)
+
+
 async def begin(
     connection: Connection,
     registration: Registration,
@@ -105,17 +110,18 @@ async def begin(
 ) -> Generation:
     """A new generation that is to be built up to `ends`; or the one of this layout that is being built already.
 
-    One that had stopped goes on then, since something may have changed. Raises Conflict where somebody has added
-    partitions to a topic.
+    One that had stopped goes on then, since something may have changed. Raises NotPossible where the projection is
+    paused, and where somebody has added partitions to a topic.
     """
     options = (swaps_itself, accepts_dead_letters, accepts_differences)
     async with connection.transaction():
-        await connection.execute("SELECT pg_advisory_xact_lock($1)", LOCK)
+        await lock(connection)
+        await refuse_paused(connection, registration.name)
         number = await connection.fetchval(GO_ON, registration.name, registration.layout, *options)
         if number is None:
             read = await partitions_read(connection, {tp.topic for tp in ends})
             if grown := growth(read, Counter(tp.topic for tp in ends)):
-                raise Conflict(grown)
+                raise NotPossible(grown)
             number = await _make(connection, registration, "building", options)
             await connection.executemany(
                 BEGIN_OFFSETS,
@@ -168,20 +174,10 @@ async def mark_built(connection: Connection) -> None:
     await connection.execute(MARK_BUILT)
 
 
-async def drop(connection: Connection, projection: str, number: int) -> Generation:
-    """Ends a generation that queries do not read, and removes its tables, offsets and dead letters.
-
-    Called again after a crash it finishes. Raises as `end`, and Unavailable while somebody reads its tables.
-    """
-    await end(connection, projection, number)
-    await drop_schema(connection, schema_of(projection, number))
-    return await one(connection, projection, number)
-
-
 async def end(connection: Connection, projection: str, number: int) -> Generation:
     """Nobody writes a generation that queries do not read any more; its offsets and dead letters are gone.
 
-    One that has ended stays as it is. Raises NotFound, and Conflict for the active one.
+    One that has ended stays as it is. Raises NotFound, and NotPossible for the active one.
     """
     async with connection.transaction():
         generation = await connection.fetchrow(
@@ -193,9 +189,9 @@ async def end(connection: Connection, projection: str, number: int) -> Generatio
         if generation is None:
             raise NotFound(f"{projection} has no generation {number}")
         if generation["status"] == "active":
-            raise Conflict(f"queries read generation {number} of {projection}: swap to another one first")
+            raise NotPossible(f"queries read generation {number} of {projection}: swap to another one first")
         if not generation["layout"]:
-            raise Conflict(f"{projection} is built in place: it has no generation to drop")
+            raise NotPossible(f"{projection} is built in place: it has no generation to drop")
         if generation["status"] in RUN:
             ended = "cancelled" if generation["status"] in {"building", "ready"} else "retired"
             await _set_status(connection, projection, number, ended)
@@ -239,6 +235,12 @@ async def resume(connection: Connection, projection: str) -> None:
         await connection.execute(
             "UPDATE projection_generations SET stopped_reason = NULL WHERE projection = $1", projection
         )
+
+
+async def refuse_paused(connection: Connection, projection: str) -> None:
+    """What is begun now would wait without a word. Raises NotPossible."""
+    if projection in await paused(connection):
+        raise NotPossible(f"{projection} is paused: resume it first")
 
 
 async def paused(connection: Connection) -> set[str]:

@@ -14,6 +14,7 @@ from contextlib import asynccontextmanager
 from aiokafka import TopicPartition
 
 from domain.errors import Unavailable
+from projections import turns
 from projections.postgres_store import Connection
 
 EXPIRES_S = 15.0
@@ -25,8 +26,6 @@ TURN_S = 40.0
 TURN = 7_146_924
 """Advisory lock of whoever holds a projection; a number of our own choice."""
 
-TAKE_TURN = "SELECT pg_try_advisory_lock($1, hashtext($2))"
-END_TURN = "SELECT pg_advisory_unlock($1, hashtext($2))"
 LOCK = """
 SELECT generation, topic, partition, next_offset FROM projection_offsets
 WHERE projection = $1 AND generation = ANY($2) ORDER BY generation, topic, partition FOR UPDATE
@@ -56,7 +55,7 @@ async def held(connection: Connection, projection: str, *numbers: int) -> AsyncI
         yield
     finally:
         await connection.execute(RELEASE, projection, numbers)
-        await connection.execute(END_TURN, TURN, projection)
+        await turns.end(connection, TURN, projection)
 
 
 async def reached(connection: Connection, query: str, *arguments: object) -> bool:
@@ -71,7 +70,7 @@ async def reached(connection: Connection, query: str, *arguments: object) -> boo
 
 async def _take_turn(connection: Connection, projection: str) -> None:
     deadline = time.monotonic() + TURN_S
-    while not await connection.fetchval(TAKE_TURN, TURN, projection):
+    while not await turns.taken(connection, TURN, projection):
         if time.monotonic() > deadline:
             raise Unavailable(f"somebody else compares or swaps {projection}: try again")
         await asyncio.sleep(LOOK_S)

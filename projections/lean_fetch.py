@@ -1,8 +1,8 @@
 """A consumer whose records cost a third: aiokafka makes an object of eleven fields of each, through four calls.
 
 All else is aiokafka's: groups, fetches, positions, errors. Only what a fetch has brought is unpacked here, when it is
-put where `getmany` looks for it. That place is no public interface: `tests/projections/test_lean_fetch.py` holds it
-against the ordinary consumer.
+put where `getmany` looks for it. That place is no public interface: a consumer does not start where it is not found as
+expected, and `tests/projections/test_lean_fetch.py` holds it against the ordinary consumer.
 """
 
 from __future__ import annotations
@@ -14,6 +14,12 @@ from typing import Any, NamedTuple
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.consumer.fetcher import FetchResult, PartitionRecords
 from aiokafka.errors import CorruptRecordException
+from aiokafka.record.memory_records import MemoryRecords
+
+PROBE = TopicPartition("probe", 0)
+PROBE_OFFSET = 7
+ALL = "read_uncommitted"
+"""aiokafka's isolation level by default."""
 
 
 class FetchedRecord(NamedTuple):
@@ -32,8 +38,37 @@ class LeanConsumer(AIOKafkaConsumer):  # type: ignore[misc] # aiokafka is untype
     """Gives `FetchedRecord`s, those of transactions under way as well, as an ordinary one does by default."""
 
     async def start(self) -> None:
+        """Raises NotAsExpected where the library is another one inside."""
+        _probe()
+        if self._isolation_level != ALL or self._key_deserializer or self._value_deserializer:
+            raise NotAsExpected("neither an isolation level nor deserializers are supported")
         await super().start()
-        self._fetcher._records = _Fetched()  # noqa: SLF001 - see the module's docstring
+        fetcher = self._fetcher
+        held = getattr(fetcher, "_records", None)
+        if not isinstance(held, OrderedDict):
+            raise NotAsExpected(f"aiokafka keeps what it has fetched in {held!r}")
+        fetcher._records = _Fetched()  # noqa: SLF001 - as above
+        for partition, result in held.items():
+            fetcher._records[partition] = result  # noqa: SLF001 - as above
+
+
+class NotAsExpected(RuntimeError):
+    """Another release of aiokafka, or an option that is not supported."""
+
+
+def _probe() -> None:
+    """Raises NotAsExpected if what a fetch brings cannot be unpacked."""
+    try:
+        packed = PartitionRecords(PROBE, MemoryRecords(b""), [], PROBE_OFFSET, None, None, True, 0)
+        result = FetchResult(PROBE, assignment=None, partition_records=packed, backoff=0)
+        fetched = _Fetched()
+        fetched[PROBE] = result
+        unpacked = result._partition_records  # noqa: SLF001 - see the module's docstring
+        is_empty = not list(unpacked) and unpacked.next_fetch_offset == PROBE_OFFSET
+    except (AttributeError, TypeError) as error:
+        raise NotAsExpected(f"aiokafka is another one inside: {error}") from error
+    if not is_empty:
+        raise NotAsExpected("aiokafka unpacks nothing to something")
 
 
 class _Fetched(OrderedDict[TopicPartition, Any]):

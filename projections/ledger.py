@@ -2,7 +2,9 @@
 
 `ledger_charges` has, for each imp, the engagement that settles what it costs, and is the judge: its key makes every
 charge, and every refund of it, happen once. `ledger` has the sums by day, accounts and campaign. Each row of both is a
-balanced entry. `ledger_closings` tells how far the books of each partition are closed.
+balanced entry. `ledger_closings` tells how far the books of each partition are closed, and from which offset on.
+
+An event is booked by its place in the log, whenever that happens: only the closings before it count.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from domain.ledger import Charge, booking_day, can_cost, charge_of, kind_of
 from projections.auction_day import auction_day
 from projections.day_partitions import DayPartitions
 from projections.postgres_store import Connection
+from projections.store import EventRefused
 from projections.tables import LEDGER_KEYS, LEDGER_MONEY
 
 FREE = (None,) * (1 + len(Charge._fields))
@@ -72,11 +75,19 @@ FROM unnest($1::date[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bigi
 ORDER BY booked_on, currency, buyer, publisher, campaign_id
 {_ADD}
 """  # noqa: S608 - as above
-CLOSED = "SELECT partition, max(closed_day) AS closed_through FROM ledger_closings GROUP BY partition"
+CLOSED = """
+SELECT partition, max(closed_day) AS closed_through
+FROM ledger_closings JOIN unnest($1::int[], $2::bigint[]) AS batch (partition, first_offset) USING (partition)
+WHERE log_offset < first_offset GROUP BY partition
+"""
 CLOSE = """
-INSERT INTO ledger_closings (partition, closed_day, partitions, closed_at) VALUES ($1, $2, $3, $4)
+INSERT INTO ledger_closings (partition, closed_day, partitions, closed_at, log_offset) VALUES ($1, $2, $3, $4, $5)
 ON CONFLICT DO NOTHING
 """
+TOO_LATE = (
+    "what is logged behind this closing of {day} was booked without it, and is not moved any more: the books that the "
+    "log asks for are made by 'gavel projections rebuild ledger --accept-differences'"
+)
 
 
 class When(NamedTuple):
@@ -119,19 +130,23 @@ class Closing(NamedTuple):
     closed_day: date
     partitions: int
     closed_at: datetime
+    log_offset: int
 
 
 class Rows:
     """What a batch adds to the books, in the order of the log."""
 
     def __init__(self) -> None:
+        self.starts: dict[int, int] = {}
+        """The first offset of each partition."""
         self.met: list[Met] = []
         self.voided: list[Voided] = []
         self.closings: list[Closing] = []
         self._closed_through: dict[int, date] = {}
 
-    def add(self, partition: int, batch: Iterable[Event]) -> None:
-        for event in batch:
+    def add(self, partition: int, batch: Iterable[tuple[int, Event]]) -> None:
+        for offset, event in batch:
+            self.starts.setdefault(partition, offset)
             match event:
                 case events.ImpressionRecorded() | events.ClickRecorded():
                     if can_cost(event):
@@ -141,18 +156,18 @@ class Rows:
                     key = (auction_day(event.auction_id), event.auction_id, event.imp_id, event.kind)
                     self.voided.append(Voided(*key, event.engagement_id, self._when(partition, event)))
                 case events.LedgerDayClosed():
-                    self._close(partition, event)
+                    self._close(partition, offset, event)
 
     def _when(self, partition: int, event: Event) -> When:
         return When(partition, event.at.date(), self._closed_through.get(partition))
 
-    def _close(self, partition: int, event: events.LedgerDayClosed) -> None:
-        self.closings.append(Closing(partition, event.day, event.partitions, event.at))
+    def _close(self, partition: int, offset: int, event: events.LedgerDayClosed) -> None:
+        self.closings.append(Closing(partition, event.day, event.partitions, event.at, offset))
         self._closed_through[partition] = max(event.day, self._closed_through.get(partition, event.day))
 
 
 class Ledger:
-    """A `projection.Projection` in Postgres, and a `projection.ByPartition`."""
+    """A `projection.Projection` in Postgres, a `projection.ByPartition`, and one that `postgres_store.WritesLate`."""
 
     name = "ledger"
     events = (events.ImpressionRecorded, events.ClickRecorded, events.EngagementVoided, events.LedgerDayClosed)
@@ -162,9 +177,9 @@ class Ledger:
 
     def fold(self, events: Sequence[Event], onto: Rows | None = None) -> Rows:
         """As if all events stood in one partition."""
-        return self.fold_partition(0, events, onto)
+        return self.fold_partition(0, [*enumerate(events)], onto)
 
-    def fold_partition(self, partition: int, events: Sequence[Event], onto: Rows | None = None) -> Rows:
+    def fold_partition(self, partition: int, events: Sequence[tuple[int, Event]], onto: Rows | None = None) -> Rows:
         rows = Rows() if onto is None else onto
         rows.add(partition, events)
         return rows
@@ -174,7 +189,7 @@ class Ledger:
         await self._partitions.ensure(connection, {met.day for met in rows.met})
 
     async def write(self, connection: Connection, rows: Rows) -> None:
-        closed = {row["partition"]: row["closed_through"] for row in await connection.fetch(CLOSED)}
+        closed = await _closed_before(connection, rows)
         if rows.met:
             records = [
                 (place, *met[:-2], *(FREE if met.charge is None else (_booked_on(met.when, closed), *met.charge)))
@@ -186,6 +201,19 @@ class Ledger:
             await _refund(connection, rows.voided, closed)
         if rows.closings:
             await connection.executemany(CLOSE, rows.closings)
+
+    async def write_late(self, connection: Connection, rows: Rows) -> None:
+        closed = await _closed_before(connection, rows)
+        for closing in rows.closings:
+            if closing.closed_day > closed.get(closing.partition, date.min):
+                raise EventRefused(TOO_LATE.format(day=closing.closed_day))
+        await self.write(connection, rows)
+
+
+async def _closed_before(connection: Connection, rows: Rows) -> Mapping[int, date]:
+    """By partition: through which day it was closed where the batch begins."""
+    found = await connection.fetch(CLOSED, list(rows.starts), list(rows.starts.values()))
+    return {row["partition"]: row["closed_through"] for row in found}
 
 
 async def _refund(connection: Connection, voided: Iterable[Voided], closed: Mapping[int, date]) -> None:

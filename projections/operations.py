@@ -1,7 +1,7 @@
 """What an operator does with the generations of a projection on the command line, besides rebuilding it.
 
 Unlike `orders.py` it does the work itself, also where no worker runs. All raise NotFound for a projection or a
-generation that is not there, Conflict where it is not possible as things stand, and Unavailable while a server is away.
+generation that is not there, NotPossible as things stand, and Unavailable while a server is away.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from projections import decisions, generations
 from projections import swap as swapping
 from projections.decisions import SOMEBODY
 from projections.generation import Generation
-from projections.orders import NOT_ACTIVE, Orders, in_generations, newest
+from projections.orders import Orders, comparable, in_generations, swappable
 from projections.postgres_store import connected
 from projections.rebuild import working
 from projections.registry import registered
@@ -46,14 +46,14 @@ async def disk_needed(addresses: Addresses, name: str) -> int:
 
 
 async def verify(addresses: Addresses, name: str, number: int | None = None, *, by: str = SOMEBODY) -> Verification:
-    """Compares a generation, by default the newest that is not active, with the active one. Raises NotReady."""
+    """Compares a generation with the active one, by default the one that `swap` takes. Raises NotReady."""
     registration = in_generations(name)
     async with Servers(addresses, client_id=CLIENT_ID) as servers:
-        async with connected(servers.pool) as connection:
-            number = number or await newest(connection, name, NOT_ACTIVE)
-            await decisions.record(connection, "verify", name, number, by=by)
+        async with connected(servers.pool) as connection, connection.transaction():
+            generation = await comparable(connection, name, number)
+            await decisions.record(connection, "verify", name, generation.number, by=by)
         async with working(registration, servers):
-            return await compare(servers.pool, registration, number)
+            return await compare(servers.pool, registration, generation.number)
 
 
 async def swap(
@@ -64,13 +64,14 @@ async def swap(
     accept_dead_letters: bool = False,
     by: str = SOMEBODY,
 ) -> Generation:
-    """Makes a generation the active one, by default the newest that is not; called again, it swaps back.
+    """Makes a generation the active one. Raises NotReady.
 
-    Raises NotReady.
+    By default the one that was built and waits, or else the one that was active before: called again, it swaps back.
     """
     registration = in_generations(name)
     async with Servers(addresses, client_id=CLIENT_ID) as servers, connected(servers.pool) as connection:
-        number = number or await newest(connection, name, NOT_ACTIVE)
+        number = number or await swappable(connection, name)
+        await generations.one(connection, name, number)
         async with working(registration, servers):
             return await swapping.swap(connection, registration, number, accept_dead_letters=accept_dead_letters, by=by)
 

@@ -12,18 +12,15 @@ from contextlib import asynccontextmanager
 
 import msgspec
 
-from domain.errors import Conflict
+from domain.errors import NotPossible
 from projections import decisions, generations
-from projections.generation import RUN, Generation, Status
+from projections.generation import COMPARABLE, RUN, Generation, Status
 from projections.postgres_store import Connection, connected
-from projections.rebuild import begin_in_place, rebuildable
-from projections.redis_store import RedisStore
+from projections.rebuild import RebuildOptions, begin_in_place, rebuildable, store_in_redis
 from projections.registry import Registration, registered
 from projections.servers import Addresses, Servers
 from projections.swap import NotReady, swap
 
-COMPARABLE: tuple[Status, ...] = ("ready", "previous")
-NOT_ACTIVE: tuple[Status, ...] = ("building", *COMPARABLE)
 ENDED_BY_RETIRE: tuple[Status, ...] = ("previous", "retired")
 ENDED_BY_CANCEL: tuple[Status, ...] = ("building", "ready", "cancelled")
 
@@ -33,22 +30,11 @@ WHERE projection = $1 AND generation = $2
 """
 
 
-class RebuildOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What is stated beside a rebuild."""
-
-    swap: bool = True
-    """It becomes the active generation once it is built and equal to the one before."""
-    accept_differences: bool = False
-    """It does so although rows differ: what was wrong is to be mended."""
-    accept_dead_letters: bool = False
-    """Events that cannot be applied are parked, and it becomes the active one all the same."""
-
-
 class Orders:
     """Opens its servers for each of them: there are few.
 
-    All raise NotFound for a projection or a generation that is not there, Conflict where it is not possible as things
-    stand, and Unavailable while a server is away.
+    All raise NotFound for a projection or a generation that is not there, NotPossible as things stand, and Unavailable
+    while a server is away.
     """
 
     def __init__(self, addresses: Addresses) -> None:
@@ -85,23 +71,24 @@ class Orders:
                 return begun
 
     async def verify(self, name: str, number: int | None = None, *, by: str) -> Generation:
-        """Asks for a comparison with the active generation, by default of the newest that is not active."""
+        """Asks for a comparison with the active generation, by default of the one that a swap takes."""
         in_generations(name)
         async with self._connection() as connection, connection.transaction():
-            number = number or await newest(connection, name, NOT_ACTIVE)
-            if (found := await generations.one(connection, name, number)).status not in COMPARABLE:
-                raise NotReady(f"generation {number} of {name} is {found.status}")
-            await connection.execute(ASK_FOR_COMPARISON, name, number)
-            await decisions.record(connection, "verify", name, number, by=by)
-            return await generations.one(connection, name, number)
+            found = await comparable(connection, name, number)
+            await connection.execute(ASK_FOR_COMPARISON, name, found.number)
+            await decisions.record(connection, "verify", name, found.number, by=by)
+            return await generations.one(connection, name, found.number)
 
     async def swap(
         self, name: str, number: int | None = None, *, accept_dead_letters: bool = False, by: str
     ) -> Generation:
-        """Makes a generation the active one, by default the newest that is not. Raises NotReady."""
+        """Makes a generation the active one. Raises NotReady.
+
+        By default the one that was built and waits, or else the one that was active before: asked again, it swaps back.
+        """
         registration = in_generations(name)
         async with self._connection() as connection:
-            number = number or await newest(connection, name, NOT_ACTIVE)
+            number = number or await swappable(connection, name)
             return await swap(connection, registration, number, accept_dead_letters=accept_dead_letters, by=by)
 
     async def retire(self, name: str, number: int | None = None, *, by: str) -> Generation:
@@ -122,10 +109,13 @@ class Orders:
 
     async def pause(self, name: str, *, by: str) -> None:
         """From now on nothing is applied, over restarts, until it is resumed."""
-        registered(name)
-        async with self._connection() as connection, connection.transaction():
-            await generations.pause(connection, name)
-            await decisions.record(connection, "pause", name, None, by=by)
+        registration = registered(name)
+        async with self._opened() as servers:
+            async with connected(servers.pool) as connection, connection.transaction():
+                await generations.pause(connection, name)
+                await decisions.record(connection, "pause", name, None, by=by)
+            if registration.place == "redis":
+                await (await store_in_redis(registration, servers)).pause()
 
     async def resume(self, name: str, *, by: str) -> None:
         """It goes on where it was paused, or where it had stopped."""
@@ -135,22 +125,15 @@ class Orders:
                 await generations.resume(connection, name)
                 await decisions.record(connection, "resume", name, None, by=by)
             if registration.place == "redis":
-                await (await _store_in_redis(registration, servers)).resume()
+                await (await store_in_redis(registration, servers)).resume()
 
     async def _rebuilt_in_place(self, registration: Registration, options: RebuildOptions, *, by: str) -> Generation:
         name = registration.name
         if not options.swap:
-            raise Conflict(f"{name} is built in place: what is built is what is read")
+            raise NotPossible(f"{name} is built in place: what is built is what is read")
         async with self._opened() as servers:
-            store = await _store_in_redis(registration, servers)
-            is_built = all(at.next_offset >= at.rebuild_until for at in (await store.checkpoints()).values())
-            if not is_built and (await store.state()).stopped_reason is None:
-                raise Conflict(f"{name} is being built already")
-            await begin_in_place(registration, servers, store, accepts_dead_letters=options.accept_dead_letters)
+            number = await begin_in_place(registration, servers, options, by=by)
             async with connected(servers.pool) as connection:
-                await generations.establish(connection, [registration])
-                number = (await store.state()).generation
-                await decisions.record(connection, "rebuild", name, number, by=by)
                 # Postgres knows of one that is built in place only that it is there: the number stands in Redis.
                 active = await generations.active(connection, name)
                 now = await connection.fetchval("SELECT now()")
@@ -168,19 +151,41 @@ class Orders:
 
 
 def in_generations(name: str) -> Registration:
-    """A projection that has several generations side by side. Raises NotFound, and Conflict for one in place."""
+    """A projection that has several generations side by side. Raises NotFound, and NotPossible for one in place."""
     registration = registered(name)
     if not registration.tables:
-        raise Conflict(f"{name} is built in place and has no generations")
+        raise NotPossible(f"{name} is built in place and has no generations")
     return registration
 
 
+async def swappable(connection: Connection, name: str) -> int:
+    """The newest generation that is ready, or else the one that was active last. Raises NotPossible."""
+    found = [each for each in await generations.of(connection, [name]) if each.status in COMPARABLE]
+    if not found:
+        raise NotPossible(f"{name} has no such generation: none is {' or '.join(COMPARABLE)}")
+    return max(found, key=_chosen_first).number
+
+
+async def comparable(connection: Connection, name: str, number: int | None) -> Generation:
+    """That generation, or by default the one that a swap takes. Raises NotReady where it cannot be compared."""
+    found = await generations.one(connection, name, number or await swappable(connection, name))
+    if found.status not in COMPARABLE:
+        raise NotReady(f"generation {found.number} of {name} is {found.status}")
+    return found
+
+
 async def newest(connection: Connection, name: str, statuses: Collection[Status]) -> int:
-    """The newest generation of these statuses. Raises Conflict where there is none."""
+    """The newest generation of these statuses. Raises NotPossible where there is none."""
     numbers = [each.number for each in await generations.of(connection, [name]) if each.status in statuses]
     if not numbers:
-        raise Conflict(f"{name} has no such generation: none is {' or '.join(statuses)}")
+        raise NotPossible(f"{name} has no such generation: none is {' or '.join(statuses)}")
     return numbers[-1]
+
+
+def _chosen_first(generation: Generation) -> tuple[bool, float, int]:
+    # The very first generation was active from its start, and has no time of it.
+    since = 0.0 if generation.activated_at is None else generation.activated_at.timestamp()
+    return generation.status == "ready", since, generation.number
 
 
 async def _ended(connection: Connection, name: str, number: int | None, statuses: Sequence[Status]) -> Generation:
@@ -188,22 +193,16 @@ async def _ended(connection: Connection, name: str, number: int | None, statuses
     number = number or await newest(connection, name, [each for each in statuses if each in RUN])
     found = await generations.one(connection, name, number)
     if found.status not in statuses:
-        raise Conflict(f"generation {number} of {name} is {found.status}, not {' or '.join(statuses)}")
+        raise NotPossible(f"generation {number} of {name} is {found.status}, not {' or '.join(statuses)}")
     return await generations.end(connection, name, number)
 
 
-async def _store_in_redis(registration: Registration, servers: Servers) -> RedisStore[object]:
-    _, store = await registration.opened(servers, 1)
-    assert isinstance(store, RedisStore), store
-    return store
-
-
 def _refuse_a_second_one(registration: Registration, found: Sequence[Generation]) -> None:
-    """Raises Conflict where one is being built, or was built and waits for a decision."""
+    """Raises NotPossible where one is being built, or was built and waits for a decision."""
     for each in found:
         if each.layout != registration.layout or each.stopped_reason is not None:
             continue
         if each.status == "building":
-            raise Conflict(f"generation {each.number} of {each.projection} is being built already")
+            raise NotPossible(f"generation {each.number} of {each.projection} is being built already")
         if each.status == "ready":
-            raise Conflict(f"generation {each.number} of {each.projection} is built: swap it, or cancel it")
+            raise NotPossible(f"generation {each.number} of {each.projection} is built: swap it, or cancel it")

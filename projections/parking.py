@@ -6,6 +6,7 @@ A row stays when its letter has ended, with who ended it and when. An open lette
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from aiokafka import TopicPartition
@@ -14,6 +15,10 @@ from projections.batch import DeadLetter, Letter
 
 if TYPE_CHECKING:
     from projections.postgres_store import Connection
+
+LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
+LOCK = 7_146_927
+"""Advisory lock, with a projection, of who skips an event and of those who park one; a number of our own choice."""
 
 # A projection in Redis that has lost its memory meets again what it had parked and somebody has retried since.
 PARK = """
@@ -27,6 +32,10 @@ PARKED_KEYS = """
 SELECT DISTINCT topic, partition, key FROM dead_letters
 WHERE projection = $1 AND generation = $2 AND outcome IS NULL AND key IS NOT NULL
 """
+FIRST_OPEN = """
+SELECT topic, partition, key, min("offset") FROM dead_letters
+WHERE projection = $1 AND generation = 1 AND outcome IS NULL AND key IS NOT NULL GROUP BY topic, partition, key
+"""
 SKIPPED = """
 SELECT DISTINCT topic, partition, "offset" FROM dead_letters WHERE projection = $1 AND outcome = 'skipped'
 """
@@ -38,6 +47,7 @@ WHERE NOT EXISTS (
       AND letter.topic = waiting.topic AND letter.partition = waiting.partition AND letter.key = waiting.key
 ) LIMIT 1
 """
+LAST_RETRY = "SELECT max(decided_at) FROM dead_letters WHERE projection = $1 AND outcome = 'applied'"
 OPEN = """
 SELECT id FROM dead_letters
 WHERE projection = $1 AND generation = 1 AND topic = $2 AND partition = $3 AND key = $4 AND "offset" < $5
@@ -45,7 +55,7 @@ WHERE projection = $1 AND generation = 1 AND topic = $2 AND partition = $3 AND k
 """
 END = """
 UPDATE dead_letters AS letter
-SET outcome = 'applied', attempts = attempts + 1, decided_at = now(), decided_by = $2
+SET outcome = 'applied', attempts = attempts + 1, decided_at = coalesce($3, now()), decided_by = $2
 WHERE id = $1 AND outcome IS NULL AND NOT EXISTS (
     SELECT FROM dead_letters AS before
     WHERE before.projection = letter.projection AND before.generation = letter.generation
@@ -53,6 +63,16 @@ WHERE id = $1 AND outcome IS NULL AND NOT EXISTS (
       AND before."offset" < letter."offset" AND before.outcome IS NULL
 )
 """
+
+
+async def let_nobody_park(connection: Connection, projection: str) -> None:
+    """To the end of the transaction no generation parks an event; those that are at it come to their end first."""
+    await connection.execute(f"SELECT pg_advisory_xact_lock({LOCK}, hashtext($1))", projection)
+
+
+async def see_what_is_skipped(connection: Connection, projection: str) -> None:
+    """To the end of the transaction nobody skips an event; who is at it comes to their end first."""
+    await connection.execute(f"SELECT pg_advisory_xact_lock_shared({LOCK}, hashtext($1))", projection)
 
 
 async def park(connection: Connection, projection: str, letters: Sequence[DeadLetter], *, generation: int = 1) -> None:
@@ -75,13 +95,16 @@ async def parked_keys(
     return {each for each in parked if each[0] in partitions}
 
 
-async def skipped(
-    connection: Connection, projection: str, partitions: Collection[TopicPartition]
-) -> set[tuple[TopicPartition, int]]:
+async def skipped(connection: Connection, projection: str) -> set[tuple[TopicPartition, int]]:
     """Offsets of what somebody has decided to have no effect, in whatever generation it was met first."""
     rows = await connection.fetch(SKIPPED, projection)
-    found = {(TopicPartition(topic, partition), offset) for topic, partition, offset in rows}
-    return {each for each in found if each[0] in partitions}
+    return {(TopicPartition(topic, partition), offset) for topic, partition, offset in rows}
+
+
+async def is_any_skipped(connection: Connection, projection: str, letters: Sequence[DeadLetter]) -> bool:
+    """Whether somebody has decided of one of these that it has no effect."""
+    places = {(TopicPartition(record.topic, record.partition), record.offset) for record, _, _ in letters}
+    return not places.isdisjoint(await skipped(connection, projection))
 
 
 async def is_waiting_for_nothing(
@@ -106,9 +129,26 @@ async def open_letters(
     return [row["id"] for row in rows]
 
 
-async def end_as_applied(connection: Connection, letters: Sequence[Letter], *, by: str) -> bool:
-    """Ends them in their order; False where one was ended before, or is not the first of its key that is open."""
+async def first_open(connection: Connection, projection: str) -> dict[tuple[TopicPartition, bytes], int]:
+    """By key the offset of its first open letter, of a projection that is built in place."""
+    rows = await connection.fetch(FIRST_OPEN, projection)
+    return {(TopicPartition(topic, partition), key): offset for topic, partition, key, offset in rows}
+
+
+async def last_retry(connection: Connection, projection: str) -> datetime:
+    """When the last letter of it was applied after all; long ago where none was."""
+    found: datetime | None = await connection.fetchval(LAST_RETRY, projection)
+    return found or LONG_AGO
+
+
+async def end_as_applied(
+    connection: Connection, letters: Sequence[Letter], *, by: str, at: datetime | None = None
+) -> bool:
+    """Ends them in their order; False where one was ended before, or is not the first of its key that is open.
+
+    `at` is when that was decided, by the clock of Postgres; by default it is now.
+    """
     for letter in letters:
-        if await connection.execute(END, letter.id, by) != "UPDATE 1":
+        if await connection.execute(END, letter.id, by, at) != "UPDATE 1":
             return False
     return True

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Generic, Protocol, TypeAlias, TypeVar
+from typing import Generic, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 import asyncpg
 from aiokafka import TopicPartition
@@ -45,6 +45,19 @@ ACQUIRE_S = 10.0
 """Until there is a connection, and for the end of a statement that is called off: one that is dead without having been
 closed is thrown away then, and not waited for."""
 
+STOP = """
+WITH stands AS (
+    SELECT next_offset = expected AS still
+    FROM projection_offsets AS at
+    JOIN unnest($3::text[], $4::int[], $5::bigint[]) AS place (topic, partition, expected) USING (topic, partition)
+    WHERE projection = $1 AND generation = $2
+    ORDER BY topic, partition
+    FOR UPDATE OF at
+)
+UPDATE projection_generations SET stopped_reason = $8
+WHERE projection = $1 AND generation = $2 AND accepts_dead_letters = $7
+  AND (SELECT count(*) = $6 AND count(*) FILTER (WHERE still) = $6 FROM stands)
+"""
 RUNNING = ", ".join(f"'{status}'" for status in RUN)
 # All partitions at once, their rows locked in one order by all writers alike. Whoever waits for a row here judges it
 # anew as it stands then.
@@ -102,11 +115,23 @@ class PostgresProjection(Protocol[Rows_contra]):
         ...
 
 
+@runtime_checkable
+class WritesLate(Protocol[Rows_contra]):
+    """One that has to know that what stands behind these rows in the log was written before them."""
+
+    async def write_late(self, connection: Connection, rows: Rows_contra) -> None:
+        """As `write`, of a dead letter. Raises EventRefused where it is too late for it."""
+        ...
+
+
 class PostgresStore(Generic[Rows]):
     """The tables of one generation of a projection. Implements `store.Store`.
 
     The connections of `pool` find the generation's tables by their bare names, and the engine's.
     """
+
+    batch_max_records = 20_000
+    """So many that partitions come in together: events of one time share more rows than those of one partition."""
 
     def __init__(self, pool: Pool, projection: PostgresProjection[Rows], generation: int = 1) -> None:
         self._pool = pool
@@ -129,6 +154,9 @@ class PostgresStore(Generic[Rows]):
             rows = await connection.fetch(CHECKPOINTS, self._name, self._generation)
         return {TopicPartition(topic, partition): Checkpoint(*numbers) for topic, partition, *numbers in rows}
 
+    async def check(self) -> None:
+        """Rows and letters are of one memory."""
+
     async def begin(self, starts: Mapping[TopicPartition, int]) -> None:
         async with connected(self._pool) as connection:
             await connection.executemany(
@@ -146,7 +174,7 @@ class PostgresStore(Generic[Rows]):
 
     async def skipped(self, partitions: Collection[TopicPartition]) -> set[tuple[TopicPartition, int]]:
         async with connected(self._pool) as connection:
-            return await parking.skipped(connection, self._name, partitions)
+            return {each for each in await parking.skipped(connection, self._name) if each[0] in partitions}
 
     async def apply(
         self, rows: Rows | None, moves: Mapping[TopicPartition, Move], parked: Sequence[DeadLetter] = ()
@@ -172,24 +200,29 @@ class PostgresStore(Generic[Rows]):
                     raise FenceLost(f"{self!r} is not kept up to date any more")
                 if not await parking.end_as_applied(connection, letters, by=by):
                     raise FenceLost("somebody else has ended one of them")
-                if rows is not None:
+                if rows is not None and isinstance(self._projection, WritesLate):
+                    await self._projection.write_late(connection, rows)
+                elif rows is not None:
                     await self._projection.write(connection, rows)
 
     async def release(self, partition: TopicPartition, key: bytes) -> None:
         """The letters themselves are all that holds anything up."""
 
-    async def stop(self, reason: str) -> None:
+    async def stop(self, reason: str, at: Mapping[TopicPartition, int | None], state: State) -> None:
+        columns = [list(column) for column in zip(*((*tp, offset) for tp, offset in sorted(at.items())), strict=True)]
+        known = sum(offset is not None for offset in at.values())
+        decided_by = (known, state.accepts_dead_letters)
         async with connected(self._pool) as connection:
-            await connection.execute(
-                "UPDATE projection_generations SET stopped_reason = $3 WHERE projection = $1 AND generation = $2",
-                self._name,
-                self._generation,
-                reason,
-            )
+            done = await connection.execute(STOP, self._name, self._generation, *columns, *decided_by, reason)
+        if done != "UPDATE 1":
+            raise FenceLost(f"{self!r} is not as it was when it was to be stopped: {reason}")
 
     async def _park(self, connection: Connection, letters: Sequence[DeadLetter]) -> None:
+        await parking.see_what_is_skipped(connection, self._name)
         if await parking.is_waiting_for_nothing(connection, self._name, letters, generation=self._generation):
             raise FenceLost(f"{self!r} has a key that waits no longer")
+        if await parking.is_any_skipped(connection, self._name, letters):
+            raise FenceLost(f"{self!r} was to park what somebody has decided to skip")
         await parking.park(connection, self._name, letters, generation=self._generation)
 
     async def _move(self, connection: Connection, moves: Mapping[TopicPartition, Move]) -> None:

@@ -36,8 +36,11 @@ class Projection(Protocol[Rows]):
 class ByPartition(Protocol[Rows]):
     """A projection to which it matters what stands before what in a partition of its one topic."""
 
-    def fold_partition(self, partition: int, events: Sequence[Any], onto: Rows | None = None) -> Rows:
-        """As `Projection.fold`, which then is never called; the events of a partition come in the order of the log."""
+    def fold_partition(self, partition: int, events: Sequence[tuple[int, Any]], onto: Rows | None = None) -> Rows:
+        """As `Projection.fold`, which then is never called; each event comes with its offset, in the order of the log.
+
+        A dead letter that is tried again comes alone, behind what stands behind it in the log.
+        """
         ...
 
 

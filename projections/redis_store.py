@@ -6,11 +6,14 @@ Dead letters are for people and stand in Postgres like all others; the keys that
 
 from __future__ import annotations
 
+import time
 from collections import Counter
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from datetime import datetime, timedelta
 from typing import Generic, Protocol, TypeVar, cast
 
+import structlog
 from aiokafka import TopicPartition
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
@@ -18,18 +21,22 @@ from redis.exceptions import RedisError
 from domain.errors import Unavailable
 from projections import parking, partition_growth
 from projections.batch import DeadLetter, Letter, Move
-from projections.postgres_store import Pool, connected
+from projections.postgres_store import Connection, Pool, connected
 from projections.store import Checkpoint, FenceLost, State, in_order
 
 Rows = TypeVar("Rows")
 Rows_contra = TypeVar("Rows_contra", contravariant=True)
+Answer = TypeVar("Answer")
 
 GENERATION = b"generation"
 STOPPED_REASON = b"stopped_reason"
 ACCEPTS_DEAD_LETTERS = b"accepts_dead_letters"
+PAUSED = b"paused"
 REBUILD_UNTIL = b"rebuild_until:"
 """Prefix; fields of the hash that holds the offsets, whose own names are topic, slash and the partition's number."""
 
+UNLESS_PAUSED = "if redis.call('HEXISTS', KEYS[1], 'paused') == 1 then return 0 end"
+"""Before a batch is applied; letters are retried and skipped all the same."""
 MOVE_OFFSETS = """
 -- KEYS: offsets, parked keys, then the projection's own.
 -- ARGV: the number of moves, each as partition, expected and next offset, and when its last record was logged;
@@ -57,11 +64,19 @@ end
 """
 """Ends with `at` on the first argument of the projection's own part."""
 
+PAUSED_AT = "SELECT paused_at FROM projections WHERE projection = $1"
+AWAY_S = 30.0
+"""So long a Postgres that was away is not asked again, where one can do without: it may take ten seconds to say so."""
 ATTEMPTS = 20
 """To find a partition at rest between two batches."""
 
 FREE_KEY = """
--- One more of ARGV: a parked key, or nothing where the letter has none. It is gone where they were applied before.
+-- Two more of ARGV: when letters were told to be applied, in Unix microseconds by the clock of Postgres, or 0; a parked
+-- key, or nothing where the letter has none. It is gone where they were applied before.
+if tonumber(ARGV[at]) > tonumber(redis.call('HGET', KEYS[1], 'retried_at') or 0) then
+  redis.call('HSET', KEYS[1], 'retried_at', ARGV[at])
+end
+at = at + 1
 if ARGV[at] ~= '' and redis.call('SREM', KEYS[2], ARGV[at]) == 0 then return 2 end
 at = at + 1
 """
@@ -110,6 +125,36 @@ end
 return redis.call('HGETALL', KEYS[1])
 """
 
+STOP = """
+-- KEYS: offsets. ARGV: why; the generation; 1 where dead letters are accepted; then each partition and where it stands.
+if (redis.call('HGET', KEYS[1], 'generation') or '1') ~= ARGV[2] then return 0 end
+if tostring(redis.call('HEXISTS', KEYS[1], 'accepts_dead_letters')) ~= ARGV[3] then return 0 end
+for at = 4, #ARGV, 2 do
+  if (redis.call('HGET', KEYS[1], ARGV[at]) or '') ~= ARGV[at + 1] then return 0 end
+end
+redis.call('HSET', KEYS[1], 'stopped_reason', ARGV[1])
+return 1
+"""
+
+FORGET = """
+-- KEYS: offsets, parked keys, the projection's own.
+-- ARGV: when the last dead letter was applied, as Postgres has it; what is kept of offsets.
+-- A memory that does not say was just begun: what was decided by now is in the log for it, or parked again.
+local known = redis.call('HGET', KEYS[1], 'retried_at')
+if not known then redis.call('HSET', KEYS[1], 'retried_at', ARGV[1]) end
+if not known or tonumber(known) >= tonumber(ARGV[1]) then return 0 end
+local kept = {}
+for at = 2, #ARGV do kept[ARGV[at]] = redis.call('HGET', KEYS[1], ARGV[at]) end
+redis.call('DEL', unpack(KEYS))
+for field, value in pairs(kept) do
+  if value then redis.call('HSET', KEYS[1], field, value) end
+end
+return 1
+"""
+"""Leaves what is known of the generation as a whole; its log is read from the beginning then, and is no rebuild."""
+
+log = structlog.stdlib.get_logger(__name__)
+
 
 class RedisProjection(Protocol[Rows_contra]):
     """How one projection writes. All its keys are on one slot of a cluster."""
@@ -130,18 +175,26 @@ class RedisProjection(Protocol[Rows_contra]):
 class RedisStore(Generic[Rows]):
     """The keys of one projection. Implements `store.Store`."""
 
+    batch_max_records = 250
+    """So few that their script is over before anybody else misses Redis, which does nothing else meanwhile."""
+
     def __init__(self, redis: Redis, pool: Pool, projection: RedisProjection[Rows]) -> None:
         self._redis = redis
         self._pool = pool
         self._projection = projection
         self._keys = [projection.offsets_key, projection.parked_key, *projection.keys]
-        self._apply = redis.register_script(f"{MOVE_OFFSETS}\n{projection.script}\n{NOTE_DATA}")
+        self._apply = redis.register_script(f"{UNLESS_PAUSED}\n{MOVE_OFFSETS}\n{projection.script}\n{NOTE_DATA}")
         self._read = redis.register_script(CHECKPOINTS)
-        self._move_only = redis.register_script(f"{MOVE_OFFSETS}\nreturn 1")
+        self._move_only = redis.register_script(f"{UNLESS_PAUSED}\n{MOVE_OFFSETS}\nreturn 1")
         self._unpark = redis.register_script(f"{MOVE_OFFSETS}\n{FREE_KEY}\n{projection.script}\n{NOTE_DATA}")
         self._free = redis.register_script(f"{MOVE_OFFSETS}\n{FREE_KEY}\nreturn 1")
         self._reset = redis.register_script(RESET)
         self._begin = redis.register_script(BEGIN)
+        self._stop = redis.register_script(STOP)
+        self._forget = redis.register_script(FORGET)
+        self._skipped: set[tuple[TopicPartition, int]] = set()
+        """As Postgres has last said."""
+        self._away_until = 0.0
 
     def __repr__(self) -> str:
         return f"RedisStore({self._projection.name!r})"
@@ -155,6 +208,61 @@ class RedisStore(Generic[Rows]):
         async with answering():
             flat = await self._read(keys=self._keys)
         return checkpoints_of(dict(zip(flat[::2], flat[1::2], strict=True)))
+
+    async def check(self) -> None:
+        """What a retry did is known here before Postgres ends its letters: where it is not, this memory is older.
+
+        Then all of it is read again from the log. A key that waits, and Postgres has no open letter of it, is one whose
+        letter was skipped, which does nothing to the data: it waits no longer. Whether the projection is paused is
+        noted as well, for when it cannot be asked: nothing is found out while Postgres is away.
+        """
+        # In this order: Postgres is told of a pause, and of its end, before Redis is.
+        async with answering():
+            was_paused = bool(await self._redis.hexists(self._keys[0], PAUSED))
+        if (decided := await self._asked(self._decided)) is None:
+            return
+        last, is_paused = decided
+        if is_paused and not was_paused:
+            await self.pause()
+        elif was_paused and not is_paused:
+            async with answering():
+                await self._redis.hdel(self._keys[0], PAUSED)
+        kept = [GENERATION, STOPPED_REASON, ACCEPTS_DEAD_LETTERS, PAUSED]
+        async with answering():
+            forgotten = await self._forget(keys=self._keys, args=[_microseconds(last), *kept])
+        if forgotten:
+            log.error("older than a retry of dead letters, read again", projection=self._projection.name)
+        for partition, key in await self._waiting_for_nothing():
+            with suppress(FenceLost):  # somebody else is at it, or a second later it is tried again
+                await self.release(partition, key)
+
+    async def _decided(self, connection: Connection) -> tuple[datetime, bool]:
+        """When a letter was applied after all last, and whether the projection is paused."""
+        paused_at = await connection.fetchval(PAUSED_AT, self._projection.name)
+        return await parking.last_retry(connection, self._projection.name), paused_at is not None
+
+    async def _waiting_for_nothing(self) -> set[tuple[TopicPartition, bytes]]:
+        # In this order: a letter is written before its key waits, and ended after its key is free.
+        if not (waiting := await self._parked()):
+            return set()
+        checkpoints = await self.checkpoints()
+        opened = await self._asked(lambda connection: parking.first_open(connection, self._projection.name))
+        if opened is None:
+            return set()
+        return {
+            each for each in waiting if each[0] in checkpoints and not _is_below(opened.get(each), checkpoints[each[0]])
+        }
+
+    async def _asked(self, question: Callable[[Connection], Awaitable[Answer]]) -> Answer | None:
+        """Of Postgres, for which nothing here waits: None while it is away, and for a while after that."""
+        if time.monotonic() < self._away_until:
+            return None
+        try:
+            async with connected(self._pool) as connection:
+                return await question(connection)
+        except Unavailable:
+            self._away_until = time.monotonic() + AWAY_S
+            return None
 
     async def begin(self, starts: Mapping[TopicPartition, int]) -> None:
         async with answering():
@@ -172,10 +280,12 @@ class RedisStore(Generic[Rows]):
         return {topic: count for topic in topics if (count := max(own[topic], others.get(topic, 0)))}
 
     async def parked_keys(self, partitions: Collection[TopicPartition]) -> set[tuple[TopicPartition, bytes]]:
+        return {(tp, key) for tp, key in await self._parked() if tp in partitions}
+
+    async def _parked(self) -> set[tuple[TopicPartition, bytes]]:
         async with answering():
             members = cast("set[bytes]", await self._redis.smembers(self._keys[1]))
-        parted = [member.partition(b" ") for member in members]
-        return {(tp, key) for tp in partitions for field, _, key in parted if field == offset_field(tp).encode()}
+        return {_tp_and_key_of(member) for member in members}
 
     async def apply(
         self, rows: Rows | None, moves: Mapping[TopicPartition, Move], parked: Sequence[DeadLetter] = ()
@@ -185,6 +295,9 @@ class RedisStore(Generic[Rows]):
                 raise FenceLost(f"{self._projection.name} has a key that waits no longer")
             # Written before the offset moves: after a crash between the two it is parked again, as the same letter.
             async with connected(self._pool) as connection:
+                if await parking.is_any_skipped(connection, self._projection.name, parked):
+                    self._away_until = 0.0
+                    raise FenceLost(f"{self._projection.name} was to park what somebody has decided to skip")
                 await parking.park(connection, self._projection.name, parked)
         async with answering():
             common = _common_arguments(moves, parked)
@@ -197,33 +310,45 @@ class RedisStore(Generic[Rows]):
             raise FenceLost(f"{self._projection.name} is no longer at the offsets {dict(moves)}")
 
     async def skipped(self, partitions: Collection[TopicPartition]) -> set[tuple[TopicPartition, int]]:
-        """None while Postgres is away, for which nothing here waits: but what cannot be applied waits for it anyway."""
-        try:
-            async with connected(self._pool) as connection:
-                return await parking.skipped(connection, self._projection.name, partitions)
-        except Unavailable:
-            return set()
+        """What is known of them while Postgres is away: but what cannot be applied waits for it anyway."""
+        found = await self._asked(lambda connection: parking.skipped(connection, self._projection.name))
+        self._skipped = self._skipped if found is None else found
+        return {each for each in self._skipped if each[0] in partitions}
 
     async def unpark(self, rows: Rows | None, letters: Sequence[Letter], *, by: str) -> None:
         """The letters are all that are open of their key: Redis knows of it only that it waits."""
         (first, *_) = letters
-        await self._freed(TopicPartition(first.topic, first.partition), first.key, rows, letters)
         async with connected(self._pool) as connection:
-            if not await parking.end_as_applied(connection, letters, by=by):
+            at = await connection.fetchval("SELECT clock_timestamp()")
+        await self._freed(TopicPartition(first.topic, first.partition), first.key, rows, letters, at)
+        async with connected(self._pool) as connection:
+            if not await parking.end_as_applied(connection, letters, by=by, at=at):
                 raise FenceLost("somebody else has ended one of them")
 
     async def release(self, partition: TopicPartition, key: bytes) -> None:
         await self._freed(partition, key, None, ())
 
-    async def _freed(self, tp: TopicPartition, key: bytes | None, rows: Rows | None, letters: Sequence[Letter]) -> None:
+    async def _freed(
+        self,
+        tp: TopicPartition,
+        key: bytes | None,
+        rows: Rows | None,
+        letters: Sequence[Letter],
+        decided_at: datetime = parking.LONG_AGO,
+    ) -> None:
         """Rows of the letters, which are what is open of the key at the offset that the script finds."""
         for _ in range(ATTEMPTS):
-            if await self._freed_at_rest(tp, key, rows, letters):
+            if await self._freed_at_rest(tp, key, rows, letters, decided_at):
                 return
         raise FenceLost(f"{self._projection.name} does not stand still at {tp.topic}/{tp.partition}")
 
     async def _freed_at_rest(
-        self, tp: TopicPartition, key: bytes | None, rows: Rows | None, letters: Sequence[Letter]
+        self,
+        tp: TopicPartition,
+        key: bytes | None,
+        rows: Rows | None,
+        letters: Sequence[Letter],
+        decided_at: datetime,
     ) -> bool:
         """False where a batch was written in between."""
         checkpoint = (await self.checkpoints()).get(tp)
@@ -234,7 +359,7 @@ class RedisStore(Generic[Rows]):
             raise FenceLost("others are open than a moment ago")
         async with answering():
             member = b"" if key is None else _parked_member(tp, key)
-            common = [*_common_arguments({tp: Move(at, at)}, ()), member]
+            common = [*_common_arguments({tp: Move(at, at)}, ()), str(_microseconds(decided_at)), member]
             if rows is None:
                 done = await self._free(keys=self._keys, args=common)
             else:
@@ -242,14 +367,23 @@ class RedisStore(Generic[Rows]):
                 done = await self._unpark(keys=self._keys, args=[*common, *own])
         return bool(done)
 
-    async def stop(self, reason: str) -> None:
+    async def stop(self, reason: str, at: Mapping[TopicPartition, int | None], state: State) -> None:
+        stands = [part for tp, offset in at.items() for part in (offset_field(tp), "" if offset is None else offset)]
+        decided_by = (state.generation, int(state.accepts_dead_letters))
         async with answering():
-            await self._redis.hset(self._keys[0], STOPPED_REASON, reason)
+            done = await self._stop(keys=self._keys[:1], args=[reason, *decided_by, *stands])
+        if not done:
+            raise FenceLost(f"{self!r} is not as it was when it was to be stopped: {reason}")
+
+    async def pause(self) -> None:
+        """From now on no batch is applied, by nobody; to be said after it was decided in Postgres."""
+        async with answering():
+            await self._redis.hset(self._keys[0], PAUSED, 1)
 
     async def resume(self) -> None:
-        """It goes on where it had stopped."""
+        """It goes on where it was paused, or where it had stopped; to be said as `pause`."""
         async with answering():
-            await self._redis.hdel(self._keys[0], STOPPED_REASON)
+            await self._redis.hdel(self._keys[0], STOPPED_REASON, PAUSED)
 
     async def reset(
         self,
@@ -259,14 +393,15 @@ class RedisStore(Generic[Rows]):
         accepts_dead_letters: bool = False,
     ) -> None:
         """Forgets everything; what lies below the targets is a replay, which stops at an event it cannot apply."""
-        async with connected(self._pool) as connection:
+        # The letters are gone when the rest is: where Redis does not answer they stay, and so do the keys they hold up.
+        async with connected(self._pool) as connection, connection.transaction():
             await connection.execute(
                 "DELETE FROM dead_letters WHERE projection = $1 AND outcome IS DISTINCT FROM 'skipped'",
                 self._projection.name,
             )
-        async with answering():
-            arguments = [number for tp, target in targets.items() for number in (offset_field(tp), starts[tp], target)]
-            await self._reset(keys=self._keys, args=[int(accepts_dead_letters), *arguments])
+            numbers = [number for tp, target in targets.items() for number in (offset_field(tp), starts[tp], target)]
+            async with answering():
+                await self._reset(keys=self._keys, args=[int(accepts_dead_letters), *numbers])
 
 
 def state_of(fields: Mapping[bytes, bytes]) -> State:
@@ -275,6 +410,7 @@ def state_of(fields: Mapping[bytes, bytes]) -> State:
     return State(
         int(fields.get(GENERATION, 1)),
         None if reason is None else reason.decode(),
+        rests=PAUSED in fields,
         accepts_dead_letters=ACCEPTS_DEAD_LETTERS in fields,
     )
 
@@ -321,6 +457,22 @@ def _common_arguments(moves: Mapping[TopicPartition, Move], parked: Sequence[Dea
 def _tp_and_key(letter: DeadLetter) -> tuple[TopicPartition, bytes]:
     record = letter.record
     return TopicPartition(record.topic, record.partition), record.key or b""
+
+
+def _is_below(offset: int | None, checkpoint: Checkpoint) -> bool:
+    return offset is not None and offset < checkpoint.next_offset
+
+
+def _tp_and_key_of(member: bytes) -> tuple[TopicPartition, bytes]:
+    """Undoes `_parked_member`."""
+    field, _, key = member.partition(b" ")
+    topic, _, number = field.decode().rpartition("/")
+    return TopicPartition(topic, int(number)), key
+
+
+def _microseconds(moment: datetime) -> int:
+    """Of Unix time, exactly."""
+    return (moment - parking.LONG_AGO) // timedelta(microseconds=1)
 
 
 def _parked_member(tp: TopicPartition, key: bytes) -> bytes:

@@ -14,7 +14,8 @@ from projections.postgres_store import Pool
 from projections.redis_client import redis_client
 from projections.watermarks import Watermarks
 
-POOL_MAX_CONNECTIONS = 6
+POOL_MAX_CONNECTIONS = 24
+"""For looks and reports a few; whoever sees to a generation has three of each projection while two are compared."""
 POOL_MAX_CONNECTIONS_PER_SCHEMA = 3
 """One writes, one looks at the state, one watches."""
 STATEMENT_TIMEOUT_S = 120.0

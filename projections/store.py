@@ -57,10 +57,17 @@ class State(msgspec.Struct, frozen=True):
 class Store(Protocol[Rows_contra]):
     """All methods raise the server's own errors while it is away."""
 
+    batch_max_records: int
+    """So many are applied at once at most."""
+
     async def state(self) -> State: ...
 
     async def checkpoints(self) -> dict[TopicPartition, Checkpoint]:
         """Of all partitions that were ever begun."""
+        ...
+
+    async def check(self) -> None:
+        """Forgets what is older than a retry of dead letters; keys whose letters were skipped wait no longer."""
         ...
 
     async def begin(self, starts: Mapping[TopicPartition, int]) -> None:
@@ -99,8 +106,12 @@ class Store(Protocol[Rows_contra]):
         """Nothing has to wait behind this key, of which no dead letter is open any more. Raises FenceLost."""
         ...
 
-    async def stop(self, reason: str) -> None:
-        """Nothing is applied any more, by nobody, until it is begun anew or told to go on."""
+    async def stop(self, reason: str, at: Mapping[TopicPartition, int | None], state: State) -> None:
+        """Nothing is applied any more, by nobody, until it is begun anew or told to go on.
+
+        `at` and `state` are what it was decided by: the next offsets of partitions, None where there is no checkpoint.
+        Raises FenceLost where they are others by now.
+        """
         ...
 
 

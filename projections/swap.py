@@ -10,9 +10,9 @@ import time
 
 import asyncpg
 
-from domain.errors import Conflict, Unavailable
+from domain.errors import NotPossible, Unavailable
 from projections import decisions, generations
-from projections.generation import Generation
+from projections.generation import COMPARABLE, Generation
 from projections.hold import held, reached
 from projections.postgres_store import Connection
 from projections.registry import Registration
@@ -35,17 +35,37 @@ FROM projection_offsets AS old LEFT JOIN projection_offsets AS new
 WHERE old.projection = $1 AND old.generation = $2 AND old.next_offset > coalesce(new.next_offset, old.first_offset)
 ORDER BY old.topic, old.partition
 """
+STANDS = """
+SELECT topic, partition, next_offset FROM projection_offsets
+WHERE projection = $1 AND generation = $2 AND next_offset > first_offset
+"""
+BEHIND_THAT = """
+SELECT sum(stood - coalesce(next_offset, 0))::bigint
+FROM unnest($3::text[], $4::int[], $5::bigint[]) AS place (topic, partition, stood) LEFT JOIN projection_offsets AS at
+    ON (at.projection, at.generation, at.topic, at.partition) = ($1, $2, place.topic, place.partition)
+WHERE stood > coalesce(next_offset, 0) HAVING count(*) > 0
+"""
 LETTERS = "SELECT count(*) FROM dead_letters WHERE projection = $1 AND generation = $2 AND outcome IS NULL"
 POINT = "UPDATE projections SET active_generation = $2 WHERE projection = $1"
 STATUS = """
 UPDATE projection_generations
-SET status = $3, activated_at = CASE WHEN $3 = 'active' THEN now() ELSE activated_at END, waits_because = NULL
+SET status = $3, activated_at = CASE WHEN $3 = 'active' THEN now() ELSE activated_at END, waits_because = NULL,
+    swaps_itself = false
 WHERE projection = $1 AND generation = $2
 """
 
 
-class NotReady(Conflict):
+class NotReady(NotPossible):
     """The generation may not become the active one now."""
+
+
+class StillBehind(NotReady):
+    """It has much to read still of what the active one has applied: that passes."""
+
+    def __init__(self, generation: Generation, active: int, events: int) -> None:
+        self.events = events
+        what = f"generation {generation.number} of {generation.projection}"
+        super().__init__(f"{what} is {events:,} events behind generation {active} still")
 
 
 async def swap(
@@ -66,13 +86,16 @@ async def swap(
         active = await generations.active(connection, registration.name)
         if active.number == number:
             return active
+        generation = await generations.one(connection, registration.name, number)
+        _check_itself(registration, generation)
+        await catch_up(connection, active.number, generation)
         try:
             # Two that follow the same log pass each other all the time: one is held until the other has passed it.
             async with held(connection, registration.name, active.number):
                 await reached(connection, BEHIND, registration.name, active.number, number)
                 async with connection.transaction():
-                    await _swapped(connection, registration, active.number, number, accept_dead_letters)
-                    if by is not None:
+                    is_swapped = await _swapped(connection, registration, active.number, number, accept_dead_letters)
+                    if is_swapped and by is not None:
                         stated = {"accept_dead_letters": True} if accept_dead_letters else None
                         await decisions.record(connection, "swap", registration.name, number, by=by, options=stated)
             return await generations.one(connection, registration.name, number)
@@ -82,13 +105,30 @@ async def swap(
             await asyncio.sleep(PAUSE_S)
 
 
+async def catch_up(connection: Connection, active: int, generation: Generation) -> None:
+    """Raises StillBehind where a hold of the active one would last too long.
+
+    That is where the generation takes longer than a hold to come to where the active one stands now. Nobody is held.
+    """
+    name, number = generation.projection, generation.number
+    stands = await connection.fetch(STANDS, name, active)
+    place = [[row[at] for row in stands] for at in range(3)]
+    if not await reached(connection, BEHIND_THAT, name, number, *place):
+        events = await connection.fetchval(BEHIND_THAT, name, number, *place)
+        raise StillBehind(generation, active, events or 0)
+
+
 async def _swapped(
     connection: Connection, registration: Registration, old: int, new: int, accept_dead_letters: bool
-) -> None:
+) -> bool:
+    """False where somebody else has done it meanwhile."""
     name = registration.name
     await connection.execute(f"SET LOCAL lock_timeout = {LOCK_MS}")
     await connection.execute("SELECT FROM projections WHERE projection = $1 FOR UPDATE", name)
-    if (await generations.active(connection, name)).number != old:
+    active = (await generations.active(connection, name)).number
+    if active == new:
+        return False
+    if active != old:
         raise NotReady(f"another generation of {name} has become active meanwhile")
     await connection.fetch(LOCK, name, [old, new])
     generation = await generations.one(connection, name, new)
@@ -103,22 +143,29 @@ async def _swapped(
     await connection.execute(POINT, name, new)
     await connection.execute(STATUS, name, old, "previous")
     await connection.execute(STATUS, name, new, "active")
+    return True
 
 
 async def _check(
     connection: Connection, registration: Registration, old: int, new: Generation, accept_dead_letters: bool
 ) -> None:
     """Raises NotReady."""
+    _check_itself(registration, new)
     what = f"generation {new.number} of {new.projection}"
-    if new.status not in {"ready", "previous"}:
-        raise NotReady(f"{what} is {new.status}")
-    if new.layout != registration.layout:
-        raise NotReady(f"{what} was built by another version, whose tables are not those that queries expect now")
-    if new.stopped_reason is not None:
-        raise NotReady(f"{what} has stopped: {new.stopped_reason}")
     behind = [row[0] for row in await connection.fetch(BEHIND, new.projection, old, new.number)]
     if behind:
         raise NotReady(f"{what} is behind: {', '.join(behind)}")
     letters = await connection.fetchval(LETTERS, new.projection, new.number)
     if letters and not (accept_dead_letters or new.accepts_dead_letters):
         raise NotReady(f"{what} has {letters} dead letters, which nobody has accepted")
+
+
+def _check_itself(registration: Registration, new: Generation) -> None:
+    """Raises NotReady."""
+    what = f"generation {new.number} of {new.projection}"
+    if new.status not in COMPARABLE:
+        raise NotReady(f"{what} is {new.status}")
+    if new.layout != registration.layout:
+        raise NotReady(f"{what} was built by another version, whose tables are not those that queries expect now")
+    if new.stopped_reason is not None:
+        raise NotReady(f"{what} has stopped: {new.stopped_reason}")

@@ -354,6 +354,8 @@ ledger_closings = Table(
     Column("closed_day", Date, primary_key=True),
     given("partitions", Integer),
     _instant("closed_at"),
+    # Where the mark stands: only what comes behind it finds the day closed.
+    given("log_offset", BigInteger),
 )
 
 # -- bidder_health --------------------------------------------------------------------------------

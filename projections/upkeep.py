@@ -9,12 +9,12 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
+from itertools import groupby
 
-import asyncpg
 import structlog
 
 from domain.errors import Conflict, NotFound, Unavailable
-from projections import generations
+from projections import generations, turns
 from projections.consumer_groups import delete_group
 from projections.generation import COLUMNS, Generation
 from projections.postgres_store import Connection, connected
@@ -38,11 +38,11 @@ WHERE projection = ANY($1) AND layout <> '' AND (
     status = 'ready' AND swaps_itself
     OR status IN ('ready', 'previous') AND verify_asked_at IS NOT NULL
     OR status IN ('retired', 'cancelled') AND removed_at IS NULL
-) ORDER BY verify_asked_at NULLS FIRST, projection, generation
+) ORDER BY projection, verify_asked_at NULLS FIRST, generation
 """  # noqa: S608 - nothing but names of columns is put in
-TAKE_TURN = "SELECT pg_try_advisory_lock($1, hashtext($2))"
-END_TURN = "SELECT pg_advisory_unlock($1, hashtext($2))"
-WAITS = "UPDATE projection_generations SET waits_because = $3 WHERE projection = $1 AND generation = $2"
+WAITS = """
+UPDATE projection_generations SET waits_because = $3 WHERE projection = $1 AND generation = $2 AND status <> 'active'
+"""
 STAYS = """
 UPDATE projection_generations SET swaps_itself = false, waits_because = $3 WHERE projection = $1 AND generation = $2
 """
@@ -52,13 +52,18 @@ log = structlog.stdlib.get_logger(__name__)
 
 
 class Upkeep:
-    """Looks once a second what there is to do for some projections; of several processes one does it."""
+    """Looks once a second what there is to do for some projections; of several processes one does it.
+
+    One thing at a time for each projection: a comparison that takes an hour keeps no other one waiting.
+    """
 
     def __init__(self, registrations: Sequence[Registration], servers: Servers) -> None:
         self._registrations = {each.name: each for each in registrations}
         self._servers = servers
         self._again: dict[tuple[str, int], tuple[float, float]] = {}
         """Of what was not possible: when it is tried again, and how long was waited for that."""
+        self._at_work: dict[str, asyncio.Task[None]] = {}
+        """By projection."""
 
     def __repr__(self) -> str:
         return f"Upkeep({sorted(self._registrations)})"
@@ -66,45 +71,56 @@ class Upkeep:
     async def run(self, stop: asyncio.Event) -> None:
         """Until `stop` is set; a comparison is broken off then, and made by whoever comes next."""
         async with asyncio.TaskGroup() as tasks:
-            looking = tasks.create_task(self._look())
+            looking = tasks.create_task(self._look(tasks))
             await stop.wait()
             looking.cancel()
+            for each in self._at_work.values():
+                each.cancel()
 
-    async def _look(self) -> None:
+    async def _look(self, tasks: asyncio.TaskGroup) -> None:
         while True:
-            await self._round()
+            for name, to_do in groupby(await self._to_do(), lambda each: each.projection):
+                if name not in self._at_work or self._at_work[name].done():
+                    self._at_work[name] = tasks.create_task(self._work(name, [*to_do]))
             await asyncio.sleep(LOOK_S)
 
-    async def _round(self) -> None:
+    async def _to_do(self) -> Sequence[Generation]:
         try:
             async with connected(self._servers.pool) as connection:
                 to_do = [Generation(*row) for row in await connection.fetch(TO_DO, [*self._registrations])]
-            self._again = {key: at for key, at in self._again.items() if key in {_key(each) for each in to_do}}
-            for generation in to_do:
-                if time.monotonic() >= self._again.get(_key(generation), (0.0, 0.0))[0]:
-                    await self._see_to(generation)
+        except Unavailable as away:
+            log.warning("waiting for a server", error=str(away))
+            return []
+        self._again = {key: at for key, at in self._again.items() if key in {_key(each) for each in to_do}}
+        return [each for each in to_do if time.monotonic() >= self._again.get(_key(each), (0.0, 0.0))[0]]
+
+    async def _work(self, name: str, to_do: Sequence[Generation]) -> None:
+        """In its turn; nothing where somebody else has it."""
+        try:
+            async with connected(self._servers.pool) as turn:
+                if not await turns.taken(turn, TURN, name):
+                    return
+                # It ends with the loan of the connection.
+                async with turns.kept(turn):
+                    for generation in to_do:
+                        await self._see_to(generation)
         except Unavailable as away:
             log.warning("waiting for a server", error=str(away))
 
     async def _see_to(self, generation: Generation) -> None:
-        name = generation.projection
-        async with connected(self._servers.pool) as connection:
-            if not await connection.fetchval(TAKE_TURN, TURN, name):
-                return
-            try:
-                await self._do(connection, generation)
-            except NotFound:
-                return
-            except (Conflict, Unavailable, EventRefused, asyncpg.PostgresError) as reason:
-                await self._wait(connection, generation, str(reason))
-            finally:
-                await connection.execute(END_TURN, TURN, name)
+        try:
+            await self._do(generation)
+        except NotFound:
+            return
+        except (Conflict, Unavailable, EventRefused) as reason:
+            await self._wait(generation, str(reason))
 
-    async def _do(self, connection: Connection, generation: Generation) -> None:
+    async def _do(self, generation: Generation) -> None:
         """Raises Conflict and Unavailable where it is not possible now."""
         registration = self._registrations[generation.projection]
         if generation.status in {"retired", "cancelled"}:
-            await remove(connection, registration, generation.number, self._servers)
+            async with connected(self._servers.pool) as connection:
+                await remove(connection, registration, generation.number, self._servers)
             return
         # What another version of the code has built is its to see to.
         if generation.layout != registration.layout:
@@ -112,15 +128,17 @@ class Upkeep:
         is_compared = generation.accepts_differences or not generation.swaps_itself
         if generation.verify_asked_at is not None or not is_compared:
             found = await verify(self._servers.pool, registration, generation.number)
-            if not found.is_equal and not is_compared:
+            if found.is_equal is False and not is_compared:
                 log.error("not made the active one", reason=found.summary)
-                await connection.execute(STAYS, *_key(generation), found.summary)
+                async with connected(self._servers.pool) as connection:
+                    await connection.execute(STAYS, *_key(generation), found.summary)
                 return
         if generation.swaps_itself:
-            await swap(connection, registration, generation.number)
+            async with connected(self._servers.pool) as connection:
+                await swap(connection, registration, generation.number)
             log.warning("active now", projection=generation.projection, generation=generation.number)
 
-    async def _wait(self, connection: Connection, generation: Generation, reason: str) -> None:
+    async def _wait(self, generation: Generation, reason: str) -> None:
         """Keeps the reason, and tries again later."""
         key = _key(generation)
         _, before_s = self._again.get(key, (0.0, 0.0))
@@ -128,6 +146,8 @@ class Upkeep:
         self._again[key] = (time.monotonic() + pause_s, pause_s)
         if reason != generation.waits_because:
             log.warning("waits", projection=generation.projection, generation=generation.number, reason=reason)
+        # A comparison that was made meanwhile has taken back what was said before it.
+        async with connected(self._servers.pool) as connection:
             await connection.execute(WAITS, *key, reason)
 
 

@@ -12,11 +12,11 @@ import msgspec
 from sqlalchemy import Table
 
 from projections import generations
-from projections.generation import schema_of
+from projections.generation import COMPARABLE, schema_of
 from projections.hold import BEHIND, held, reached
 from projections.postgres_store import Connection, Pool, connected
 from projections.registry import Registration
-from projections.swap import NotReady
+from projections.swap import NotReady, catch_up
 
 ROWS_TOLD_MAX = 20
 """Differences are counted all, and told so many of each table and side."""
@@ -32,8 +32,14 @@ SELECT count(*) OVER (), (ROW({columns}))::text FROM (
     SELECT {columns} FROM {schema}.{table} EXCEPT ALL SELECT {columns} FROM {other}.{table}
 ) AS only_there LIMIT {rows}
 """
+APART = """
+SELECT FROM projection_offsets WHERE projection = $1 AND generation IN ($2, $3) GROUP BY topic, partition
+HAVING min(next_offset) < max(next_offset) OR count(*) < 2 AND max(next_offset) > max(first_offset)
+"""
+"""Partitions of which two generations have not applied the same."""
 KEEP = """
-UPDATE projection_generations SET verification = $3, verified_at = now(), verify_asked_at = NULL
+UPDATE projection_generations
+SET verification = $3, verified_at = now(), verify_asked_at = NULL, waits_because = NULL
 WHERE projection = $1 AND generation = $2
 """
 
@@ -69,9 +75,9 @@ class Verification(msgspec.Struct, frozen=True, kw_only=True):
     tables: tuple[TableComparison, ...] = ()
 
     @property
-    def is_equal(self) -> bool:
-        """Nothing differs, as far as it can be compared."""
-        return all(each.is_equal for each in self.tables)
+    def is_equal(self) -> bool | None:
+        """Nothing differs; None where nothing was compared."""
+        return all(each.is_equal for each in self.tables) if self.comparable else None
 
     @property
     def summary(self) -> str:
@@ -92,14 +98,15 @@ class Verification(msgspec.Struct, frozen=True, kw_only=True):
 async def verify(pool: Pool, registration: Registration, number: int) -> Verification:
     """Compares a generation with the active one; both have to be run meanwhile. What it found is kept with it.
 
-    Raises NotFound and NotReady.
+    Raises NotFound, NotReady, and StillBehind without having held anybody.
     """
     name = registration.name
     async with connected(pool) as connection:
         active = await generations.active(connection, name)
         other = await generations.one(connection, name, number)
-    if other.status not in {"ready", "active", "previous"}:
-        raise NotReady(f"generation {number} of {name} is {other.status}")
+        if other.status not in COMPARABLE:
+            raise NotReady(f"generation {number} of {name} is {other.status}")
+        await catch_up(connection, active.number, other)
     comparable = other.layout == active.layout == registration.layout
     tables = await _tables_compared(pool, registration, active.number, number) if comparable else ()
     found = Verification(
@@ -123,7 +130,8 @@ async def _tables_compared(
             if not await reached(holder, BEHIND, name, [active, number]):
                 raise NotReady(f"generations {active} and {number} of {name} do not come to the same offsets")
             # The first statement takes the snapshot; those that follow see nothing that comes later.
-            await reader.execute("SELECT 1")
+            if await reader.fetch(APART, name, active, number):
+                raise NotReady(f"generations {active} and {number} of {name} were not held long enough: try again")
         return [await _compared(reader, name, active, number, each) for each in registration.tables]
 
 

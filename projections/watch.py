@@ -60,8 +60,9 @@ class Watch:
             if time.monotonic() - asleep_at > 2 * self._look_s:
                 stands, answered_at = {}, time.monotonic()  # the whole process stood still
             try:
+                ends = await self._watermarks.high(self._topics)
                 async with asyncio.timeout(self._look_s):
-                    now = await self._stands(projector)
+                    now = await self._stands(projector, ends)
             except Unavailable:
                 stands, answered_at = {}, time.monotonic()
                 continue
@@ -79,13 +80,14 @@ class Watch:
                     self._hung += 1
                     return _told(tp, stand, projector.known_end(tp), answered_at - stand.since)
 
-    async def _stands(self, projector: Projector[Any]) -> dict[TopicPartition, _Stand]:
+    async def _stands(
+        self, projector: Projector[Any], ends: Mapping[TopicPartition, int]
+    ) -> dict[TopicPartition, _Stand]:
         """Of the partitions that have something to read: the projector's, or all while it is in no group."""
         state = await self._store.state()
         if state.rests or state.stopped_reason is not None:
             return {}
         checkpoints = await self._store.checkpoints()
-        ends = await self._watermarks.high(self._topics)
         ours = projector.partitions
         return {
             tp: _Stand(at.next_offset, ends[tp], time.monotonic())

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import structlog
 
-from domain.errors import Conflict, Unavailable
+from domain.errors import NotPossible, Unavailable
 from projections import generations
-from projections.generation import RUN, Generation
+from projections.generation import RUN, Generation, needed_for_this_version
 from projections.postgres_store import Connection, connected
 from projections.registry import Registration
 from projections.servers import Servers
@@ -29,26 +29,35 @@ Key = tuple[str, int]
 """A projection and the number of a generation."""
 
 
+class _Post(NamedTuple):
+    """A generation that is worked on."""
+
+    stop: asyncio.Event
+    work: asyncio.Task[None]
+
+
 class Workforce:
     """Runs the generations of some projections that are building, ready, active or previous, unless they are paused.
 
     A projection that is built in place is run from the start, without asking Postgres, which may be away.
     One whose active generation was built by another version of the code gets a generation of this one's layout, which
-    becomes the active one by itself (see `upkeep.py`).
+    becomes the active one by itself (see `upkeep.py`). That is done once: where this version had one before, people
+    have swapped, retired or cancelled it, and it is for people to say what queries are to read.
     """
 
     def __init__(self, registrations: Sequence[Registration], servers: Servers, run: Run) -> None:
         self._registrations = {each.name: each for each in registrations}
         self._servers = servers
         self._run = run
-        self._stops: dict[Key, asyncio.Event] = {}
+        self._posts: dict[Key, _Post] = {}
+        """Each has one task at a time: the next one begins when the one before has ended."""
         self._paused: set[str] = set()
         self._known: list[Generation] = []
-        self._told: dict[str, str] = {}
-        """Why no generation of this version could be begun, by projection."""
+        self._told: dict[str, str | None] = {}
+        """Why queries of this version will have nothing to read, by projection."""
 
     def __repr__(self) -> str:
-        return f"Workforce({sorted(self._stops)})"
+        return f"Workforce({sorted(self._posts)})"
 
     async def run(self, stop: asyncio.Event) -> None:
         """Until `stop` is set. A server that is away is waited for."""
@@ -60,8 +69,8 @@ class Workforce:
                     await asyncio.wait_for(stop.wait(), LOOK_S)
                 except TimeoutError:
                     continue
-            for each in self._stops.values():
-                each.set()
+            for each in self._posts.values():
+                each.stop.set()
 
     async def _look(self) -> None:
         try:
@@ -84,22 +93,25 @@ class Workforce:
         ]
 
     async def _begin_new_layouts(self, connection: Connection, found: Sequence[Generation]) -> None:
-        """A generation for each projection that has none which this version of the code could read or build."""
+        """A generation for each projection that never had one of this version of the code."""
         for registration in self._registrations.values():
-            of_it = [each for each in found if each.projection == registration.name and each.status in RUN]
-            if any(each.layout == registration.layout for each in of_it):
+            key = (registration.name, registration.layout)
+            if ours := [each for each in found if (each.projection, each.layout) == key]:
+                told = [(each.number, each.status, each.swaps_itself) for each in ours]
+                self._tell(registration.name, needed_for_this_version(registration.name, told))
                 continue
             ends = await self._servers.watermarks.ends(registration.topics_of(self._servers.names))
             try:
                 begun = await generations.begin(connection, registration, ends, swaps_itself=True)
-            except Conflict as refused:
-                self._warn_once(registration.name, str(refused))
+            except NotPossible as refused:
+                self._tell(registration.name, str(refused))
                 continue
             log.warning("built anew for this version", projection=registration.name, generation=begun.number)
 
-    def _warn_once(self, projection: str, reason: str) -> None:
-        if self._told.get(projection) != reason:
-            log.error("not built anew for this version", projection=projection, reason=reason)
+    def _tell(self, projection: str, reason: str | None) -> None:
+        """Once."""
+        if reason is not None and self._told.get(projection) != reason:
+            log.error("this version has no read model of its own", projection=projection, reason=reason)
         self._told[projection] = reason
 
     def _assign(self, tasks: asyncio.TaskGroup) -> None:
@@ -107,8 +119,10 @@ class Workforce:
         wanted = {(each.projection, each.number) for each in self._known if each.layout}
         wanted |= {(name, 1) for name, each in self._registrations.items() if not each.tables}
         wanted = {key for key in wanted if key[0] not in self._paused}
-        for key in self._stops.keys() - wanted:
-            self._stops.pop(key).set()
-        for name, number in sorted(wanted - self._stops.keys()):
-            stop = self._stops[name, number] = asyncio.Event()
-            tasks.create_task(self._run(self._registrations[name], number, self._servers, stop))
+        self._posts = {key: post for key, post in self._posts.items() if not post.work.done()}
+        for key in self._posts.keys() - wanted:
+            self._posts[key].stop.set()
+        for name, number in sorted(wanted - self._posts.keys()):
+            stop = asyncio.Event()
+            work = tasks.create_task(self._run(self._registrations[name], number, self._servers, stop))
+            self._posts[name, number] = _Post(stop, work)

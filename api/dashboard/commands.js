@@ -6,6 +6,7 @@ import { bytes } from "/dashboard/format.js";
 
 const VERIFY = { command: "verify", label: "Verify" };
 const CANCEL = { command: "cancel", label: "Cancel" };
+const RETIRE = { command: "retire", label: "Retire" };
 const ACCEPT_DEAD_LETTERS = {
   name: "accept_dead_letters",
   label: "Accept events that cannot be applied: they become dead letters.",
@@ -16,17 +17,17 @@ const SWAP = { name: "swap", label: "Let queries read it once it equals the gene
 /** The buttons of a projection: [{command, label}]. */
 export function ofProjection(projection) {
   const commands = [{ command: "rebuild", label: "Rebuild" }];
-  if (projection.never_rebuilt || isUnderWay(projection)) commands.pop();
+  if (projection.never_rebuilt || isUnderWay(projection) || !isTold(projection)) commands.pop();
   if (projection.status !== "paused") commands.push({ command: "pause", label: "Pause" });
   if (rests(projection)) commands.push({ command: "resume", label: "Resume" });
   return commands;
 }
 
 /** The buttons of one of its generations that queries do not read. */
-export function ofGeneration({ status }) {
-  if (status === "building") return [CANCEL];
+export function ofGeneration({ status, of_this_version: isOurs }) {
+  if (status === "building" || (status === "ready" && !isOurs)) return [CANCEL];
   if (status === "ready") return [VERIFY, { command: "swap", label: "Swap" }, CANCEL];
-  return [VERIFY, { command: "swap", label: "Swap back" }, { command: "retire", label: "Retire" }];
+  return isOurs ? [VERIFY, { command: "swap", label: "Swap back" }, RETIRE] : [RETIRE];
 }
 
 /** Asks first; what came of it is handed to `done` in a sentence. */
@@ -42,8 +43,13 @@ export function order(command, projection, generation, done) {
   });
 }
 
-function rests({ status }) {
-  return status === "paused" || status === "stopped";
+function rests(projection) {
+  return projection.status === "paused" || (projection.status === "stopped" && isTold(projection));
+}
+
+/** Where its server does not answer, there is nothing to be mended about the projection. */
+function isTold({ generation }) {
+  return generation !== null;
 }
 
 /** A build that has stopped may be asked for again: then it goes on. */
@@ -68,10 +74,8 @@ const DONE = {
 
 const QUESTIONS = {
   rebuild: (projection) => ({
-    title: `Build ${projection.name} anew?`,
-    verb: "Rebuild",
-    tells: isInPlace(projection) ? REBUILT_IN_PLACE : rebuiltBeside(projection),
-    choices: isInPlace(projection) ? [] : [SWAP, ACCEPT_DIFFERENCES, ACCEPT_DEAD_LETTERS],
+    ...(stoppedBuild(projection) ? goneOnWith(projection.name, stoppedBuild(projection)) : begun(projection)),
+    choices: isInPlace(projection) ? [ACCEPT_DEAD_LETTERS] : [SWAP, ACCEPT_DIFFERENCES, ACCEPT_DEAD_LETTERS],
   }),
   verify: ({ name, generation }, other) => ({
     title: `Compare generations ${other} and ${generation} of ${name}?`,
@@ -116,6 +120,26 @@ const REBUILT_IN_PLACE = [
   "It is built in place, from the start of the log.",
   "Until it is done, whoever needs it works with the state known last, or does without.",
 ];
+
+function begun(projection) {
+  return {
+    title: `Build ${projection.name} anew?`,
+    verb: "Rebuild",
+    tells: isInPlace(projection) ? REBUILT_IN_PLACE : rebuiltBeside(projection),
+  };
+}
+
+function stoppedBuild({ generations }) {
+  return generations.find(({ status, reason, of_this_version: isOurs }) => status === "building" && reason && isOurs);
+}
+
+function goneOnWith(name, { generation, reason }) {
+  return {
+    title: `Go on building generation ${generation} of ${name}?`,
+    verb: "Go on",
+    tells: [`It has stopped: ${reason}.`, "It tries that again, and goes on from there."],
+  };
+}
 
 /** What is known of a generation before queries read it. */
 function compared({ verification }) {

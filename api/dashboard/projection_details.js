@@ -12,7 +12,7 @@ export function detailsOf(projection) {
       projection.partitions.map((each) => [
         each.topic,
         each.partition,
-        digits(each.next_offset),
+        known(each.next_offset, digits),
         known(each.high_watermark, digits),
         behind(each),
         each.owner ?? "nobody",
@@ -58,7 +58,7 @@ function generations({ generations: built }) {
         each.status,
         moment(each.begun_at),
         known(each.built_at, moment),
-        known(each.activated_at, moment),
+        each.status === "active" ? known(each.activated_at, moment) : NOTHING,
         known(each.disk_bytes, bytes),
       ]),
     ),

@@ -36,7 +36,7 @@ function mainRow(projection, isOpen, commands) {
     {},
     h("th", { scope: "row" }, disclosure),
     cell("Status", badge(status, STATUS_KINDS[status])),
-    cell("Generation", count(generation)),
+    cell("Generation", generation === null ? NOTHING : count(generation)),
     cell("Behind", behind(projection)),
     cell("Applied", `${rate(projection.events_per_second)}/s`),
     cell("Workers", ...workers(projection)),
@@ -69,8 +69,8 @@ function isRebuiltInPlace({ status, generations }) {
 }
 
 function inPlaceRow({ name, generation, partitions }) {
-  const done = partitions.reduce((sum, each) => sum + each.next_offset, 0);
-  const total = partitions.reduce((sum, each) => sum + (each.high_watermark ?? each.next_offset), 0);
+  const done = partitions.reduce((sum, each) => sum + (each.next_offset ?? 0), 0);
+  const total = partitions.reduce((sum, each) => sum + (each.high_watermark ?? each.next_offset ?? 0), 0);
   return row(
     "in-place",
     { class: "other" },
@@ -116,7 +116,8 @@ function bar(name, generation, done, total) {
 }
 
 function told(generation) {
-  const { status, done, total, events_per_second: speed, seconds_left: left } = generation;
+  const { status, done, total, events_per_second: speed, seconds_left: left, of_this_version: isOurs } = generation;
+  if (!isOurs) return ["is of another version of Gavel: only workers of that one keep it up to date"];
   if (status === "ready") return ["has read all of the log, and is kept up to date"];
   if (status === "previous") return ["is kept up to date, so that it can be swapped back"];
   const facts = [total ? `${percent(done, total)} of ${counted(total, "event")}` : "nothing was logged yet"];
@@ -132,9 +133,14 @@ function sentences({ status, reason, waits, verifying, verification, dead_letter
     waits && sentence("warn", `Waits: ${waits}`),
     open ? sentence("warn", `${counted(open, "open dead letter")}`) : null,
     verifying && sentence("", status === "building" ? "Is compared as soon as it is built." : "Is being compared…"),
-    !verifying && verification && sentence(verification.is_equal ? "good" : "bad", `${timeOfDay(verification.at)}: ${verification.summary}.`),
+    !verifying && verification && sentence(verdictKind(verification), `${timeOfDay(verification.at)}: ${verification.summary}.`),
     !verifying && verification && !verification.is_equal && verification.comparable && differences(verification),
   ];
+}
+
+function verdictKind({ comparable, is_equal: isEqual }) {
+  if (!comparable) return "warn";
+  return isEqual ? "good" : "bad";
 }
 
 function differences({ tables }) {

@@ -41,7 +41,7 @@ async def report_ledger(
     by: By = "day",
     totals: WithTotals = False,
 ) -> Response[LedgerReport] | Response[str]:
-    """By whole UTC days of booking; days up to `closed_through` never change again.
+    """By whole UTC days of booking; days up to `closed_through` change only by dead letters that are retried.
 
     Buyers' accounts are debited with what they owe, publishers' and the exchange's are credited with what they earn.
     A refund stands on the other side, on the day of the refund. Over all accounts both sides are the same.

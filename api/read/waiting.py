@@ -20,6 +20,7 @@ from commands.ports import Position
 from domain.errors import Fault, InvalidInput, NotFound, Unavailable
 from projections.queries.freshness import Whereabouts, lag, wait_for
 from projections.queries.generations import is_of_this_version
+from projections.queries.versions import what_this_version_waits_for
 from projections.registry import registered
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ WAIT_MAX_S = 30
 LAG_TIMEOUT_S = 0.25
 """A query that could be answered does not wait long for Kafka to say how far the log reaches."""
 
-_WAIT = re.compile(r"(?:^|[,;])\s*wait\s*=\s*\"?(\d{1,6})\"?\s*(?=$|[,;])", re.IGNORECASE)
+_WAIT = re.compile(r"(?:^|[,;])\s*wait\s*=\s*\"?(\d+)\"?\s*(?=$|[,;])", re.IGNORECASE)
 
 
 class Freshness(msgspec.Struct, frozen=True):
@@ -55,7 +56,7 @@ async def read_model(
     with database_errors():
         for each in (projection, *others):
             if not await is_of_this_version(services.database, each):
-                raise ProblemRaised("being-built", f"{each} is being built for this version of Gavel: try again soon")
+                raise ProblemRaised("being-built", await what_this_version_waits_for(services.database, each))
         whereabouts = Whereabouts(services.database, services.redis, services.names)
         waited = await _wait((projection, *others), request, whereabouts)
         behind = await _lag((projection, *others), whereabouts, services)
@@ -149,7 +150,8 @@ async def _lag(projections: Sequence[str], whereabouts: Whereabouts, services: A
 
 def _wanted_wait_s(request: Request[Any, Any, Any]) -> int | None:
     match = _WAIT.search(",".join(request.headers.getall("prefer", [])))
-    return int(match[1]) if match else None
+    # Six digits are above every bound, and Python refuses to read the longest numbers.
+    return int(match[1].lstrip("0")[:6] or 0) if match else None
 
 
 def _means_away(error: DBAPIError) -> bool:

@@ -52,7 +52,12 @@ async def retry_dead_letter(
 ) -> Response[Tried]:
     """With all letters of its key: the first one first, those that wait behind it after it.
 
+    In every generation of the projection that is kept up to date, whichever of them has this letter.
+
     One that was applied meanwhile is none any more, and asking again changes nothing.
+
+    One of `ledger` is booked where the log has it: a day that was closed meanwhile changes by it, as a rebuild would
+    have it. A closing behind which something may be booked already is refused: rebuild `ledger` then.
     """
     return Response(await services.dead_letters.retry(id_of(letter_id), by=caller_of(request).name))
 
@@ -67,9 +72,12 @@ async def retry_dead_letter(
 async def skip_dead_letter(
     request: Request[Any, Any, Any], services: Services, letter_id: FromPath[str]
 ) -> Response[Tried]:
-    """In this projection, now and in all that is built of it later. Those that waited behind it are tried then.
+    """In every generation of this projection, now and in all that is built of it later.
 
-    Reason, time and whose key it was are kept with the letter. 409 for one that was applied or skipped before.
+    Those that waited behind it are tried then.
+
+    Reason, time and whose key it was are kept with the letter.
+    409 for one that was applied before, or skipped for another reason.
     """
     skip = _skip(await json_body(request))
     caller = caller_of(request).name

@@ -19,11 +19,10 @@ from api.access import caller_of
 from api.json_body import JSON, json_body
 from api.services import Services
 from domain.errors import Fault, InvalidInput
-from projections.generation import Generation, Status
-from projections.orders import RebuildOptions
+from projections.generation import NUMBER_MAX, Generation, Status
+from projections.rebuild import RebuildOptions
 
 WHERE_TO_LOOK: Final = {"Location": "/v1/projections"}
-GENERATION_MAX: Final = 2**31 - 1
 
 Asked = TypeVar("Asked", bound=msgspec.Struct)
 
@@ -61,7 +60,11 @@ class Paused(msgspec.Struct, frozen=True):
     is_paused: bool
 
 
-_GENERATION = Schema(type=OpenAPIType.INTEGER, minimum=1, description="By default the newest that is meant.")
+def _number(default: str) -> Schema:
+    return Schema(type=OpenAPIType.INTEGER, minimum=1, maximum=NUMBER_MAX, description=f"By default {default}.")
+
+
+_TO_SWAP = _number("the one that was built and waits, or else the one that was read before")
 
 
 def _flag(description: str, *, default: bool = False) -> Schema:
@@ -91,15 +94,20 @@ class _RebuildOperation(_Stated):
 
 
 @dataclass
-class _OneGenerationOperation(_Stated):
-    properties: dict[str, Schema] = field(default_factory=lambda: {"generation": _GENERATION})
+class _VerifyOperation(_Stated):
+    properties: dict[str, Schema] = field(default_factory=lambda: {"generation": _TO_SWAP})
+
+
+@dataclass
+class _EndOperation(_Stated):
+    properties: dict[str, Schema] = field(default_factory=lambda: {"generation": _number("the newest of these")})
 
 
 @dataclass
 class _SwapOperation(_Stated):
     properties: dict[str, Schema] = field(
         default_factory=lambda: {
-            "generation": _GENERATION,
+            "generation": _TO_SWAP,
             "accept_dead_letters": _flag("Queries read it although it lacks events that could not be applied."),
         }
     )
@@ -117,8 +125,9 @@ async def rebuild(
 ) -> Response[GenerationShown]:
     """Workers replay the log into a generation beside the one that queries read, compare the two, and swap.
 
-    In Redis it is built in place. One that had stopped goes on. 409 where one is being built, or was built and waits
-    for a swap, and for a projection that is never rebuilt.
+    In Redis it is built in place, which empties it first. One that had stopped goes on. 409 where one is being built,
+    or was built and waits for a swap, for a projection that is paused or never rebuilt, and for one in Redis with open
+    dead letters that nobody accepts.
     """
     options = await _stated(request, RebuildOptions)
     begun = await services.orders.rebuild(name, options, by=caller_of(request).name)
@@ -130,7 +139,7 @@ async def rebuild(
     tags=["Operations"],
     summary="Compare two generations",
     status_code=202,
-    operation_class=_OneGenerationOperation,
+    operation_class=_VerifyOperation,
 )
 async def verify(request: Request[Any, Any, Any], services: Services, name: FromPath[str]) -> Response[GenerationShown]:
     """Workers compare a generation with the active one, row for row, at the same offsets.
@@ -168,7 +177,7 @@ async def swap(request: Request[Any, Any, Any], services: Services, name: FromPa
     tags=["Operations"],
     summary="Give up a generation that was read before",
     status_code=202,
-    operation_class=_OneGenerationOperation,
+    operation_class=_EndOperation,
 )
 async def retire(request: Request[Any, Any, Any], services: Services, name: FromPath[str]) -> Response[GenerationShown]:
     """It cannot be swapped back from now on; workers remove its tables and its consumer group. 409 for all others."""
@@ -181,7 +190,7 @@ async def retire(request: Request[Any, Any, Any], services: Services, name: From
     tags=["Operations"],
     summary="Give up a generation that is being built",
     status_code=202,
-    operation_class=_OneGenerationOperation,
+    operation_class=_EndOperation,
 )
 async def cancel(request: Request[Any, Any, Any], services: Services, name: FromPath[str]) -> Response[GenerationShown]:
     """Or one that is built and waits for a swap; workers remove its tables and consumer group. 409 for all others."""
@@ -229,7 +238,7 @@ async def _generation(request: Request[Any, Any, Any]) -> int | None:
 
 
 def _checked(generation: int | None) -> int | None:
-    if generation is not None and not 1 <= generation <= GENERATION_MAX:
+    if generation is not None and not 1 <= generation <= NUMBER_MAX:
         raise InvalidInput([Fault("generation", f"{generation} is not the number of a generation")])
     return generation
 

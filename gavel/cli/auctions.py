@@ -19,9 +19,9 @@ from domain.names import Names
 from domain.replay import Difference, ImpReplay
 from domain.replay import replay as decide_again
 from gavel.cli import options
+from gavel.read_side import database_engine, read_side, require
 from gavel.settings import load
 from gavel.telemetry import configure_logging
-from gavel.wiring import database_engine, read_side, require
 from projections.logged_auctions import LogReplay, ReplayProgress, deciding_events, replay_log
 from projections.queries.auction_story import auction_story
 from projections.queries.story_parts import AuctionStory

@@ -10,15 +10,15 @@ from typing import TypeVar
 import msgspec
 import rich_click as click
 from rich.console import Console
-from rich.table import Table
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from domain.errors import NotFound
 from gavel.cli import options
+from gavel.cli.projection_tables import folding_table
 from gavel.cli.who import who
+from gavel.read_side import database_engine, read_side
 from gavel.settings import load
 from gavel.telemetry import configure_logging
-from gavel.wiring import database_engine, read_side
 from projections.dead_letters import DeadLetters, Tried
 from projections.queries.dead_letters import DeadLetterShown, dead_letter, list_dead_letters
 
@@ -26,7 +26,7 @@ PAGE = 500
 
 Answer = TypeVar("Answer")
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-projection_option = click.option("--projection", help="Of this projection alone.")
+projection_option = click.option("--projection", help="All letters of this projection.")
 
 
 @click.group("dead-letters", epilog="Example: `gavel dead-letters list`")
@@ -46,7 +46,8 @@ def list_(*, projection: str | None, ended: bool, as_json: bool, data: Path | No
     if as_json:
         click.echo(msgspec.json.encode(listed))
         return
-    table = Table("id", "projection", "where", "key", "parked", "tried", "why", "outcome")
+    columns = ("projection", "where", "key", "parked", "tried", "why", "outcome")
+    table = folding_table("id", *columns, texts=set(columns) - {"tried"})
     for each in listed:
         where = f"{each.topic}/{each.partition} at {each.offset}"
         parked = f"{each.parked_at:%Y-%m-%d %H:%M:%S}"
@@ -74,7 +75,10 @@ def inspect(*, letter_id: int, payload: bool, data: Path | None) -> None:
 @json_option
 @options.data
 def retry(*, letter_id: int | None, projection: str | None, as_json: bool, data: Path | None) -> None:
-    """Applies one with all of its key, in the order of the log; or all of a projection.
+    """Applies one with all of its key, in every generation and in the order of the log; or all of a projection.
+
+    One of `ledger` is booked where the log has it: a day that was closed meanwhile changes by it, as a rebuild would
+    have it. A closing behind which something may be booked already is refused: rebuild `ledger` then.
 
     Ends with exit code 1 where one cannot be applied still.
     """
@@ -100,7 +104,10 @@ def skip(*, letter_id: int, reason: str, as_json: bool, data: Path | None) -> No
     Those that waited behind it are tried then; exit code 1 where one of them cannot be applied.
     """
     desk = DeadLetters(read_side(load(data=data)))
-    _tell(asyncio.run(desk.skip(letter_id, reason=reason, by=who())), as_json=as_json)
+    tried = asyncio.run(desk.skip(letter_id, reason=reason, by=who()))
+    if not as_json:
+        click.echo(f"The event of letter {letter_id} is skipped; of those behind it:")
+    _tell(tried, as_json=as_json)
 
 
 def _tell(tried: Tried, *, as_json: bool) -> None:

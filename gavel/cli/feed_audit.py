@@ -16,8 +16,8 @@ from rich.table import Table
 from domain.errors import NotFound
 from domain.terms.feed_client import feed_client_id
 from gavel.cli import options
+from gavel.read_side import database_engine, read_side
 from gavel.settings import load
-from gavel.wiring import database_engine, read_side
 from projections.feed_proof import TopicProof, prove
 from projections.queries.feed_audit import BESIDE, FIGURES, AuditShown, feed_audit_of
 from projections.servers import Addresses, Servers

@@ -22,9 +22,9 @@ from domain.voiding import VoidOrder, void_order
 from gavel.bookkeeper import bookkeeper
 from gavel.cli import options
 from gavel.process_clock import fresh_id
+from gavel.read_side import database_engine, read_side
 from gavel.settings import Settings, load
 from gavel.telemetry import configure_logging
-from gavel.wiring import database_engine, read_side
 from projections.ledger_audit import Audit, AuditProgress, audit_books
 from projections.queries.ledger import DIMENSIONS, LedgerReport, LedgerRow, ledger_report
 from projections.servers import Addresses, Servers

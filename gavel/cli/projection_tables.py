@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
 
 from rich.table import Table
 
-from projections.queries.generations import GenerationProgress
-from projections.queries.progress import ProjectionStatus
+if TYPE_CHECKING:
+    from projections.queries.generations import GenerationProgress
+    from projections.queries.progress import ProjectionStatus
 
 UNKNOWN = "?"
 
 
 def projections_table(statuses: Iterable[ProjectionStatus]) -> Table:
     """A line for each projection; its figures fit a terminal of 80 columns."""
-    table = _table("projection", "gen", "status", "lag", "seconds", "events/s", "letters", "workers", texts={"status"})
+    table = folding_table(
+        "projection", "gen", "status", "lag", "seconds", "events/s", "letters", "workers", texts={"status"}
+    )
     for each in statuses:
         table.add_row(
             each.name,
-            str(each.generation),
+            _count(each.generation),
             each.status,
             _count(each.lag),
             _seconds(each.lag_seconds),
@@ -40,22 +44,22 @@ def notes(statuses: Iterable[ProjectionStatus]) -> Iterator[str]:
                 yield f"{each.name}: {worker.worker} has started {worker.restarts} consumers anew{because}"
         for built in each.generations:
             if built.status != "active":
-                yield f"{each.name}: generation {built.generation} is {built.status}, {_told(built)}"
+                yield f"{each.name}: generation {built.generation} is {built.status}{_told(built)}"
 
 
 def partitions_table(statuses: Iterable[ProjectionStatus]) -> Table:
     """A line for each partition of each projection."""
     texts = {"partition", "worker"}
-    table = _table("projection", "partition", "next offset", "lag", "seconds", "worker", texts=texts)
+    table = folding_table("projection", "partition", "next offset", "lag", "seconds", "worker", texts=texts)
     for each in statuses:
         for at in each.partitions:
             where = f"{at.topic}/{at.partition}"
-            figures = (f"{at.next_offset:,}", _count(at.lag), _seconds(at.lag_seconds))
+            figures = (_count(at.next_offset), _count(at.lag), _seconds(at.lag_seconds))
             table.add_row(each.name, where, *figures, at.owner or "nobody")
     return table
 
 
-def _table(first: str, *columns: str, texts: set[str]) -> Table:
+def folding_table(first: str, *columns: str, texts: set[str]) -> Table:
     """Figures to the right; what is too long is folded, never cut."""
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
     for name in (first, *columns):
@@ -65,11 +69,13 @@ def _table(first: str, *columns: str, texts: set[str]) -> Table:
 
 def _told(built: GenerationProgress) -> str:
     """How far a generation is, and what it waits for."""
-    told = f"{built.done:,} of {built.total:,} events"
+    told = f", {built.done:,} of {built.total:,} events" if built.status == "building" else ""
     if built.events_per_second is not None and built.seconds_left is not None:
         told += f", {built.events_per_second:,.0f} events/s, {built.seconds_left:,.0f} s left"
     if built.dead_letters:
         told += f", {built.dead_letters:,} dead letters"
+    if not built.of_this_version:
+        told += ", built by another version"
     if built.reason is not None:
         told += f"; stopped: {built.reason}"
     return told if built.waits is None else f"{told}; waits: {built.waits}"

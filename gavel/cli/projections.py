@@ -13,24 +13,31 @@ import msgspec
 import rich_click as click
 from rich.console import Console
 from rich.filesize import decimal
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from gavel.cli import options
 from gavel.cli.projection_tables import notes, partitions_table, projections_table
+from gavel.cli.rebuild_shown import RebuildShown
 from gavel.cli.who import who
+from gavel.errors import CannotRun
+from gavel.read_side import database_engine, read_side
 from gavel.settings import load
 from gavel.telemetry import configure_logging
-from gavel.wiring import database_engine, read_side
 from projections import operations
 from projections import rebuild as engine
+from projections.generation import NUMBER_MAX
 from projections.log_times import LogTimes
 from projections.queries.progress import ProjectionStatus, projection_status
 from projections.rebuild import RebuildProgress
 from projections.redis_client import redis_client
+from projections.registry import registered
 from projections.servers import Addresses
 from projections.verification import Verification
 from projections.watermarks import Watermarks
+
+NOT_COMPARABLE = 2
+INTERRUPTED = 130
+"""As a shell says it of what ended by Ctrl-C."""
 
 
 @click.group(epilog="Example: `gavel projections list`")
@@ -53,17 +60,14 @@ def list_(*, partitions: bool, as_json: bool, data: Path | None) -> None:
         click.echo(note)
 
 
-generation = click.argument("generation", type=click.IntRange(min=1), required=False)
-accept_dead_letters = click.option(
-    "--accept-dead-letters", is_flag=True, help="Park events that cannot be applied, and swap all the same."
-)
+generation = click.argument("generation", type=click.IntRange(1, NUMBER_MAX), required=False)
 
 
 @projections.command(epilog="Example: `gavel projections rebuild delivery`")
 @click.argument("name")
 @click.option("--no-swap", is_flag=True, help="Build it and leave the active generation as it is.")
 @click.option("--accept-differences", is_flag=True, help="Swap although rows differ: what was wrong is to be mended.")
-@accept_dead_letters
+@click.option("--accept-dead-letters", is_flag=True, help="Park events that cannot be applied, and swap all the same.")
 @click.option("--processes", type=click.IntRange(1, 64), default=1, help="How many replay, partition by partition.")
 @options.data
 def rebuild(
@@ -77,40 +81,39 @@ def rebuild(
 ) -> None:
     """Builds a projection anew from the first event on, compares, and swaps, while everybody reads.
 
-    Called again after it was interrupted, it goes on where it was.
+    One in Redis is emptied and filled in place: until that is done, whoever needs it works with the state known last,
+    or does without; no campaign bids while `budgets` is built. Called again after it was interrupted, it goes on where
+    it was.
     """
     addresses = read_side(load(data=data))
     # Workers that replay at the same time fence each other off: part of the work, and no news.
     configure_logging("warning", process="rebuild")
-    console = Console(stderr=True)
+    console = Console(stderr=True, soft_wrap=True)
     if needed := asyncio.run(operations.disk_needed(addresses, name)):
         console.print(f"{name} will take about {decimal(needed)} of disk once more, until the old one is retired.")
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"))
-    with Progress(*columns, TimeRemainingColumn(), console=console) as progress:
-        bar = progress.add_task(f"Rebuilding {name}", total=None, rate="")
-
-        def show(at: RebuildProgress) -> None:
-            progress.update(bar, completed=at.done, total=at.total, rate=f"{at.per_second:,.0f} events/s")
-
-        work = engine.rebuild(
-            addresses,
-            name,
-            on_progress=show,
-            swaps=not no_swap,
-            accept_dead_letters=accept_dead_letters,
-            accept_differences=accept_differences,
-            by=who(),
-        )
-        try:
-            done = asyncio.run(
-                _helped(work, processes - 1, ["project", name, *(["--data", str(data)] if data else [])])
-            )
-        except engine.NotEqual as different:
-            _tell(different.verification)
-            raise click.ClickException(f"{different}; --accept-differences swaps all the same") from different
-        except engine.RebuildStopped as stopped:
-            raise click.ClickException(f"{stopped}; --accept-dead-letters parks such events") from stopped
-    console.print(f"{name} is rebuilt from {done.total:,} events in {done.seconds:.1f} s.")
+    shown = RebuildShown(console, name, is_in_place=registered(name).place == "redis", swaps=not no_swap)
+    work = engine.rebuild(
+        addresses,
+        name,
+        on_progress=shown.show,
+        swaps=not no_swap,
+        accept_dead_letters=accept_dead_letters,
+        accept_differences=accept_differences,
+        by=who(),
+    )
+    try:
+        with shown:
+            helper = ["project", name, *(["--data", str(data)] if data else [])]
+            done = asyncio.run(_helped(work, processes - 1, helper))
+    except engine.NotEqual as different:
+        _tell(different.verification)
+        raise CannotRun(f"{different}; --accept-differences swaps all the same") from different
+    except engine.RebuildStopped as stopped:
+        raise CannotRun(f"{stopped}; --accept-dead-letters parks such events") from stopped
+    except KeyboardInterrupt:
+        console.print(shown.interrupted())
+        sys.exit(INTERRUPTED)
+    console.print(shown.done(done))
 
 
 @projections.command(epilog="Example: `gavel projections verify delivery`")
@@ -120,24 +123,27 @@ def rebuild(
 def verify(*, name: str, generation: int | None, data: Path | None) -> None:
     """Compares a generation with the active one, row for row, at the same offsets.
 
-    By default the newest that is not active. Exits with 1 if they differ.
+    By default the one that `swap` takes. Exits with 1 if they differ, and with 2 if they have different tables, so that
+    nothing can be compared.
     """
     found = asyncio.run(operations.verify(read_side(load(data=data)), name, generation, by=who()))
     _tell(found)
-    if not found.is_equal:
-        raise click.ClickException(found.summary)
+    if found.is_equal is False:
+        raise CannotRun(found.summary)
     click.echo(f"{found.summary}.")
+    if found.is_equal is None:
+        sys.exit(NOT_COMPARABLE)
 
 
 @projections.command(epilog="Example: `gavel projections swap delivery`")
 @click.argument("name")
 @generation
-@accept_dead_letters
+@click.option("--accept-dead-letters", is_flag=True, help="Swap although it lacks events that could not be applied.")
 @options.data
 def swap(*, name: str, generation: int | None, accept_dead_letters: bool, data: Path | None) -> None:
     """Lets queries read another generation; called again, it swaps back.
 
-    By default the newest that is not active.
+    By default the one that was built and waits, or else the one that was read before.
     """
     addresses = read_side(load(data=data))
     swapped = operations.swap(addresses, name, generation, accept_dead_letters=accept_dead_letters, by=who())

@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from domain.errors import Fault, InvalidInput
 from projections.engine_tables import dead_letters
 from projections.queries.page import Page, cursor_after, key_of
+from projections.registry import registered
 
 Outcome = Literal["applied", "skipped"]
 ID_MAX = 2**63 - 1
@@ -55,11 +56,11 @@ async def list_dead_letters(
 ) -> Page[DeadLetterShown]:
     """In the order in which they were parked: the open ones, or with `ended` those that were decided about too.
 
-    Raises InvalidInput for a bad cursor.
+    Raises InvalidInput for a bad cursor, NotFound for a projection that there is none of.
     """
     query = select(*_COLUMNS).order_by(dead_letters.c.id).limit(limit + 1)
     if projection is not None:
-        query = query.where(dead_letters.c.projection == projection)
+        query = query.where(dead_letters.c.projection == registered(projection).name)
     if not ended:
         query = query.where(dead_letters.c.outcome.is_(None))
     if cursor is not None:
@@ -87,6 +88,6 @@ def _shown(row: RowMapping) -> DeadLetterShown:
 
 def _id_of(cursor: str) -> int:
     key = key_of(cursor)
-    if not key.isascii() or not key.isdigit() or int(key) > ID_MAX:
+    if not key.isascii() or not key.isdigit() or len(key) > len(str(ID_MAX)) or int(key) > ID_MAX:
         raise InvalidInput([Fault("cursor", "is not one that was given out")])
     return int(key)

@@ -11,8 +11,8 @@ from sqlalchemy import Row, Select, func, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from projections.engine_tables import dead_letters, projection_generations, projection_offsets
-from projections.generation import RUN, Status, schema_of
-from projections.registry import registered
+from projections.generation import RUN, Status, needed_for_this_version, schema_of
+from projections.registry import REGISTRY, registered
 from projections.verification import TableComparison, Verification
 
 SIZES = text("""
@@ -27,7 +27,8 @@ class ComparisonShown(msgspec.Struct, frozen=True, kw_only=True):
 
     at: datetime
     active: int
-    is_equal: bool
+    is_equal: bool | None
+    """Null where nothing was compared."""
     comparable: bool
     summary: str
     tables: tuple[TableComparison, ...]
@@ -43,6 +44,8 @@ class GenerationProgress(msgspec.Struct, frozen=True, kw_only=True, omit_default
     dead_letters: int
     """Open ones."""
     disk_bytes: int
+    of_this_version: bool
+    """Whether its tables are those of the code that tells this; other code has to run it."""
     swaps_itself: bool
     """It becomes the active one once it is built and equal."""
     verifying: bool
@@ -67,12 +70,14 @@ async def generations_by_projection(connection: AsyncConnection) -> Mapping[str,
     schemas = {schema_of(row.projection, row.generation) for row in rows}
     sizes = dict[str, int](iter(await connection.execute(SIZES, {"schemas": sorted(schemas)})))
     letters = await open_letters(connection)
+    layouts = {each.name: each.layout for each in REGISTRY}
     found: dict[str, tuple[GenerationProgress, ...]] = {}
     for row in rows:
         key = (row.projection, row.generation)
-        shown = _shown(row, letters.get(key, 0), sizes.get(schema_of(*key), 0))
+        is_ours = row.layout == layouts.get(row.projection)
+        shown = _shown(row, letters.get(key, 0), sizes.get(schema_of(*key), 0), of_this_version=is_ours)
         found[row.projection] = (*found.get(row.projection, ()), shown)
-    return found
+    return {name: _with_what_is_needed(name, generations) for name, generations in found.items()}
 
 
 async def open_letters(connection: AsyncConnection) -> Mapping[tuple[str, int], int]:
@@ -94,6 +99,19 @@ async def is_of_this_version(db: AsyncEngine, projection: str) -> bool:
     async with db.connect() as connection:
         layout = (await connection.execute(query)).scalar()
     return layout is None or layout == registered(projection).layout
+
+
+def _with_what_is_needed(
+    projection: str, generations: tuple[GenerationProgress, ...]
+) -> tuple[GenerationProgress, ...]:
+    """The newest one of this version says it, where queries read none of them and none will be read by itself."""
+    ours = [each for each in generations if each.of_this_version]
+    needed = needed_for_this_version(projection, [(each.generation, each.status, each.swaps_itself) for each in ours])
+    if needed is None:
+        return generations
+    return tuple(
+        msgspec.structs.replace(each, waits=each.waits or needed) if each is ours[-1] else each for each in generations
+    )
 
 
 def _progress() -> Select[Any]:
@@ -119,9 +137,10 @@ def _progress() -> Select[Any]:
     )
 
 
-def _shown(row: Row[Any], letters: int, size: int) -> GenerationProgress:
+def _shown(row: Row[Any], letters: int, size: int, *, of_this_version: bool) -> GenerationProgress:
     done, total, seconds = int(row.done), int(row.total), float(row.seconds)
-    rate = done / seconds if row.status == "building" and done and seconds else None
+    is_built = row.status == "building" and row.stopped_reason is None
+    rate = done / seconds if is_built and done and seconds else None
     return GenerationProgress(
         generation=row.generation,
         status=row.status,
@@ -130,6 +149,7 @@ def _shown(row: Row[Any], letters: int, size: int) -> GenerationProgress:
         begun_at=row.begun_at,
         dead_letters=letters,
         disk_bytes=size,
+        of_this_version=of_this_version,
         swaps_itself=row.swaps_itself and row.status in {"building", "ready"},
         verifying=row.verify_asked_at is not None,
         built_at=row.built_at,

@@ -63,7 +63,8 @@ class LedgerReport(msgspec.Struct, frozen=True, kw_only=True):
     rows: tuple[LedgerRow, ...]
     totals: tuple[LedgerTotal, ...]
     closed_through: date | None
-    """Up to this day, included, nothing changes any more; null as long as no day is closed."""
+    """Up to this day, included, nothing changes any more, unless a dead letter from before the closing is retried;
+    null as long as no day is closed."""
     lag: int | None
     """Events that are logged and not booked yet; null when Kafka does not say."""
 

@@ -1,4 +1,4 @@
-"""The worker processes that have told of themselves lately: what each works on, how fast, and how often it failed."""
+"""The worker processes that have told of themselves: what each works on, how fast, and how often it failed."""
 
 from __future__ import annotations
 
@@ -34,22 +34,26 @@ class Worker(msgspec.Struct, frozen=True):
     """With what nobody is told by itself."""
 
     projection: str
+    is_alive: bool
     partitions: frozenset[str]
     """Each as topic, slash and number."""
     shown: WorkerShown
 
 
-async def living_workers(connection: AsyncConnection) -> Sequence[Worker]:
-    """By projection and name; of two that claim a partition, who has said so last stands last."""
+async def known_workers(connection: AsyncConnection) -> Sequence[Worker]:
+    """By projection and name; of two that claim a partition, who has said so last stands last.
+
+    The last words of the dead are among them as long as they are kept.
+    """
     at = projection_workers.c
-    query = (
-        select(projection_workers)
-        .where(at.reported_at > text(f"now() - interval '{SILENT_S} seconds'"))
-        .order_by(at.projection, at.generation, at.reported_at, at.worker)
+    is_alive = at.reported_at > text(f"now() - interval '{SILENT_S} seconds'")
+    query = select(projection_workers, is_alive.label("is_alive")).order_by(
+        at.projection, at.generation, at.reported_at, at.worker
     )
     return [
         Worker(
             row.projection,
+            row.is_alive,
             frozenset(row.partitions),
             WorkerShown(
                 worker=row.worker,

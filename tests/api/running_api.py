@@ -16,8 +16,9 @@ from granian.server.embed import Server
 from api.app import create_app
 from api.services import ApiServices
 from gavel.embedded.ports import choose_port
+from gavel.read_side import read_side
 from gavel.settings import Settings, environment_of
-from gavel.wiring import ApiProcess, read_side
+from gavel.wiring import ApiProcess
 from projections.registry import RUNNABLE
 from projections.run import run_projectors
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import uuid
 from typing import Any
 
@@ -113,7 +114,8 @@ async def test_a_letter_that_is_not_there(empty_api: RunningApi, letter_id: str)
         await skip(empty_api, letter_id, {"reason": "None."}),
     ]
     assert [answer.status for answer in answers] == [404] * 3
-    assert (await ask(empty_api, "GET", "/v1/dead-letters?cursor=eA")).status == 400
+    for cursor in ("eA", base64.urlsafe_b64encode(b"9" * 5_000).decode().rstrip("=")):
+        assert (await ask(empty_api, "GET", f"/v1/dead-letters?cursor={cursor}")).status == 400
 
 
 async def skip(api: RunningApi, letter_id: object, body: Any) -> Answer:

@@ -36,4 +36,5 @@ async def test_a_version_with_other_tables(api: RunningApi, settings: Settings) 
     traffic = next(each for each in projections if each["name"] == "traffic")
     assert traffic["generation"] == 2
     assert [(each["generation"], each["status"]) for each in traffic["generations"]] == [(1, "previous"), (2, "active")]
+    assert [each["of_this_version"] for each in traffic["generations"]] == [False, True]
     assert traffic["generations"][1]["done"] == traffic["generations"][1]["total"]

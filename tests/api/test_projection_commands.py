@@ -107,6 +107,15 @@ async def test_what_is_built_waits_where_it_is_not_to_be_swapped(empty_api: Runn
     assert statuses(ready)[number] == "ready"
     assert compared(ready)["is_equal"]
     first_at = compared(ready)["at"]
+    labels = {"projection": READ_MODEL, "generation": str(number), "status": "ready"}
+
+    async def is_told_to_be_equal() -> bool:
+        async with empty_api.http.get("/metrics") as response:
+            families = {each.name: each for each in text_string_to_metric_families(await response.text())}
+        samples = families["gavel_projection_generation_equal"].samples
+        return [each.value for each in samples if each.labels == labels] == [1]
+
+    await until(is_told_to_be_equal)
     assert (await order(empty_api, "verify")).status == 202
     assert compared(await shown_once(empty_api, lambda it: compared(it).get("at", first_at) > first_at))["is_equal"]
     cancelled = await order(empty_api, "cancel")
@@ -192,6 +201,9 @@ async def test_owners_lag_and_figures(empty_api: RunningApi) -> None:
     assert running == 1
     for name in ("generation", "dead_letters", "events_per_second", "workers", "restarts"):
         assert families[f"gavel_projection_{name}"].samples, name
+    for name in ("stopped", "waits", "dead_letters", "disk_bytes", "replayed", "to_replay"):
+        samples = families[f"gavel_projection_generation_{name}"].samples
+        assert [each for each in samples if each.labels["projection"] == "catalogue"], name
 
 
 async def test_lag_in_seconds_of_one_that_is_paused(empty_api: RunningApi) -> None:

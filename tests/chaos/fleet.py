@@ -6,12 +6,10 @@ import asyncio
 import os
 import signal
 import sys
-from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, nullcontext, suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
-from domain.errors import GavelError, Unavailable
 from domain.names import Names
 from gavel.child import Child, Program, start
 from gavel.embedded import EmbeddedServers, Urls
@@ -20,15 +18,12 @@ from gavel.settings import Settings
 from gavel.topics import ensure_topics
 from projections.migrate import migrate
 from projections.servers import Addresses
-from tests.chaos.schedule import OPERATOR, REBUILT, Strike
+from tests.chaos.desk import Desk
+from tests.chaos.schedule import REBUILT
 
 ROOT = Path(__file__).parents[2]
 PARTITIONS = 3
-COMMAND_S = 300.0
-"""What has not been done by then hangs."""
 TRIES = 5
-PATIENCE_S = (1.0, 1.0, 2.0, 3.0, 5.0)
-"""Between an operator's attempts while a server is away."""
 TRACEBACK = "Traceback (most recent call last)"
 FAILED = "the projection failed and is started again"
 """What a worker says of a programmer's error."""
@@ -45,14 +40,9 @@ class Fleet:
         self.addresses = Addresses(
             kafka_url=kafka_url, postgres_url=postgres_url, redis_url=redis_url, names=Names("chaos")
         )
-        self.findings: list[str] = []
+        self.desk = Desk(postgres_url)
+        self.findings = self.desk.findings
         """What no strike explains."""
-        self.outcomes: Counter[str] = Counter()
-        """How the operator's commands ended."""
-        self.refusals: list[str] = []
-        """What was said to those that were refused."""
-        self.is_over = False
-        """Nothing more is begun."""
         self._servers = servers
         self._data = data
         self._broken = data / "broken"
@@ -61,7 +51,6 @@ class Fleet:
         self._workers: list[Child | None] = [None] * workers
         self._logs: list[Path] = []
         self._commands = 0
-        self._operator = asyncio.Lock()
 
     # -- servers ----------------------------------------------------------------------------------
 
@@ -133,32 +122,6 @@ class Fleet:
 
     # -- the operator -----------------------------------------------------------------------------
 
-    @asynccontextmanager
-    async def operator(self, strike: Strike) -> AsyncIterator[bool]:
-        """One operator does one thing after the other; False for what would come too late."""
-        async with self._operator if strike.kind in OPERATOR else nullcontext():
-            yield not self.is_over
-
-    async def order(self, name: str, give: Callable[[], Awaitable[object]]) -> None:
-        """Has it done in this process; it may be refused, with a sentence. Where a server is away it is tried again."""
-        for pause_s in PATIENCE_S:
-            try:
-                async with asyncio.timeout(COMMAND_S):
-                    await give()
-            except Unavailable:
-                self.outcomes[f"{name} put off"] += 1
-                await asyncio.sleep(pause_s)
-            except GavelError as error:
-                self.outcomes[f"{name} refused"] += 1
-                self.refusals.append(f"{name}: {error}")
-                return
-            except Exception as error:  # noqa: BLE001 - whatever it is, it is a finding
-                self.findings.append(f"{name}: {error!r}")
-                return
-            else:
-                self.outcomes[f"{name} done"] += 1
-                return
-
     async def command(self, *words: str, killed_after_s: float) -> None:
         """Runs `gavel …` and kills it; whatever it was doing, it may be refused, but must not crash."""
         self._commands += 1
@@ -172,7 +135,7 @@ class Fleet:
         said = log.read_text(errors="replace")
         if TRACEBACK in said:
             self.findings.append(f"gavel {' '.join(words)} crashed: {' | '.join(said.splitlines()[-12:])}")
-        self.outcomes[f"{words[1]} killed" if code < 0 else f"{words[1]} ended with {code}"] += 1
+        self.desk.outcomes[f"{words[1]} killed" if code < 0 else f"{words[1]} ended with {code}"] += 1
 
     def _program(self, name: str, command: tuple[str, ...], log: Path) -> Program:
         addresses = self.addresses

@@ -38,6 +38,13 @@ SELECT projection || ' g' || generation || ' ' || status || coalesce(': ' || sto
 FROM projection_generations
 WHERE status = 'building' OR stopped_reason IS NOT NULL AND status IN ('ready', 'active', 'previous')
 """
+TO_BE_REBUILT = """
+SELECT projection, generation, status FROM dead_letters
+JOIN projection_generations USING (projection, generation)
+WHERE outcome IS NULL AND error LIKE '%gavel projections rebuild%' AND status IN ('ready', 'active', 'previous')
+GROUP BY projection, generation, status ORDER BY projection, status = 'active'
+"""
+"""Generations with a letter whose retry was refused because it comes too late, the active one last."""
 
 
 class Verdict(NamedTuple):
@@ -75,7 +82,7 @@ async def run(seed: int, seconds: float, data: Path, say: Say = lambda _line, _s
         await made.stop_workers()
     seconds_in_all = time.monotonic() - started
     findings = [*made.findings, *findings]
-    return Verdict(strikes, stream.written, made.outcomes, made.refusals, findings, seconds_in_all)
+    return Verdict(strikes, stream.written, made.desk.outcomes, made.desk.refusals, findings, seconds_in_all)
 
 
 async def _strike(strikes: Sequence[Strike], made: Fleet, stream: Stream, seconds: float, say: Say) -> None:
@@ -86,7 +93,6 @@ async def _strike(strikes: Sequence[Strike], made: Fleet, stream: Stream, second
             say(str(strike), strike.at_s / seconds)
             tasks.create_task(carry_out(strike, made, stream))
         await asyncio.sleep(max(0.0, started + seconds - time.monotonic()))
-        made.is_over = True
 
 
 async def _judged(made: Fleet, read_side: ReadSide, say: Say) -> list[str]:
@@ -127,12 +133,28 @@ async def _troubles(made: Fleet, read_side: ReadSide) -> list[str]:
             # It was rebuilt, and has no letter of the event at which it stopped: whoever wants to skip it needs one.
             await rebuild(addresses, each.name, accept_dead_letters=True)
     troubles = [] if await mended(made) else ["dead letters were open"]
+    troubles += await _made_anew(read_side)
     troubles += [f"{each.name} is {each.status}: {each.reason}" for each in statuses if each.status != "running"]
     troubles += [f"{each.name} lags by {each.lag}" for each in statuses if each.lag != 0]
     unready = [row[0] for row in await read_side.fetch(UNREADY)]
     for name in {each.split()[0] for each in unready}:
         await operations.resume(addresses, name)
     return troubles + unready
+
+
+async def _made_anew(read_side: ReadSide) -> list[str]:
+    """What a refused retry asks for is done: the active generation is rebuilt, and every other one removed."""
+    addresses, told = read_side.addresses, []
+    for name, number, status in await read_side.fetch(TO_BE_REBUILT):
+        told.append(f"generation {number} of {name} was to be rebuilt")
+        try:
+            if status == "active":
+                await rebuild(addresses, name, accept_differences=True)
+            else:
+                await (operations.retire if status == "previous" else operations.cancel)(addresses, name, number)
+        except GavelError as error:
+            told.append(repr(error))
+    return told
 
 
 async def _others_differ(read_side: ReadSide) -> list[str]:

@@ -14,9 +14,6 @@ UNFED = {"audiences", "audiences_bulk"}
 """Nothing of the stream is in their topics."""
 IN_PLACE = tuple(each.name for each in REGISTRY if each.place == "redis" and each.name not in UNFED)
 REBUILT = IN_GENERATIONS + IN_PLACE
-MAY_BREAK = tuple(name for name in REBUILT if name != "ledger")
-"""Not the ledger: what is applied to it late is booked on the first day that is open by then, and not where the log
-has it. No count from the topics can tell of that."""
 SESSION_S = 6.0
 """As `projections.engine.SESSION_TIMEOUT_MS`: whose worker is silent for longer, its partitions go to others."""
 WORKERS = 2
@@ -80,7 +77,7 @@ FOCUS = "the projection of the round"
 KINDS: dict[str, Draw] = {
     "kill_worker": _worker,
     "suspend_worker": _suspended,
-    "break_handler": _of(MAY_BREAK, 2, 5),
+    "break_handler": _of(REBUILT, 2, 5),
     "poison": _of(("auctions", "engagements", "catalogue")),
     "restart_kafka": _server,
     "restart_postgres": _server,

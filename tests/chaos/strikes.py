@@ -83,10 +83,10 @@ async def _cut_connections(_: Strike, fleet: Fleet, __: Stream) -> None:
 
 def _rebuild(*, swaps: bool = True) -> Callable[[Strike, Fleet, Stream], Awaitable[None]]:
     async def given(strike: Strike, fleet: Fleet, _: Stream) -> None:
-        async with fleet.operator(strike) as is_wanted:
+        async with fleet.desk.turn(strike.kind) as is_wanted:
             if is_wanted:
                 await _make_room(strike.target, fleet)
-                await fleet.order(strike.kind, lambda: rebuild(fleet.addresses, strike.target, swaps=swaps))
+                await fleet.desk.order(strike.kind, lambda: rebuild(fleet.addresses, strike.target, swaps=swaps))
 
     return given
 
@@ -104,22 +104,22 @@ async def _make_room(projection: str, fleet: Fleet) -> None:
         return
     if run >= GENERATIONS_MAX:
         remove = operations.retire if previous else operations.cancel
-        await fleet.order(remove.__name__, lambda: remove(fleet.addresses, projection))
+        await fleet.desk.order(remove.__name__, lambda: remove(fleet.addresses, projection))
 
 
 def _order(order: Callable[[Addresses, str], Awaitable[object]]) -> Callable[[Strike, Fleet, Stream], Awaitable[None]]:
     async def give(strike: Strike, fleet: Fleet, _: Stream) -> None:
-        async with fleet.operator(strike) as is_wanted:
+        async with fleet.desk.turn(strike.kind) as is_wanted:
             if is_wanted:
-                await fleet.order(strike.kind, lambda: order(fleet.addresses, strike.target))
+                await fleet.desk.order(strike.kind, lambda: order(fleet.addresses, strike.target))
 
     return give
 
 
 async def _pause(strike: Strike, fleet: Fleet, _: Stream) -> None:
-    await fleet.order("pause", lambda: operations.pause(fleet.addresses, strike.target))
+    await fleet.desk.order("pause", lambda: operations.pause(fleet.addresses, strike.target))
     await asyncio.sleep(strike.lasts_s)
-    await fleet.order("resume", lambda: operations.resume(fleet.addresses, strike.target))
+    await fleet.desk.order("resume", lambda: operations.resume(fleet.addresses, strike.target))
 
 
 async def _mend(_: Strike, fleet: Fleet, __: Stream) -> None:

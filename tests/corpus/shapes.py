@@ -69,6 +69,11 @@ def _breaks_of_one(old: Schema, new: Schema, roots: tuple[Schema, Schema], path:
 
 def _breaks_of_object(old: Schema, new: Schema, roots: tuple[Schema, Schema], path: str) -> Iterator[str]:
     before, after = old.get("properties", {}), new.get("properties", {})
+    others, others_now = old.get("additionalProperties", True), new.get("additionalProperties", True)
+    if isinstance(others, dict) and isinstance(others_now, dict):
+        yield from _breaks(others, others_now, roots, f"{path}{{}}")
+    elif others != others_now:
+        yield f"{path}: other names are {others_now}, were {others}"
     required = set(old.get("required", ()))
     yield from (f"{path}.{name}: is required now" for name in set(new.get("required", ())) - required)
     for name, shape in before.items():

@@ -84,3 +84,11 @@ def test_a_word_that_is_gone() -> None:
     fewer = msgspec.json.decode(msgspec.json.encode(older).replace(b'"rate_limited",', b""))
     assert shapes.breaks(older, fewer) == [".verdict: 'rate_limited' is gone"]
     assert shapes.breaks(fewer, older) == []
+
+
+@pytest.mark.parametrize(("before", "now"), [(dict[str, int], dict[str, str]), (dict[str, int], dict[str, float])])
+def test_another_kind_of_values(before: type, now: type) -> None:
+    """What stands under names that nobody has declared may change as little as anything else."""
+    older, younger = (shape_with([("counts", kind)], AuctionUnsold) for kind in (before, now))
+    assert shapes.breaks(older, older) == []
+    assert [each.partition(":")[0] for each in shapes.breaks(older, younger)] == [".counts{}"]

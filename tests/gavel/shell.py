@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+from asyncio.subprocess import Process
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -27,10 +28,16 @@ class Shell:
         self._environment = {**os.environ, **variables}
 
     async def __call__(self, *words: str) -> Told:
+        return await self.ended(await self.started(*words))
+
+    async def started(self, *words: str) -> Process:
         pipe = asyncio.subprocess.PIPE
-        process = await asyncio.create_subprocess_exec(
+        return await asyncio.create_subprocess_exec(
             sys.executable, "-m", "gavel", self._group, *words, env=self._environment, stdout=pipe, stderr=pipe
         )
+
+    async def ended(self, process: Process) -> Told:
+        """What it said until its end."""
         out, err = await process.communicate()
         return Told(process.returncode, out.decode(), err.decode())
 

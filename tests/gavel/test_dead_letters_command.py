@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import os
 from pathlib import Path
 
 import msgspec
@@ -45,7 +46,8 @@ async def test_from_the_list_to_the_end(read_side: ReadSide, shell: Shell) -> No
     code, answer = await shell.json("retry", "--projection", "auction_log")
     assert (code, answer["waiting"]) == (1, 2)
     skipped = await shell("skip", str(first["id"]), "--reason", "It was a test of the line.")
-    assert (skipped.code, skipped.out) == (0, "1 applied, 0 still open.\n")
+    told = f"The event of letter {first['id']} is skipped; of those behind it:\n1 applied, 0 still open.\n"
+    assert (skipped.code, skipped.out) == (0, told)
     assert await shell.json("list") == (0, [])
     _, (ended, applied) = await shell.json("list", "--ended")
     assert (ended["outcome"], ended["reason"], applied["outcome"]) == (
@@ -65,5 +67,7 @@ async def test_what_cannot_be_asked(shell: Shell) -> None:
     missing = await shell("inspect", "17")
     assert (missing.code, missing.err) == (1, "gavel: there is no dead letter 17\n")
     assert (await shell("retry", "17")).err == "gavel: there is no dead letter 17\n"
+    assert "there is no projection 'deliverys', but" in (await shell("list", "--projection", "deliverys")).err
+    assert (await shell("skip", "17", "--reason", os.fsdecode(b"caf\xe9"))).err.startswith("gavel: reason: is not a")
     for words in (("retry",), ("retry", "17", "--projection", "delivery"), ("skip", "17")):
         assert (await shell(*words)).code == 2

@@ -283,6 +283,41 @@ async def test_dead_letters_are_decided_about(browser: Browser, exchange: Runnin
         await expect(count).to_have_text("0")
 
 
+async def test_a_build_that_stopped_goes_on(browser: Browser, exchange: RunningExchange) -> None:
+    """Asked for again it is the same generation; what other code has built is not offered to be swapped back."""
+    names = Names()
+    async with Log(exchange.installation["kafka_url"], names) as log:
+        await log.append_bytes(names.auctions, "another odd key", b'{"type":"never_heard_of","of":"a bidder"}')
+    async with page_of(browser, exchange) as page:
+        await page.goto(address_with_key(exchange))
+        rows = rows_of(page, "bidder_health")
+        await confirmed(page, "Rebuild bidder_health")
+        built = rows.locator("tr[data-generation]", has_text="Stopped: ")
+        await expect(built).to_contain_text("cannot be applied")
+        number = await built.get_attribute("data-generation")
+        await page.get_by_role("button", name="Rebuild bidder_health").click()
+        question = page.locator("#ask")
+        await expect(question).to_contain_text(f"Go on building generation {number} of bidder_health?")
+        await expect(question).to_contain_text("It has stopped: ")
+        await question.get_by_label("Accept events that cannot be applied").check()
+        await question.locator("#ask-send").click()
+        await expect(rows.locator("[data-title=Generation]")).to_have_text(number or "")
+        before = rows.locator("tr[data-generation='1']")
+        await expect(before).to_contain_text("so that it can be swapped back")
+        connection = await asyncpg.connect(exchange.installation["postgres_url"])
+        await connection.execute(
+            "UPDATE projection_generations SET layout = 'of before' "
+            "WHERE projection = 'bidder_health' AND generation = 1"
+        )
+        await connection.close()
+        await expect(before).to_contain_text("is of another version of Gavel")
+        await expect(before.get_by_role("button")).to_have_text(["Retire"])
+        await rows.locator(".disclosure").click()
+        generations = rows.get_by_role("region", name="Generations").locator("tbody tr")
+        await expect(generations.first.locator("td").nth(4)).to_have_text("–")
+        await expect(generations.last.locator("td").nth(4)).not_to_have_text("–")
+
+
 async def test_a_lost_connection_is_told_and_comes_back(browser: Browser, exchange: RunningExchange) -> None:
     """While the API is away the page says so; it is live again by itself."""
     async with page_of(browser, exchange) as page:

@@ -15,7 +15,7 @@ from typing import Any, Literal, NamedTuple
 from asyncpg.transaction import Transaction
 from redis.asyncio.connection import Connection
 
-from projections import generations, parking, postgres_store, redis_store, swap, verification
+from projections import generations, parking, postgres_store, rebuild, redis_store, swap, verification
 from projections.budgets import Budgets
 from projections.catalogue_cache import CatalogueCache
 from projections.delivery import Delivery
@@ -46,6 +46,7 @@ POINTS = {
     "COMMIT is on its way": Point(Transaction, "__aexit__", "while", since=(PostgresStore, "_move")),
     "after COMMIT": Point(PostgresStore, "apply", "after"),
     "dead letters are written, before COMMIT": Point(PostgresStore, "_park", "after"),
+    "about to say stop": Point(PostgresStore, "stop", "before"),
     # A batch for Redis.
     "before the script": Point(Budgets, "arguments", "after"),
     "the script is on its way": Point(Connection, "send_packed_command", "after", since=(Budgets, "arguments")),
@@ -55,7 +56,7 @@ POINTS = {
     "its key is free, its letters are open": Point(RedisStore, "_freed", "after"),
     # The life of a generation.
     "tables are made, before COMMIT": Point(generations, "_make", "after"),
-    "a generation is begun": Point(generations, "begin", "after"),
+    "a generation is begun": Point(rebuild, "begun", "after"),
     "held to be compared": Point(verification, "reached", "before"),
     "held to be swapped": Point(swap, "_swapped", "before"),
     "views are replaced, before COMMIT": Point(swap, "show", "after"),

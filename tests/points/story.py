@@ -49,6 +49,11 @@ async def check_postgres(read_side: ReadSide) -> None:
     """Every read model in Postgres, row for row."""
     await audit.check(read_side)
     await check_books(read_side)
+    await check_catalogue(read_side)
+
+
+async def check_catalogue(read_side: ReadSide) -> None:
+    """Its table, in Postgres."""
     rows = await read_side.fetch("SELECT id, version, terms::text FROM entities")
     found = {f"bidder:{row['id']}": (row["version"], msgspec.json.decode(row["terms"])["name"]) for row in rows}
     assert found == await _catalogue_of(read_side)
@@ -81,7 +86,7 @@ async def contents(read_side: ReadSide) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name in IN_POSTGRES:
         for table in registered(name).tables:
-            rows = await read_side.fetch(f"SELECT each::text FROM {name}_g1.{table.name} AS each ORDER BY 1")
+            rows = await read_side.fetch(f"SELECT each::text FROM {table.name} AS each ORDER BY 1")
             found[f"{name}.{table.name}"] = [row[0] for row in rows]
     offsets = "SELECT projection, topic, partition, next_offset FROM projection_offsets ORDER BY 1, 2, 3"
     found["offsets"] = [tuple(row) for row in await read_side.fetch(offsets)]

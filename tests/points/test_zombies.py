@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from projections.orders import Orders, RebuildOptions
 from tests.points.conftest import Workers
 from tests.points.story import (
     IN_POSTGRES,
@@ -19,11 +20,12 @@ from tests.points.story import (
     check_books,
     check_budgets,
     check_cache,
+    check_catalogue,
     check_postgres,
     contents,
 )
 from tests.projections import audit
-from tests.projections.conftest import ReadSide
+from tests.projections.conftest import ReadSide, eventually
 
 ALL = (*IN_POSTGRES, *IN_REDIS)
 
@@ -31,8 +33,8 @@ ALL = (*IN_POSTGRES, *IN_REDIS)
 async def woken_late(read_side: ReadSide, workers: Workers, *, is_fenced: bool) -> tuple[dict[str, Any], Story]:
     """What the tables and keys hold before a zombie wakes.
 
-    It had a batch of every projection ready; others took its partitions over, went on, and have ended. It dies once it
-    has tried to write each of its batches.
+    It had the log so far ready, as one batch of every projection; others took its partitions over, went on, and have
+    ended. It dies once it has tried to write each of its batches.
     """
     story = Story(read_side)
     await story.goes_on()
@@ -75,6 +77,41 @@ async def test_without_the_fence_it_does(read_side: ReadSide, workers: Workers) 
     await check_books(read_side)
     await check_cache(read_side)
     await check_budgets(read_side)
+
+
+async def test_a_zombie_stops_nothing(read_side: ReadSide, workers: Workers) -> None:
+    """It was about to say that the rebuild has to stop; an operator has accepted the letters, and others have swapped.
+
+    Awake it works on: what comes is applied.
+    """
+    story, orders = Story(read_side), Orders(read_side.addresses)
+    await story.goes_on()
+    await read_side.log.append_bytes(read_side.names.catalogue, "a key", b'{"type":"never_heard_of"}')
+    await read_side.run_to_the_end("catalogue")
+    await orders.rebuild("catalogue", RebuildOptions(), by="a test")
+    zombie = await workers.frozen(read_side.addresses, ["catalogue"], freezes_at="about to say stop")
+    built = (
+        "SELECT status, stopped_reason FROM projection_generations WHERE projection = 'catalogue' AND generation = 2"
+    )
+
+    async def is_stopped() -> bool:
+        return (await read_side.fetch(built))[0]["stopped_reason"] is not None
+
+    async def is_active() -> bool:
+        return bool((await read_side.fetch(built))[0]["status"] == "active")
+
+    async with read_side.running("catalogue"):
+        await eventually(is_stopped)
+        accepted = RebuildOptions(accept_dead_letters=True, accept_differences=True)
+        await orders.rebuild("catalogue", accepted, by="a test")
+        await eventually(is_active)
+    os.kill(zombie, signal.SIGCONT)
+    await story.goes_on()
+    await read_side.caught_up("catalogue")
+    assert [tuple(row) for row in await read_side.fetch(built)] == [("active", None)]
+    await check_catalogue(read_side)
+    os.kill(zombie, signal.SIGKILL)
+    await workers.ended()
 
 
 async def test_frozen_inside_its_transaction(read_side: ReadSide, workers: Workers) -> None:

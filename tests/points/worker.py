@@ -17,11 +17,15 @@ from functools import partial
 from typing import Any
 
 import msgspec
+from aiokafka import TopicPartition
 
 from projections import engine, generations, hold, operations, rebuild, run, servers
 from projections.budgets import Budgets
 from projections.dead_letters import DeadLetters
 from projections.engine import Projector
+from projections.lean_fetch import FetchedRecord, LeanConsumer
+from projections.postgres_store import PostgresStore
+from projections.redis_store import RedisStore
 from projections.servers import Addresses
 from tests.points.fail_points import POINTS, STALE, TRIED, Act, Point, arm, death, frost, remove_the_fence, zombie
 
@@ -29,6 +33,8 @@ BATCH_RECORDS = 50
 """So that a log of a test is many batches."""
 HOLD_S = 3.0
 IDLE_IN_TRANSACTION_S = 2.0
+ZOMBIE_IDLE_S = 3_600.0
+"""A zombie sleeps in a transaction: the fence must stop it, not a database that has lost patience meanwhile."""
 LONG_LOOP = "for _ = 1, 400000000 do end\n"
 
 
@@ -46,7 +52,8 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     freezes_at: str | None = None
     """One of POINTS; it goes on after SIGCONT."""
     is_zombie: bool = False
-    """It freezes where each of its projections has a batch ready, and dies when each has tried to write its own."""
+    """It freezes where each of its projections has all of the log ready as one batch, and dies when each has tried to
+    write its own."""
     is_fenced: bool = True
     is_slow_in_scripts: bool = False
     """Between the offsets and the data it stays for seconds."""
@@ -97,8 +104,22 @@ class Loner(Projector[Any]):
         super().__init__(*arguments, group=f"{group}.{os.getpid()}", **options)
 
 
+class WholeLog(LeanConsumer):
+    """Gives what the log holds at once and in one piece, so that it is no chance what a zombie has in hand."""
+
+    async def getmany(
+        self, *partitions: TopicPartition, timeout_ms: int = 0, max_records: int | None = None
+    ) -> dict[TopicPartition, list[FetchedRecord]]:
+        fetched: dict[TopicPartition, list[FetchedRecord]] = {}
+        ends = await self.end_offsets(self.assignment())
+        while any([await self.position(tp) < end for tp, end in ends.items()]):
+            for tp, records in (await super().getmany(*partitions, timeout_ms=timeout_ms)).items():
+                fetched.setdefault(tp, []).extend(records)
+        return fetched
+
+
 async def _obey(order: Order) -> None:
-    engine.BATCH_MAX_RECORDS = BATCH_RECORDS
+    PostgresStore.batch_max_records = RedisStore.batch_max_records = BATCH_RECORDS
     generations.PARTITIONS_PER_DROP = 1
     hold.EXPIRES_S = HOLD_S
     if not order.is_fenced:
@@ -112,6 +133,8 @@ async def _obey(order: Order) -> None:
     if order.is_slow_in_scripts:
         Budgets.script = LONG_LOOP + Budgets.script
     if order.is_zombie:
+        engine.LeanConsumer = WholeLog
+        servers.IDLE_IN_TRANSACTION_S = ZOMBIE_IDLE_S
         freeze, die = zombie(len(order.names))
         _arm_all(STALE, freeze)
         _arm_all(TRIED, die)

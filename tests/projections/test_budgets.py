@@ -6,7 +6,7 @@ import asyncio
 import signal
 import sys
 from asyncio.subprocess import Process
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,6 +14,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from aiokafka import TopicPartition
 from redis.asyncio import Redis
 from structlog.testing import capture_logs
 
@@ -27,8 +28,12 @@ from domain.limits import BUDGET_IN_FLIGHT_SECONDS
 from gavel.embedded import EmbeddedServers
 from gavel.settings import Settings
 from gavel.wiring import redis_calls
+from projections.batch import DeadLetter, Move
 from projections.budget_settlement import BudgetSettlement
+from projections.budgets import Budgets, Facts
+from projections.engine import Projector
 from projections.rebuild import rebuild
+from projections.redis_store import RedisStore
 from projections.registry import registered
 from projections.run import work_on
 from projections.servers import Servers
@@ -165,6 +170,31 @@ async def test_rebuilding_while_campaigns_wait(read_side: ReadSide) -> None:
         assert await is_refused(budgets, nanos=500) == ""
         await rebuild(read_side.addresses, "budgets")
         await until(budgets, lambda state: state.reserved_nanos == 5)
+
+
+async def test_a_replay_leaves_redis_to_others(read_side: ReadSide) -> None:
+    """However much there is to read, no script has more of it than Redis can do while an auction waits."""
+    await read_side.log.append([award(nanos) for nanos in range(1, 1_001)])
+    held_up: list[int] = []
+
+    class Noting(RedisStore[Facts]):
+        async def apply(
+            self, rows: Facts | None, moves: Mapping[TopicPartition, Move], parked: Sequence[DeadLetter] = ()
+        ) -> None:
+            held_up.append(sum(move.next - move.expected for move in moves.values()))
+            await super().apply(rows, moves, parked)
+
+    topics = registered("budgets").topics_of(read_side.names)
+    stop = asyncio.Event()
+    async with Servers(read_side.addresses, client_id="test") as servers, asyncio.TaskGroup() as tasks:
+        projection = Budgets(read_side.names)
+        store = Noting(servers.redis, servers.pool, projection)
+        group = read_side.names.group("budgets")
+        tasks.create_task(Projector(projection, store, topics=topics, group=group, kafka=servers.kafka).run(stop))
+        await read_side.caught_up("budgets")
+        stop.set()
+    assert sum(held_up) == 1_000
+    assert max(held_up) <= 250
 
 
 async def test_an_award_on_its_way_to_the_log_is_waited_for(read_side: ReadSide) -> None:

@@ -74,6 +74,24 @@ async def test_a_writer_whose_offset_was_moved_changes_nothing(read_side: ReadSi
     assert await read_side.applied("delivery") == 5
 
 
+@pytest.mark.parametrize("projection", ["catalogue", "catalogue_cache"])
+async def test_a_stop_that_comes_too_late_changes_nothing(read_side: ReadSide, projection: str) -> None:
+    """It was decided where the partition stands no more, or before somebody accepted dead letters."""
+    await read_side.run_to_the_end(projection)
+    tp, new = (TopicPartition(read_side.names.catalogue, number) for number in (0, 99))
+    async with Servers(read_side.addresses, client_id="test") as servers:
+        _, store = await registered(projection).opened(servers, 1)
+        state = await store.state()
+        await store.apply(None, {tp: Move(0, 5)})
+        accepting = msgspec.structs.replace(state, accepts_dead_letters=True)
+        for at, decided_by in (({tp: 0}, state), ({tp: None}, state), ({new: 5}, state), ({tp: 5}, accepting)):
+            with pytest.raises(FenceLost, match="stopped"):
+                await store.stop("too late", at, decided_by)
+        assert await store.state() == state
+        await store.stop("in time", {tp: 5, new: None}, state)
+        assert (await store.state()).stopped_reason == "in time"
+
+
 async def test_killed_in_mid_stream(read_side: ReadSide) -> None:
     """SIGKILL again and again, wherever it may hit: nothing is lost and nothing counts twice."""
     await read_side.log.append_traffic(Traffic(3), 4_000)
@@ -179,16 +197,23 @@ async def test_a_graceful_stop_loses_nothing(read_side: ReadSide) -> None:
 
 
 async def test_lag_tools_see_the_offsets(read_side: ReadSide) -> None:
-    """The consumer group's offsets in Kafka follow those in the database."""
-    await read_side.log.append_traffic(Traffic(5), 20)
-    await read_side.run_to_the_end("delivery")
+    """The consumer group's offsets in Kafka follow those in the database, also when nothing comes any more."""
     admin = AIOKafkaAdminClient(bootstrap_servers=read_side.addresses.kafka_url)
     await admin.start()
-    try:
+
+    async def is_told() -> bool:
         committed = await admin.list_consumer_group_offsets(read_side.names.group("delivery", 1))
+        rows = await read_side.fetch("SELECT topic, partition, next_offset FROM projection_offsets")
+        return {tp: at.offset for tp, at in committed.items()} == {
+            TopicPartition(row["topic"], row["partition"]): row["next_offset"] for row in rows
+        }
+
+    try:
+        async with read_side.running("delivery"):
+            await read_side.log.append_traffic(Traffic(5), 20)
+            await read_side.caught_up("delivery")
+            await eventually(is_told)
+            await read_side.log.append_traffic(Traffic(5), 20)
+        assert await is_told()
     finally:
         await admin.close()
-    rows = await read_side.fetch("SELECT topic, partition, next_offset FROM projection_offsets")
-    assert {tp: at.offset for tp, at in committed.items()} == {
-        TopicPartition(row["topic"], row["partition"]): row["next_offset"] for row in rows
-    }

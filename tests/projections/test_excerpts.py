@@ -57,5 +57,5 @@ def agrees(read: Any, event: Any) -> bool:
     if isinstance(read, tuple):
         return len(read) == len(event) and all(map(agrees, read, event))
     if isinstance(read, msgspec.Raw):
-        return bool(msgspec.json.decode(read, type=type(event)) == event)
+        return bool(msgspec.json.decode(read) == msgspec.json.decode(msgspec.json.encode(event)))
     return bool(read == event) or bool(msgspec.convert(read, type(event)) == event)

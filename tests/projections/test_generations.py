@@ -5,11 +5,19 @@ from __future__ import annotations
 import asyncio
 
 import asyncpg
+import msgspec
 import pytest
 
-from domain.errors import Conflict, Refusal
+from domain.errors import Conflict, NotFound, Refusal
 from projections import operations
+from projections.batch import Move
+from projections.queries.generations import is_of_this_version
+from projections.queries.progress import projection_status
+from projections.queries.versions import what_this_version_waits_for
 from projections.rebuild import NotEqual, rebuild
+from projections.registry import registered
+from projections.servers import Servers
+from projections.store import FenceLost
 from projections.swap import NotReady
 from tests.projections import audit
 from tests.projections.conftest import ReadSide, eventually
@@ -133,6 +141,30 @@ async def test_paused_over_a_restart(read_side: ReadSide) -> None:
     assert await audit.delivery_in(read_side) == audit.delivery_of(await audit.logged(read_side))
 
 
+async def test_paused_in_redis(read_side: ReadSide) -> None:
+    """Nothing is applied behind the answer, also by whoever starts while Postgres, which knows of it, is away."""
+    names = read_side.names
+    await read_side.log.append([Traffic(1).bidder("b-1", "One")])
+    async with read_side.running("catalogue_cache", "catalogue"):
+        await read_side.caught_up("catalogue_cache")
+        await operations.pause(read_side.addresses, "catalogue_cache")
+        await read_side.log.append([Traffic(1).bidder("b-2", "Two")])
+        await read_side.caught_up("catalogue")
+    away = msgspec.structs.replace(read_side.addresses, postgres_url="postgresql://127.0.0.1:1/nothing")
+    async with Servers(away, client_id="test") as servers:
+        registration = registered("catalogue_cache")
+        _, store = await registration.opened(servers, 1)
+        tp, checkpoint = next(iter((await store.checkpoints()).items()))
+        at = checkpoint.next_offset
+        with pytest.raises(FenceLost):
+            await store.apply(None, {tp: Move(at, at + 1)})
+        assert (await store.state()).rests
+    assert await read_side.redis.hkeys(names.catalogue_entities) == [b"bidder:b-1"]
+    await operations.resume(read_side.addresses, "catalogue_cache")
+    await read_side.run_to_the_end("catalogue_cache")
+    assert set(await read_side.redis.hkeys(names.catalogue_entities)) == {b"bidder:b-1", b"bidder:b-2"}
+
+
 async def test_another_layout_is_built_beside_the_one_that_stands(read_side: ReadSide) -> None:
     """Workers of a version with other tables build a generation of theirs, which becomes active by itself."""
     await read_side.log.append_traffic(Traffic(1), 60)
@@ -145,3 +177,85 @@ async def test_another_layout_is_built_beside_the_one_that_stands(read_side: Rea
     async with read_side.running("delivery"):
         await eventually(is_swapped)
     assert await audit.delivery_in(read_side) == audit.delivery_of(await audit.logged(read_side))
+    compared = await operations.verify(read_side.addresses, "delivery", 1)
+    assert (compared.comparable, compared.is_equal) == (False, None)
+
+
+async def test_swapped_back_to_what_was_read_before(read_side: ReadSide) -> None:
+    """Of several generations that were active the last one comes back, and not the newest."""
+    await read_side.log.append([Traffic(1).bidder("b-1", "One")])
+    async with read_side.running("catalogue"):
+        for _ in range(2):
+            await rebuild(read_side.addresses, "catalogue")
+        assert await statuses(read_side, "catalogue") == {1: "previous", 2: "previous", 3: "active"}
+        assert (await operations.swap(read_side.addresses, "catalogue", 1)).number == 1
+        swapped = [(await operations.swap(read_side.addresses, "catalogue")).number for _ in range(3)]
+    assert swapped == [3, 1, 3]
+
+
+async def test_what_is_not_there_is_no_decision(read_side: ReadSide) -> None:
+    """An order that is refused is not kept as one that somebody has given."""
+    await read_side.run_to_the_end("catalogue")
+    for order in (operations.verify, operations.swap):
+        with pytest.raises(NotFound, match="no generation 99"):
+            await order(read_side.addresses, "catalogue", 99)
+    with pytest.raises(Refusal, match="no such generation"):
+        await operations.verify(read_side.addresses, "catalogue")
+    assert await read_side.fetch("SELECT FROM projection_decisions") == []
+
+
+async def of_another_version(read_side: ReadSide, number: int) -> None:
+    await read_side.fetch("UPDATE projection_generations SET layout = 'another' WHERE generation = $1", number)
+
+
+async def test_a_version_that_is_taken_back(read_side: ReadSide) -> None:
+    """Its generation of before is kept up to date, and all who look are told how queries come to read it again."""
+    await read_side.log.append([Traffic(1).bidder("b-1", "One")])
+    async with read_side.running("catalogue"):
+        await rebuild(read_side.addresses, "catalogue")
+    await of_another_version(read_side, 2)
+    async with read_side.running("catalogue"):
+        await read_side.log.append([Traffic(1).bidder("b-2", "Two")])
+
+        async def is_read() -> bool:
+            query = "SELECT FROM catalogue_g1.entities WHERE id = 'b-2'"
+            return bool(await read_side.fetch(query))
+
+        await eventually(is_read)
+        assert await statuses(read_side, "catalogue") == {1: "previous", 2: "active"}
+        assert not await is_of_this_version(read_side.db, "catalogue")
+        way_on = "`gavel projections swap catalogue 1`"
+        assert way_on in await what_this_version_waits_for(read_side.db, "catalogue")
+        known = await projection_status(
+            read_side.db, read_side.watermarks, names=read_side.names, redis=read_side.redis
+        )
+        [previous, _] = next(each.generations for each in known if each.name == "catalogue")
+        assert way_on in (previous.waits or "")
+        # As other workers do, which this version has none of.
+        await read_side.fetch("UPDATE projection_offsets SET next_offset = 0 WHERE generation = 2")
+        await operations.swap(read_side.addresses, "catalogue", 1)
+    assert await is_of_this_version(read_side.db, "catalogue")
+
+
+async def test_what_people_have_ended_is_not_begun_again(read_side: ReadSide) -> None:
+    """A worker of another version that was forgotten takes nothing over, and a cancelled build stays cancelled."""
+    names = ("catalogue", "traffic", "bidder_health")
+    await read_side.log.append([Traffic(1).bidder("b-1", "One")])
+    await read_side.run_to_the_end(*names)
+    await rebuild(read_side.addresses, "catalogue")
+    await operations.retire(read_side.addresses, "catalogue", 1)
+    await rebuild(read_side.addresses, "traffic", swaps=False)
+    await operations.cancel(read_side.addresses, "traffic")
+    await read_side.fetch("UPDATE projection_generations SET layout = 'another' WHERE status = 'active'")
+
+    async def is_swapped() -> bool:
+        return await statuses(read_side, "bidder_health") == {1: "previous", 2: "active"}
+
+    async with read_side.running(*names):
+        await eventually(is_swapped)
+        assert await statuses(read_side, "catalogue") == {1: "retired", 2: "active"}
+        assert await statuses(read_side, "traffic") == {1: "active", 2: "cancelled"}
+        for name in ("catalogue", "traffic"):
+            assert f"`gavel projections rebuild {name}`" in await what_this_version_waits_for(read_side.db, name)
+        await rebuild(read_side.addresses, "traffic")
+    assert await statuses(read_side, "traffic") == {1: "previous", 2: "cancelled", 3: "active"}

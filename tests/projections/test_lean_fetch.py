@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from projections import lean_fetch
 from projections.connections import kafka_options
-from projections.lean_fetch import LeanConsumer
+from projections.lean_fetch import LeanConsumer, NotAsExpected
 from projections.watermarks import Watermarks
 from tests.projections.conftest import ReadSide
 from tests.projections.traffic import Traffic
@@ -21,6 +23,22 @@ async def test_the_same_records_and_positions(read_side: ReadSide) -> None:
     partitions = await ends(read_side)
     assert len(partitions) > 1
     assert await read(AIOKafkaConsumer, read_side, partitions) == await read(LeanConsumer, read_side, partitions)
+
+
+async def test_what_it_cannot_do_is_told_at_the_start(read_side: ReadSide, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another aiokafka inside, or an option that would be passed over: not a record is read."""
+    await refused(
+        LeanConsumer(**kafka_options(read_side.addresses.kafka_url, "test"), isolation_level="read_committed")
+    )
+    monkeypatch.setattr(lean_fetch, "PartitionRecords", lambda *_: object())
+    await refused(LeanConsumer(**kafka_options(read_side.addresses.kafka_url, "test")))
+
+
+async def refused(consumer: LeanConsumer) -> None:
+    """It does not start."""
+    with pytest.raises(NotAsExpected):
+        await consumer.start()
+    await consumer.stop()
 
 
 async def ends(read_side: ReadSide) -> dict[TopicPartition, int]:

@@ -11,7 +11,10 @@ from msgspec.structs import replace
 
 from domain import events
 from domain.event_parts import Inventory
+from projections.dead_letters import DeadLetters, Tried
+from projections.operations import verify
 from projections.rebuild import rebuild
+from tests.conftest import PARTITIONS
 from tests.projections.bookkeeping import Bookkeeping
 from tests.projections.books import Sums, books_in, books_of, logged_by_partition
 from tests.projections.conftest import ReadSide
@@ -125,6 +128,87 @@ async def test_a_closed_day_does_not_change(bookkeeping: Bookkeeping, in_one_bat
     await bookkeeping.close(DAY)
     await bookkeeping.log([impression()])
     assert days(await bookkeeping.books()) == {**expected, ("2026-11-22", "charge"): 1}
+
+
+async def refuse(read_side: ReadSide, table: str, *, all_but: str) -> None:
+    """Makes the database refuse rows, as a table does that a release has forgotten something in."""
+    schema = await _schema(read_side)
+    await read_side.fetch(f"ALTER TABLE {schema}.{table} ADD CONSTRAINT forgotten CHECK ({all_but}) NOT VALID")
+
+
+async def allow(read_side: ReadSide, table: str) -> None:
+    await read_side.fetch(f"ALTER TABLE {await _schema(read_side)}.{table} DROP CONSTRAINT forgotten")
+
+
+async def _schema(read_side: ReadSide) -> str:
+    return f"ledger_g{await _active(read_side)}"
+
+
+async def _active(read_side: ReadSide) -> int:
+    [(number,)] = await read_side.fetch("SELECT active_generation FROM projections WHERE projection = 'ledger'")
+    return int(number)
+
+
+async def test_a_letter_is_booked_by_its_place(read_side: ReadSide, bookkeeping: Bookkeeping) -> None:
+    """A charge and its refund that are retried after their day was closed: as the log has it, and so has a rebuild."""
+    evening = datetime(2026, 11, 20, 23, tzinfo=UTC)
+    early, behind, late = [bookkeeping.engagement(at=evening, currency="USD") for _ in range(3)]
+    good = f"auction_id NOT IN ('{early.auction_id}', '{late.auction_id}')"
+    await bookkeeping.log([bookkeeping.engagement(at=datetime(2026, 11, 22, tzinfo=UTC))])
+    await bookkeeping.books()
+    await refuse(read_side, "ledger_charges", all_but=good)
+    await bookkeeping.log([early, bookkeeping.void(early, at=evening)])
+    await bookkeeping.close(DAY)
+    await bookkeeping.log([behind, late])
+    await bookkeeping.close(NEXT_DAY)
+    await bookkeeping.books()
+    await allow(read_side, "ledger_charges")
+    desk = DeadLetters(read_side.addresses)
+    assert await desk.retry_all("ledger", by="an operator") == Tried(3, 0)
+    expected = books_of(await logged_by_partition(read_side))
+    assert await books_in(read_side) == expected
+    assert {("2026-11-20", "charge"), ("2026-11-20", "refund"), ("2026-11-21", "charge")} < days(expected).keys()
+    async with read_side.running("ledger"):
+        before = await _active(read_side)
+        await rebuild(read_side.addresses, "ledger")
+        assert (await verify(read_side.addresses, "ledger", before)).is_equal
+    assert await books_in(read_side) == expected
+
+
+async def test_a_closing_that_comes_too_late(read_side: ReadSide, bookkeeping: Bookkeeping) -> None:
+    """What stands behind it is booked: its retry is refused with the way out, and a rebuild books what the log says."""
+    evening = datetime(2026, 11, 20, 23, tzinfo=UTC)
+    await bookkeeping.log([bookkeeping.engagement(at=datetime(2026, 11, 22, tzinfo=UTC))])
+    await bookkeeping.books()
+    await refuse(read_side, "ledger_closings", all_but="partition <> 0")
+    await bookkeeping.close(DAY)
+    await bookkeeping.log(bookkeeping.engagement(at=evening) for _ in range(20))
+    await bookkeeping.books()
+    await allow(read_side, "ledger_closings")
+    tried = await DeadLetters(read_side.addresses).retry_all("ledger", by="an operator")
+    assert (tried.applied, tried.waiting) == (0, 1)
+    assert tried.error is not None
+    assert "gavel projections rebuild ledger --accept-differences" in tried.error
+    expected = books_of(await logged_by_partition(read_side))
+    assert await books_in(read_side) != expected
+    async with read_side.running("ledger"):
+        await rebuild(read_side.addresses, "ledger", accept_differences=True)
+    assert await books_in(read_side) == expected
+    assert {line[0] for line in expected} == {"2026-11-21", "2026-11-22"}
+
+
+async def test_a_closing_that_is_written_again_is_never_too_late(read_side: ReadSide, bookkeeping: Bookkeeping) -> None:
+    """Nothing would be booked otherwise for it, so its retry is as good as any."""
+    await bookkeeping.close(DAY)
+    await bookkeeping.books()
+    await refuse(read_side, "ledger_closings", all_but="false")
+    await bookkeeping.close(DAY)
+    await bookkeeping.log([bookkeeping.engagement()])
+    await bookkeeping.books()
+    await allow(read_side, "ledger_closings")
+    tried = await DeadLetters(read_side.addresses).retry_all("ledger", by="an operator")
+    assert tried == Tried(PARTITIONS, 0)
+    assert await books_in(read_side) == books_of(await logged_by_partition(read_side))
 
 
 async def test_what_does_not_balance_is_parked(read_side: ReadSide, bookkeeping: Bookkeeping) -> None:

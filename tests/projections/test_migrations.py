@@ -104,7 +104,8 @@ async def test_read_models_of_before_become_a_generation(empty_database: str) ->
     assert await database.fetchval("SELECT count(*) FROM traffic_g4.traffic_engagements_20261120") == 1
     query = "SELECT generation, next_offset FROM projection_offsets"
     assert [tuple(row) for row in await database.fetch(query)] == [(4, 7)]
-    layouts = {row["projection"]: row["layout"] for row in await database.fetch("SELECT * FROM projection_generations")}
+    query = "SELECT projection, layout FROM projection_generations WHERE status = 'active'"
+    layouts = {row["projection"]: row["layout"] for row in await database.fetch(query)}
     assert layouts == {each.name: each.layout for each in REGISTRY}
     await database.close()
     await check(empty_database)

@@ -1,9 +1,9 @@
-"""What is folded while the batch before it is being parked waits behind it all the same."""
+"""What is folded or decided while a batch is being parked counts all the same."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from aiokafka import TopicPartition
 
@@ -11,9 +11,10 @@ from projections.batch import DeadLetter, Move, Record
 from projections.delivery import Delivery
 from projections.delivery_rows import Rows
 from projections.engine import Projector
+from projections.orders import Orders, RebuildOptions
 from projections.postgres_store import PostgresStore
 from projections.servers import Servers
-from tests.projections.conftest import ReadSide
+from tests.projections.conftest import ReadSide, eventually
 from tests.projections.traffic import Traffic
 
 GARBAGE = b"nothing that anybody could read"
@@ -57,3 +58,33 @@ async def test_parked_while_the_next_batch_is_folded(read_side: ReadSide) -> Non
         stop.set()
     letters = await read_side.fetch("SELECT key FROM dead_letters WHERE projection = 'delivery'")
     assert [row["key"].decode() for row in letters] == [story[0].correlation_id] * (1 + len(story))
+
+
+async def test_skipped_just_before_a_rebuild_stops_at_it(read_side: ReadSide) -> None:
+    """The decision is taken while the rebuild has the event in hand: it goes on behind it."""
+
+    class SkippedMeanwhile(PostgresStore[Rows]):
+        async def skipped(self, partitions: Collection[TopicPartition]) -> set[tuple[TopicPartition, int]]:
+            found = await super().skipped(partitions)
+            await read_side.fetch("UPDATE dead_letters SET outcome = 'skipped'")
+            return found
+
+    topic = read_side.names.auctions
+    await read_side.log.append_bytes(topic, "a key", GARBAGE)
+    await read_side.log.append(Traffic(2).auction(test=False))
+    await read_side.run_to_the_end("delivery")
+    await Orders(read_side.addresses).rebuild("delivery", RebuildOptions(swap=False), by="a test")
+    stop = asyncio.Event()
+    async with Servers(read_side.addresses, client_id="test") as servers, asyncio.TaskGroup() as tasks:
+        store = SkippedMeanwhile(await servers.pool_of("delivery_g2"), Delivery(), 2)
+        group, topics = read_side.names.group("delivery", 2), (topic, read_side.names.engagements)
+        tasks.create_task(Projector(Delivery(), store, topics=topics, group=group, kafka=servers.kafka).run(stop))
+
+        async def is_over() -> bool:
+            checkpoints = (await store.checkpoints()).values()
+            is_built = all(at.next_offset >= at.rebuild_until for at in checkpoints)
+            return is_built or (await store.state()).stopped_reason is not None
+
+        await eventually(is_over)
+        stop.set()
+        assert (await store.state()).stopped_reason is None

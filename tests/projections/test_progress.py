@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import aclosing, asynccontextmanager
 from typing import NamedTuple
 
 from domain.names import Names
 from projections.queries.freshness import Whereabouts, lag, wait_for
-from projections.queries.progress import projection_status
+from projections.queries.progress import REDIS_ANSWERS_S, projection_status
+from projections.redis_client import redis_client
 from projections.registry import REGISTRY, RUNNABLE, topology
 from projections.watermarks import Watermarks
 from tests.projections.conftest import ReadSide
@@ -38,7 +41,7 @@ async def test_lag_is_what_is_logged_and_not_applied(read_side: ReadSide) -> Non
     by_name = {each.name: each for each in statuses}
     assert (by_name["delivery"].status, by_name["delivery"].lag) == ("running", 0)
     assert by_name["auction_log"].lag == logged
-    assert sum(each.next_offset for each in by_name["delivery"].partitions) == logged
+    assert sum(each.next_offset or 0 for each in by_name["delivery"].partitions) == logged
     assert all(each.next_offset == each.high_watermark for each in by_name["delivery"].partitions)
 
 
@@ -52,7 +55,69 @@ async def test_kafka_away(read_side: ReadSide) -> None:
     delivery = next(each for each in statuses if each.name == "delivery")
     assert delivery.lag is None
     assert {each.high_watermark for each in delivery.partitions} == {None}
-    assert sum(each.next_offset for each in delivery.partitions) > 0
+    assert sum(each.next_offset or 0 for each in delivery.partitions) > 0
+
+
+async def test_kafka_silent(read_side: ReadSide) -> None:
+    """Nobody waits for it longer than he has said he would, and all but the lag is told."""
+    await read_side.log.append_traffic(Traffic(1), 5)
+    await read_side.run_to_the_end("delivery", "budgets")
+    async with saying_nothing() as port, Watermarks(f"127.0.0.1:{port}", client_id="test") as silent:
+        async with asyncio.timeout(3.0):
+            statuses = await projection_status(
+                read_side.db, silent, names=read_side.names, redis=read_side.redis, kafka_answers_s=0.5
+            )
+    by_name = {each.name: each for each in statuses}
+    for each in (by_name["delivery"], by_name["budgets"]):
+        assert (each.status, each.generation, each.lag) == ("running", 1, None)
+        assert sum(at.next_offset or 0 for at in each.partitions) > 0
+
+
+async def test_last_words(read_side: ReadSide) -> None:
+    """Of a worker that is gone it is told how often its consumers failed; it is not counted among those that work."""
+    async with read_side.running("delivery"):
+        await read_side.caught_up("delivery")
+    await read_side.fetch(
+        "INSERT INTO projection_workers (worker, projection, generation, partitions, events_per_second, restarts, "
+        "reported_at) VALUES ('gone:1', 'delivery', 1, '{}', 9, 3, now() - interval '20 minutes')"
+    )
+    statuses = await projection_status(read_side.db, read_side.watermarks, names=read_side.names, redis=read_side.redis)
+    delivery = next(each for each in statuses if each.name == "delivery")
+    assert [(each.worker, each.restarts) for each in delivery.silent if each.restarts] == [("gone:1", 3)]
+    assert "gone:1" not in {each.worker for each in delivery.workers}
+    assert (delivery.restarts, delivery.events_per_second) == (
+        0,
+        sum(each.events_per_second for each in delivery.workers),
+    )
+
+
+@asynccontextmanager
+async def saying_nothing() -> AsyncIterator[int]:
+    """The port of a server that takes connections and keeps them."""
+    gone = asyncio.Event()
+
+    async def says_nothing(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await gone.wait()
+        writer.close()
+
+    async with await asyncio.start_server(says_nothing, "127.0.0.1", 0) as server:
+        yield server.sockets[0].getsockname()[1]
+        gone.set()
+
+
+async def test_redis_silent(read_side: ReadSide) -> None:
+    """What it alone knows is not known then, nobody makes it up, and all else is told as soon as ever."""
+    await read_side.log.append_traffic(Traffic(1), 5)
+    await read_side.run_to_the_end("delivery", "budgets")
+    async with saying_nothing() as port, aclosing(redis_client(f"redis://127.0.0.1:{port}/0")) as silent:
+        async with asyncio.timeout(3 * REDIS_ANSWERS_S):
+            statuses = await projection_status(read_side.db, read_side.watermarks, names=read_side.names, redis=silent)
+    by_name = {each.name: each for each in statuses}
+    assert (by_name["delivery"].status, by_name["delivery"].lag) == ("running", 0)
+    for budgets in (by_name["budgets"], by_name["catalogue_cache"]):
+        assert (budgets.status, budgets.generation, budgets.lag, budgets.lag_seconds) == ("stopped", None, None, None)
+        assert "Redis" in (budgets.reason or "")
+        assert {(each.next_offset, each.lag) for each in budgets.partitions} == {(None, None)}
 
 
 async def test_waiting_for_ones_own_write(read_side: ReadSide) -> None:

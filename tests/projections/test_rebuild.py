@@ -6,9 +6,11 @@ import asyncio
 
 import pytest
 
-from domain.errors import NotFound
+from domain.errors import NotFound, NotPossible
+from projections import operations
+from projections.orders import Orders
 from projections.queries.progress import projection_status
-from projections.rebuild import NotEqual, RebuildProgress, RebuildStopped, rebuild
+from projections.rebuild import BeingBuilt, NotEqual, RebuildOptions, RebuildProgress, RebuildStopped, rebuild
 from projections.registry import registered
 from tests.projections import audit
 from tests.projections.conftest import ReadSide
@@ -113,7 +115,6 @@ async def test_an_event_that_cannot_be_applied_stops_a_rebuild_in_place(read_sid
     """As long as it is not told to park it: then the rebuild ends, and the event is a dead letter again."""
     await read_side.log.append_bytes(read_side.names.catalogue, "key", b'{"type":"never_heard_of"}')
     await read_side.log.append([Traffic(1).bidder("b-1", "One")])
-    await read_side.run_to_the_end("catalogue_cache")
     for _ in range(2):
         with pytest.raises(RebuildStopped, match="never_heard_of"):
             await rebuild(read_side.addresses, "catalogue_cache")
@@ -121,6 +122,50 @@ async def test_an_event_that_cannot_be_applied_stops_a_rebuild_in_place(read_sid
     assert await read_side.redis.hkeys(read_side.names.catalogue_entities) == [b"bidder:b-1"]
     [(key,)] = await read_side.fetch("SELECT key FROM dead_letters WHERE outcome IS NULL")
     assert key == b"key"
+
+
+async def test_what_would_stop_is_not_emptied(read_side: ReadSide) -> None:
+    """A projection in Redis with an open dead letter stays as it is, unless somebody accepts the letter."""
+    await read_side.log.append_bytes(read_side.names.catalogue, "key", b'{"type":"never_heard_of"}')
+    await read_side.log.append([Traffic(1).bidder("b-1", "One")])
+    await read_side.run_to_the_end("catalogue_cache")
+    with pytest.raises(NotPossible, match="catalogue_cache has 1 open dead letters"):
+        await rebuild(read_side.addresses, "catalogue_cache")
+    with pytest.raises(NotPossible, match="retry or skip them first, or accept them"):
+        await Orders(read_side.addresses).rebuild("catalogue_cache", RebuildOptions(), by="a test")
+    assert await read_side.redis.hkeys(read_side.names.catalogue_entities) == [b"bidder:b-1"]
+    assert len(await read_side.fetch("SELECT FROM dead_letters WHERE outcome IS NULL")) == 1
+    assert await read_side.fetch("SELECT FROM projection_decisions") == []
+
+
+@pytest.mark.parametrize("projection", ["catalogue", "catalogue_cache"])
+async def test_what_is_paused_is_not_rebuilt(read_side: ReadSide, projection: str) -> None:
+    """It is refused at once, with what to do first, and nothing is emptied or begun."""
+    await read_side.log.append([Traffic(1).bidder("b-1", "One")])
+    await read_side.run_to_the_end("catalogue", "catalogue_cache")
+    await operations.pause(read_side.addresses, projection)
+    with pytest.raises(NotPossible, match=f"{projection} is paused: resume it first"):
+        await rebuild(read_side.addresses, projection)
+    with pytest.raises(NotPossible, match=f"{projection} is paused: resume it first"):
+        await Orders(read_side.addresses).rebuild(projection, RebuildOptions(), by="a test")
+    assert await read_side.redis.hkeys(read_side.names.catalogue_entities) == [b"bidder:b-1"]
+    assert await read_side.fetch("SELECT FROM projection_generations WHERE status = 'building'") == []
+
+
+async def test_one_build_in_place_at_a_time(read_side: ReadSide) -> None:
+    """Of four who ask at once one begins it; a command that is called then follows it, and every decision is kept."""
+    await read_side.log.append([Traffic(1).bidder("b-1", "One")])
+    await read_side.run_to_the_end("catalogue_cache")
+    orders = Orders(read_side.addresses)
+    asked = (orders.rebuild("catalogue_cache", RebuildOptions(), by="a test") for _ in range(4))
+    answers = await asyncio.gather(*asked, return_exceptions=True)
+    assert sum(isinstance(each, BeingBuilt) for each in answers) == 3
+    followed = await rebuild(read_side.addresses, "catalogue_cache")
+    assert (followed.generation, followed.done, followed.total) == (2, 1, 1)
+    assert (await rebuild(read_side.addresses, "catalogue_cache", by="another")).generation == 3
+    kept = await read_side.fetch("SELECT generation, decided_by, options FROM projection_decisions ORDER BY id")
+    assert [(row["generation"], row["decided_by"]) for row in kept] == [(2, "a test"), (3, "another")]
+    assert all('"accept_dead_letters": false' in row["options"] for row in kept)
 
 
 async def test_an_unknown_projection(read_side: ReadSide) -> None:

@@ -3,38 +3,29 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
-import asyncpg
 import pytest
+from aiokafka import TopicPartition
 
 from domain.errors import Conflict, InvalidInput, NotFound
-from domain.events import BidderChanged, BidderRegistered, Event
+from domain.events import Event
+from projections import operations
+from projections.batch import DeadLetter, Move
+from projections.catalogue import Catalogue, EventsById
 from projections.dead_letters import DeadLetters, Tried
-from projections.rebuild import RebuildStopped, rebuild
+from projections.engine import CONTROL_S
+from projections.lean_fetch import FetchedRecord
+from projections.orders import Orders
+from projections.postgres_store import Connection, PostgresStore
+from projections.rebuild import RebuildOptions, RebuildStopped, rebuild
+from projections.servers import Servers
 from tests.projections import audit
-from tests.projections.conftest import ReadSide
+from tests.projections.conftest import ReadSide, eventually
+from tests.projections.letters import GARBAGE, OPERATOR, UNKNOWN, WAITS, desk, is_settled, letters
 from tests.projections.traffic import Traffic
 
-GARBAGE = b'{"type":"bid_placed","id":"half an eve'
-UNKNOWN = b'{"type":"never_heard_of"}'
-WAITS = "waits behind an earlier dead letter of its key"
-OPERATOR = "an operator"
-
-
-@pytest.fixture
-def desk(read_side: ReadSide) -> DeadLetters:
-    return DeadLetters(read_side.addresses)
-
-
-async def letters(read_side: ReadSide, projection: str) -> list[asyncpg.Record]:
-    """All of them, ended ones too, in the order of the log."""
-    query = 'SELECT * FROM dead_letters WHERE projection = $1 ORDER BY topic, partition, "offset"'
-    return await read_side.fetch(query, projection)
-
-
-async def is_settled(read_side: ReadSide) -> bool:
-    return await read_side.fetch("SELECT FROM dead_letters WHERE outcome IS NULL") == []
+__all__ = ["desk"]
 
 
 async def check(read_side: ReadSide) -> None:
@@ -180,36 +171,39 @@ async def test_two_operators(read_side: ReadSide, desk: DeadLetters) -> None:
     await check(read_side)
 
 
-def changed(registered: BidderRegistered) -> BidderChanged:
-    """The bidder's next event, with these terms."""
-    fields = {name: getattr(registered, name) for name in registered.__struct_fields__}
-    return BidderChanged(**(fields | {"version": registered.version + 1}))
+async def test_decided_for_all_generations(read_side: ReadSide, desk: DeadLetters) -> None:
+    """Whichever generation's letter is named, what is retried or skipped is so in all, and they stay equal."""
+    traffic = Traffic(13)
+    await read_side.log.append_traffic(traffic, 5)
+    refused, unknown = (traffic.auction(test=False) for _ in range(2))
+    async with read_side.running("auction_log"):
+        await rebuild(read_side.addresses, "auction_log")
+        for number in (1, 2):
+            await read_side.fetch(
+                f"ALTER TABLE auction_log_g{number}.auctions ADD CONSTRAINT forgotten CHECK "
+                f"(request_id <> 'request {refused[0].correlation_id}')"
+            )
+        await read_side.log.append(refused)
+        await read_side.log.append_bytes(read_side.names.auctions, unknown[0].correlation_id, UNKNOWN)
+        await read_side.log.append(unknown)
+        await read_side.caught_up("auction_log")
 
+        async def both_have_parked() -> bool:
+            return len(await letters(read_side, "auction_log")) == 2 * (len(refused) + 1 + len(unknown))
 
-async def test_letters_in_redis(read_side: ReadSide, desk: DeadLetters) -> None:
-    """The cache's keys flow again as those of tables do, also in a Redis that has lost its memory."""
-    traffic = Traffic(5)
-    names = read_side.names
-    await read_side.log.append_bytes(names.catalogue, "b-1", b'{"type":"bidder_registered","v":1}')
-    await read_side.log.append([traffic.bidder("b-1", "Late")])
-    async with read_side.running("catalogue", "catalogue_cache"):
-        await read_side.caught_up("catalogue", "catalogue_cache")
-        assert await read_side.redis.hkeys(names.catalogue_entities) == []
-        for projection in ("catalogue", "catalogue_cache"):
-            (first, waiting) = await letters(read_side, projection)
-            assert (await desk.retry(waiting["id"], by=OPERATOR)).waiting == 2
-            assert await desk.skip(first["id"], reason="Cut.", by=OPERATOR) == Tried(1, 0)
-        await read_side.log.append([changed(traffic.bidder("b-1", "Later"))])
-        await read_side.caught_up("catalogue", "catalogue_cache")
-    cached = await read_side.redis.hget(names.catalogue_entities, "bidder:b-1")
-    assert b"Later" in (cached or b"")
-    assert [row["version"] for row in await read_side.fetch("SELECT version FROM entities")] == [2]
-    assert await read_side.redis.smembers(names.catalogue_parked) == set()
-
-    await read_side.redis.delete(names.catalogue_offsets, names.catalogue_entities)
-    await read_side.run_to_the_end("catalogue_cache")
-    assert await read_side.redis.hget(names.catalogue_entities, "bidder:b-1") == cached
-    assert await is_settled(read_side)
+        await eventually(both_have_parked)
+        parked = [row for row in await letters(read_side, "auction_log") if row["generation"] == 1]
+        first_unknown = next(row for row in parked if row["payload"] == UNKNOWN)
+        first_refused = next(row for row in parked if row["key"] == refused[0].correlation_id.encode())
+        skipped = await desk.skip(first_unknown["id"], reason="Nobody knows it.", by=OPERATOR)
+        assert skipped == Tried(2 * len(unknown), 0)
+        for number in (1, 2):
+            await read_side.fetch(f"ALTER TABLE auction_log_g{number}.auctions DROP CONSTRAINT forgotten")
+        assert await desk.retry(first_refused["id"], by=OPERATOR) == Tried(2 * len(refused), 0)
+        assert await is_settled(read_side)
+        assert (await operations.verify(read_side.addresses, "auction_log", 1)).is_equal
+    events = [event for event in await audit.logged(read_side) if event["type"] != "never_heard_of"]
+    await audit.check_auction_log(read_side, events)
 
 
 async def test_all_of_a_projection(read_side: ReadSide, desk: DeadLetters) -> None:
@@ -247,4 +241,74 @@ async def test_what_cannot_be_asked(read_side: ReadSide, desk: DeadLetters) -> N
             await desk.skip(letter["id"], reason=reason, by=OPERATOR)
     await desk.skip(letter["id"], reason="Cut.", by=OPERATOR)
     with pytest.raises(Conflict, match="skipped before"):
-        await desk.skip(letter["id"], reason="Cut.", by=OPERATOR)
+        await desk.skip(letter["id"], reason="Another reason.", by=OPERATOR)
+
+
+async def test_a_key_that_somebody_else_is_at(read_side: ReadSide, desk: DeadLetters) -> None:
+    """The others are tried all the same, also one whose key looks like the number of a letter that has no key."""
+    await read_side.log.append([Traffic(14).bidder("b-1", "One")])
+    await read_side.run_to_the_end("catalogue")
+    insert = (
+        'INSERT INTO dead_letters (projection, generation, topic, partition, "offset", key, payload, error) '
+        "VALUES ('catalogue', $1, $2, 0, $3, $4, $5, 'of a bug') RETURNING id"
+    )
+    topic = read_side.names.catalogue
+    (payload,) = await read_side.log.payloads(topic)
+    await read_side.fetch(insert, 0, topic, 1, b"of a generation that has ended", payload)
+    ((number,),) = await read_side.fetch(insert, 1, topic, 2, None, UNKNOWN)
+    await read_side.fetch(insert, 1, topic, 3, str(number).encode(), UNKNOWN)
+    tried = await desk.retry_all("catalogue", by=OPERATOR)
+    assert (tried.applied, tried.waiting) == (0, 3)
+    assert [row["attempts"] for row in await letters(read_side, "catalogue")] == [1, 2, 2]
+
+
+async def test_skipped_while_another_generation_parks_it(read_side: ReadSide, desk: DeadLetters) -> None:
+    """The decision holds for the letter that is being written at this very moment."""
+    written, decided = asyncio.Event(), asyncio.Event()
+
+    class SlowToCommit(PostgresStore[EventsById]):
+        async def _park(self, connection: Connection, parked: Sequence[DeadLetter]) -> None:
+            await super()._park(connection, parked)
+            written.set()
+            await decided.wait()
+
+    topic = read_side.names.catalogue
+    await read_side.log.append_bytes(topic, "b-1", UNKNOWN)
+    await read_side.run_to_the_end("catalogue")
+    (letter,) = await letters(read_side, "catalogue")
+    await Orders(read_side.addresses).rebuild("catalogue", RebuildOptions(accept_dead_letters=True), by=OPERATOR)
+    async with Servers(read_side.addresses, client_id="test") as servers, asyncio.TaskGroup() as tasks:
+        store = SlowToCommit(await servers.pool_of("catalogue_g2"), Catalogue(), 2)
+        tp = TopicPartition(topic, letter["partition"])
+        record = FetchedRecord(tp.topic, tp.partition, letter["offset"], letter["key"], UNKNOWN, 0)
+        move = Move(letter["offset"], letter["offset"] + 1)
+        tasks.create_task(store.apply(None, {tp: move}, [DeadLetter(record, "unknown")]))
+        await written.wait()
+        skipping = tasks.create_task(desk.skip(letter["id"], reason="Cut.", by=OPERATOR))
+
+        async def has_decided_or_waits() -> bool:
+            waiting = "SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+            return skipping.done() or await read_side.fetch(waiting) != []
+
+        await eventually(has_decided_or_waits)
+        decided.set()
+    assert [row["outcome"] for row in await letters(read_side, "catalogue")] == ["skipped", "skipped"]
+
+
+async def test_skipped_before_it_is_met(read_side: ReadSide) -> None:
+    """By a generation that runs already: another one was ahead of it."""
+    traffic = Traffic(9)
+    await read_side.log.append([traffic.bidder("b-1", "One")])
+    async with read_side.running("catalogue"):
+        await read_side.caught_up("catalogue")
+        for tp, offset in (await read_side.watermarks.high([read_side.names.catalogue])).items():
+            await read_side.fetch(
+                'INSERT INTO dead_letters (projection, generation, topic, partition, "offset", error, outcome) '
+                "VALUES ('catalogue', 7, $1, $2, $3, 'of a bug', 'skipped')",
+                *tp,
+                offset,
+            )
+        await asyncio.sleep(2 * CONTROL_S)  # what is tested is that it looks by itself while nothing comes
+        await read_side.log.append([traffic.bidder("b-2", "Two")])
+        await read_side.caught_up("catalogue")
+    assert [row["id"] for row in await read_side.fetch("SELECT id FROM entities")] == ["b-1"]

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import signal
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
 import asyncpg
+import msgspec
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient
 
 from domain.errors import Unavailable
-from projections import hold, operations
+from projections import hold, operations, turns, upkeep, verification
 from projections.connections import kafka_options
-from projections.orders import Orders, RebuildOptions
+from projections.orders import Orders
 from projections.postgres_store import connected
-from projections.rebuild import RebuildStopped, rebuild
+from projections.rebuild import RebuildOptions, RebuildStopped, rebuild
 from projections.registry import registered
 from projections.servers import Servers
+from projections.swap import NotReady
 from projections.verification import verify
 from tests.projections.conftest import ReadSide, eventually
 from tests.projections.test_generations import statuses
@@ -99,6 +103,27 @@ async def groups_of(read_side: ReadSide) -> set[str]:
     return {group for group, *_ in known if group.startswith(read_side.names.namespace)}
 
 
+async def test_a_comparison_swaps_nothing_back(read_side: ReadSide) -> None:
+    """A generation that became the active one by itself once, and was swapped back, is compared and no more."""
+    await read_side.log.append([Traffic(1).bidder("b-1", "One")])
+    orders = Orders(read_side.addresses)
+    async with read_side.running("catalogue"):
+        await read_side.caught_up("catalogue")
+        await orders.rebuild("catalogue", RebuildOptions(), by=WHO)
+
+        async def is_swapped() -> bool:
+            return await statuses(read_side, "catalogue") == {1: "previous", 2: "active"}
+
+        async def is_compared() -> bool:
+            return (await generation(read_side, "catalogue", 2))["verify_asked_at"] is None
+
+        await eventually(is_swapped)
+        await orders.swap("catalogue", 1, by=WHO)
+        await orders.verify("catalogue", 2, by=WHO)
+        await eventually(is_compared)
+    assert await statuses(read_side, "catalogue") == {1: "active", 2: "previous"}
+
+
 async def test_a_retired_generation_leaves_nothing(read_side: ReadSide) -> None:
     """Workers leave its consumer group, and remove that and its tables; those of the other generation stay."""
     await read_side.log.append([Traffic(1).bidder("b-1", "One")])
@@ -168,3 +193,120 @@ async def test_who_follows_a_rebuild_hears_that_it_was_cancelled(read_side: Read
     with pytest.raises(RebuildStopped, match="cancelled"):
         await following
     assert await statuses(read_side, "auction_log") == {1: "active", 2: "cancelled"}
+
+
+async def test_a_suspended_worker_keeps_nobody_waiting(read_side: ReadSide, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whose turn it is and who says nothing loses it: the next worker compares and swaps."""
+    await read_side.log.append([Traffic(1).bidder("b-1", "One")])
+    await read_side.run_to_the_end("catalogue")
+    monkeypatch.setattr(turns, "SILENT_S", 2.0)
+    addresses = msgspec.json.encode(read_side.addresses).decode()
+    command = (sys.executable, "-m", "tests.projections.suspended_upkeep", addresses, "catalogue")
+    suspended = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
+    assert suspended.stdout is not None
+    try:
+        await Orders(read_side.addresses).rebuild("catalogue", RebuildOptions(), by=WHO)
+        async with asyncio.timeout(60):
+            assert await suspended.stdout.readline() == b"suspended\n"
+
+        async def is_swapped() -> bool:
+            return await statuses(read_side, "catalogue") == {1: "previous", 2: "active"}
+
+        async with read_side.running("catalogue"):
+            await eventually(is_swapped)
+    finally:
+        suspended.send_signal(signal.SIGCONT)
+        suspended.kill()
+        await suspended.wait()
+
+
+async def test_a_worker_that_works_keeps_its_turn(read_side: ReadSide, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long it takes: it says a word from time to time."""
+    monkeypatch.setattr(turns, "SILENT_S", 1.0)
+    monkeypatch.setattr(turns, "WORD_S", 0.1)
+    async with (
+        Servers(read_side.addresses, client_id="test") as servers,
+        connected(servers.pool) as first,
+        connected(servers.pool) as second,
+    ):
+        assert await turns.taken(first, upkeep.TURN, "catalogue")
+        async with turns.kept(first):
+            await second.execute("SELECT pg_sleep(1.5)")
+            assert not await turns.taken(second, upkeep.TURN, "catalogue")
+        await second.execute("SELECT pg_sleep(1.5)")
+        assert not await turns.taken(second, upkeep.TURN, "catalogue")
+
+        async def is_the_next_ones() -> bool:
+            return await turns.taken(second, upkeep.TURN, "catalogue")
+
+        await eventually(is_the_next_ones)
+
+
+async def test_a_long_comparison_keeps_no_other_projection_waiting(
+    read_side: ReadSide, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What there is to do for others is done meanwhile by the same worker."""
+    await read_side.log.append([Traffic(1).bidder("b-1", "One")])
+    await read_side.log.append_traffic(Traffic(1), 20)
+    await read_side.run_to_the_end("catalogue", "delivery")
+    begun, ended = asyncio.Event(), asyncio.Event()
+
+    async def long(pool: Any, registration: Any, number: int) -> Any:
+        if registration.name == "catalogue":
+            begun.set()
+            await ended.wait()
+        return await verify(pool, registration, number)
+
+    monkeypatch.setattr(upkeep, "verify", long)
+    orders = Orders(read_side.addresses)
+    async with read_side.running("catalogue", "delivery"):
+        await orders.rebuild("catalogue", RebuildOptions(), by=WHO)
+        await begun.wait()
+        await orders.rebuild("delivery", RebuildOptions(), by=WHO)
+
+        async def is_swapped() -> bool:
+            return await statuses(read_side, "delivery") == {1: "previous", 2: "active"}
+
+        await eventually(is_swapped)
+        assert await statuses(read_side, "catalogue") == {1: "active", 2: "ready"}
+        ended.set()
+
+
+async def test_a_hold_that_has_ended_is_noticed(read_side: ReadSide, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever was suspended until one generation went on compares nothing, and finds no difference that is none."""
+    await read_side.log.append([Traffic(1).bidder("b-1", "One")])
+    reached = verification.reached
+    async with read_side.running("catalogue"):
+        await rebuild(read_side.addresses, "catalogue")
+        holder = await asyncpg.connect(read_side.addresses.postgres_url)
+        held_back = holder.transaction()
+
+        async def suspended(*question: Any) -> bool:
+            done = await reached(*question)
+            await read_side.fetch("UPDATE projection_offsets SET hold_expires_at = now()")
+            await held_back.start()
+            await holder.execute("SELECT FROM projection_offsets WHERE generation = 1 FOR UPDATE")
+            applied = await read_side.applied("catalogue")
+            await read_side.log.append([Traffic(1).bidder("b-2", "Two")])
+
+            async def one_has_gone_on() -> bool:
+                return await read_side.applied("catalogue") > applied
+
+            await eventually(one_has_gone_on)
+            asyncio.get_running_loop().call_later(1, lambda: asyncio.ensure_future(holder.close()))
+            return done
+
+        monkeypatch.setattr(verification, "reached", suspended)
+        async with Servers(read_side.addresses, client_id="test") as servers:
+            with pytest.raises(NotReady, match="not held long enough"):
+                await verify(servers.pool, registered("catalogue"), 1)
+
+
+async def test_what_was_said_before_a_comparison_is_taken_back(read_side: ReadSide) -> None:
+    """Rows that differed and were mended since are equal, and nothing waits because of them."""
+    await read_side.log.append([Traffic(1).bidder("b-1", "One")])
+    await read_side.run_to_the_end("catalogue")
+    await rebuild(read_side.addresses, "catalogue", swaps=False)
+    await read_side.fetch("UPDATE projection_generations SET waits_because = 'it differs' WHERE generation = 2")
+    assert (await operations.verify(read_side.addresses, "catalogue")).is_equal
+    assert (await generation(read_side, "catalogue", 2))["waits_because"] is None

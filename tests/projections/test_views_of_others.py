@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import uuid
+
 import pytest
 
 from projections import operations
@@ -41,3 +43,25 @@ async def test_views_of_others_are_in_the_way(read_side: ReadSide) -> None:
         await read_side.fetch("DROP VIEW report_of_mine")
         await eventually(is_swapped)
     assert await audit.delivery_in(read_side) == audit.delivery_of(await audit.logged(read_side))
+
+
+async def test_rights_on_a_view_survive_another_layout(read_side: ReadSide) -> None:
+    """Whoever was allowed to read a view before its columns changed is allowed to afterwards."""
+    await read_side.log.append_traffic(Traffic(1), 20)
+    await read_side.run_to_the_end("delivery")
+    role = f"analyst_{uuid.uuid4().hex}"
+    before, without, _, layout = A_COLUMN_LESS
+    for statement in (f"CREATE ROLE {role}", before, without, f"GRANT SELECT ON delivery_lines TO {role}", layout):
+        await read_side.fetch(statement)
+
+    async def is_swapped() -> bool:
+        return await statuses(read_side) == {1: "previous", 2: "active"}
+
+    try:
+        async with read_side.running("delivery"):
+            await eventually(is_swapped)
+        (allowed,) = await read_side.fetch("SELECT has_table_privilege($1, 'delivery_lines', 'SELECT')", role)
+        assert allowed[0]
+    finally:
+        await read_side.fetch(f"DROP OWNED BY {role}")
+        await read_side.fetch(f"DROP ROLE {role}")

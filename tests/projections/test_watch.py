@@ -18,6 +18,7 @@ from projections.registry import registered
 from projections.run import one_life, run_projectors
 from projections.servers import Addresses, Servers
 from projections.watch import Watch
+from projections.watermarks import Watermarks
 from tests.projections import audit
 from tests.projections.conftest import ReadSide, eventually
 from tests.projections.swallowing_proxy import KafkaProxy, SwallowingProxy, running
@@ -79,6 +80,33 @@ async def test_one_partition_that_stands_still(read_side: ReadSide) -> None:
             )
             await asyncio.wait({looking}, timeout=STALL_S / 10)
         assert (await looking).startswith(f"{stood}/0 has stood at")
+        stop = asyncio.Event()
+        stop.set()
+        await onlooker.run(stop)
+
+
+async def test_a_silent_kafka_is_no_fault_of_the_store(read_side: ReadSide) -> None:
+    """While nobody says how far the log goes, nobody is replaced for what the store has not done."""
+    await read_side.log.append_traffic(Traffic(1), 5)
+    await read_side.run_to_the_end("delivery")
+    registration = registered("delivery")
+    topics = registration.topics_of(read_side.names)
+
+    async def says_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(-1)
+        writer.close()
+
+    async with (
+        await asyncio.start_server(says_nothing, "127.0.0.1", 0) as silent,
+        Watermarks(f"127.0.0.1:{silent.sockets[0].getsockname()[1]}", client_id="test") as watermarks,
+        Servers(read_side.addresses, client_id="test") as servers,
+    ):
+        projection, store = await registration.opened(servers, 1)
+        onlooker = Projector(projection, store, topics=topics, group="nobody", kafka=servers.kafka)
+        looking = asyncio.create_task(Watch(store, watermarks, topics, stall_s=STALL_S).until_it_hangs(onlooker))
+        done, _ = await asyncio.wait({looking}, timeout=4 * STALL_S)
+        assert not done, await looking
+        looking.cancel()
         stop = asyncio.Event()
         stop.set()
         await onlooker.run(stop)

@@ -269,8 +269,8 @@ class Log:
         last = await sent[-1]
         return TopicPartition(last.topic, last.partition)
 
-    async def append_bytes(self, topic: str, key: str, payload: bytes) -> Any:
-        return await self._producer.send_and_wait(topic, payload, key.encode())
+    async def append_bytes(self, topic: str, key: str | None, payload: bytes) -> Any:
+        return await self._producer.send_and_wait(topic, payload, None if key is None else key.encode())
 
     async def append_raw(self, topic: str, key: bytes, payload: bytes) -> None:
         """Under a key that may be no text."""
