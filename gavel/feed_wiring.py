@@ -11,10 +11,12 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from api.feed_backlog import FeedBacklog
 from commands.catalogue_head import CatalogueHead
 from commands.feeds.change_feed import ChangeFeed
+from commands.feeds.change_writer import ChangeParts
 from commands.feeds.decide_run import DecideRun
 from commands.feeds.feed_senders import FeedSenders
 from commands.feeds.load_feed import LoadFeed
 from commands.feeds.redis_runs import RedisRuns
+from commands.feeds.redis_sources import RedisSources
 from commands.feeds.sweep_runs import SweepRuns
 from commands.kafka_log import KafkaLog
 from commands.ports import Ids
@@ -83,7 +85,7 @@ def feed_parts(
     )
     return FeedParts(
         load=LoadFeed(log=log, names=names, runs=runs, sealing=keys.sealing, clock=clock, ids=fresh_id),
-        change=ChangeFeed(log=log, names=names, sealing=keys.sealing, clock=clock, ids=fresh_id),
+        change=ChangeFeed(ChangeParts(log, names, keys.sealing, clock, fresh_id), RedisSources(redis, names)),
         senders=senders,
         runs=runs,
         records=records,

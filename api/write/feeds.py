@@ -147,10 +147,11 @@ class _Upload:
     async def change(self) -> Received:
         columns = Columns(self._query.pop("key_column", "key"), self._query.pop("value_column", None))
         self._refuse_parameters()
+        name = idempotency_key(self._request)
         form, sender = self._form(), await self._sender()
-        return await self._services.change_feed(
-            Changes(sender, self._chunks(sender), form, columns, self._services.fresh_id())
-        )
+        command_id = self._services.fresh_id() if name is None else named_run(sender.id, name)
+        chunks, may_be_repeated = self._chunks(sender), name is not None
+        return await self._services.change_feed(Changes(sender, chunks, form, columns, command_id, may_be_repeated))
 
     async def _sender(self) -> Sender:
         """Raises NotFound, Conflict, ProblemRaised where it sends faster than its records are applied."""

@@ -4,33 +4,28 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from datetime import datetime
-from typing import NamedTuple, TypedDict
+from typing import NamedTuple, Protocol
 
-from commands.feeds.intake import (
-    LINES_AT_A_TIME,
-    Received,
-    Sealer,
-    Sealing,
-    Sender,
-    Tally,
-    UploadCut,
-    expiry,
-    refusal,
-    size_of,
-)
-from commands.feeds.ordered_log import OrderedLog
-from commands.ports import Clock, EventLog, Ids
-from domain.feed_events import FeedRecordAdded, FeedRecordDeleted, FeedRecordUpdated
+from commands.feeds.change_writer import ChangeParts, ChangeWriter
+from commands.feeds.intake import LINES_AT_A_TIME, Received, Sender, Tally, UploadCut, refusal
+from commands.feeds.redis_sources import SourceMet
+from domain.errors import KeyReused
+from domain.event_parts import FeedSource
 from domain.feeds.debezium import Columns, envelope_change, is_envelope
 from domain.feeds.ndjson import Line
-from domain.feeds.records import Added, Change, Deleted, Reason, change_of
-from domain.feeds.sealing import CHANGES
+from domain.feeds.records import Change, Reason, change_of
 from domain.feeds.upload import BrokenUpload, Form, UploadReader
 from domain.limits import FEED_ENVELOPE_MAX_BYTES
-from domain.names import Names
 
 REQUIRED = ("op", "key")
+
+
+class Sources(Protocol):
+    """What the consumer has met of those who tell changes under a name."""
+
+    async def find(self, client: str, source: str) -> SourceMet | None:
+        """None for one that it has not met. Raises Unavailable."""
+        ...
 
 
 class Changes(NamedTuple):
@@ -38,95 +33,102 @@ class Changes(NamedTuple):
 
     sender: Sender
     chunks: AsyncIterator[bytes]
+    """The whole of it, also where it is sent again: what the log has is passed over."""
     form: Form
     columns: Columns
     """Of the rows in envelopes."""
     command_id: str
-
-
-class Head(TypedDict):
-    """What every event of an upload has."""
-
-    id: str
-    at: datetime
-    correlation_id: str
-    causation_id: str
-    client: str
+    may_be_repeated: bool
+    """Its sender has named it, and can send it again under that name without a second effect."""
 
 
 class ChangeFeed:
     """The command of `POST /v1/feeds/{client}/changes`."""
 
-    def __init__(self, *, log: EventLog, names: Names, sealing: Sealing, clock: Clock, ids: Ids) -> None:
-        self._log = log
-        self._names = names
-        self._sealing = sealing
-        self._clock = clock
-        self._ids = ids
+    def __init__(self, parts: ChangeParts, sources: Sources) -> None:
+        self._parts = parts
+        self._sources = sources
 
     async def __call__(self, changes: Changes) -> Received:
-        """Returns when all of them are in the log. Sent again, they are applied again, in the same order.
+        """Returns when all of them are in the log.
+
+        Without a name they are applied again when they are sent again, in the same order; with one, what was told
+        before has no second effect, whoever has said what since.
 
         Raises InvalidInput for an upload that cannot be read to its end, and UploadCut, both with what it had before
-        in the log; Conflict for an erased client, LogUnavailable, Overloaded, Unavailable.
+        in the log; KeyReused where another upload had the same name; Conflict for an erased client, LogUnavailable,
+        Overloaded, Unavailable.
         """
-        log = OrderedLog(self._log, self._names.feeds_changes, changes.sender.id, self._clock)
-        sealer = Sealer(self._sealing, changes.sender.id, CHANGES)
-        reader = UploadReader(changes.form, required=REQUIRED, line_max_bytes=FEED_ENVELOPE_MAX_BYTES)
-        tally = Tally()
+        source = f"upload/{changes.command_id}" if changes.may_be_repeated else None
+        met = await self._sources.find(changes.sender.id, source) if source else None
+        writer = ChangeWriter(self._parts, changes.sender, changes.command_id)
+        upload = _Upload(changes, writer, source, met)
         try:
-            await sealer.renew()
-            async for chunk in changes.chunks:
-                for line in reader.lines(chunk):
-                    await self._take(line, changes, log, sealer, tally)
-            for line in reader.end():
-                await self._take(line, changes, log, sealer, tally)
-            await log.write()
+            await upload.run()
+            await upload.end()
         except BrokenUpload as broken:
-            await log.write()
+            await (writer.write() if source and broken.may_go_on else upload.end())
             raise refusal(broken) from broken
         except UploadCut:
-            await log.write()
+            await (writer.write() if source else upload.end())
             raise
         finally:
-            await log.abandon()
-        return tally.outcome(changes.command_id, log.written_at)
+            await writer.abandon()
+        return upload.tally.outcome(changes.command_id, writer.written_at)
 
-    async def _take(self, line: Line, changes: Changes, log: OrderedLog, sealer: Sealer, tally: Tally) -> None:
+
+class _Upload:
+    """The lines of one upload, on their way into the log."""
+
+    def __init__(self, changes: Changes, writer: ChangeWriter, source: str | None, met: SourceMet | None) -> None:
+        self.tally = Tally()
+        self._changes = changes
+        self._writer = writer
+        self._source = source
+        self._met = met
+        self._reader = UploadReader(changes.form, required=REQUIRED, line_max_bytes=FEED_ENVELOPE_MAX_BYTES)
+        self._last_line = 0
+
+    async def run(self) -> None:
+        await self._writer.renew()
+        async for chunk in self._changes.chunks:
+            for line in self._reader.lines(chunk):
+                await self._take(line)
+        for line in self._reader.end():
+            await self._take(line)
+
+    async def end(self) -> None:
+        """Nothing follows: what was refused is told once, and under its name nobody else can send something."""
+        figures = (self.tally.received, self.tally.rejected)
+        if self._met is not None and self._met.figures is not None:
+            if figures != self._met.figures:
+                raise KeyReused
+            return
+        if self._source is not None or self.tally.rejected:
+            await self._writer.take_figures(*figures, self._place(self._last_line + 1))
+        await self._writer.write()
+
+    async def _take(self, line: Line) -> None:
+        self._last_line = line.number
         if line.number % LINES_AT_A_TIME == 0:
             await asyncio.sleep(0)
-            await sealer.renew()
-        change = _read(line.content, changes.columns) if isinstance(line.content, bytes) else line.content
+            await self._writer.renew()
+        change = _read(line.content, self._changes.columns) if isinstance(line.content, bytes) else line.content
         if change is None:
             return
         if isinstance(change, Reason):
-            tally.reject(line.number, change)
+            self.tally.reject(line.number, change)
             return
-        tally.received += 1
-        if self._gather(change, changes, log, sealer):
-            await log.send()
+        self.tally.received += 1
+        if not self._is_met(line.number):
+            await self._writer.take(change, self._place(line.number))
 
-    def _gather(self, change: Change, changes: Changes, log: OrderedLog, sealer: Sealer) -> bool:
-        client = changes.sender.id
-        head = Head(
-            id=self._ids(),
-            at=self._clock.now(),
-            correlation_id=client,
-            causation_id=changes.command_id,
-            client=client,
-        )
-        key = change.key
-        if isinstance(change, Deleted):
-            return log.gather(FeedRecordDeleted(**head, key=key), size_of(key, b""))
-        key_id, sealed = sealer.sealed(key, change.value)
-        expires_at = expiry(changes.sender.terms, head["at"])
-        if isinstance(change, Added):
-            added = FeedRecordAdded(**head, key=key, key_id=key_id, ciphertext=sealed, expires_at=expires_at)
-            return log.gather(added, size_of(key, sealed))
-        updated = FeedRecordUpdated(
-            **head, old_key=change.old_key, key=key, key_id=key_id, ciphertext=sealed, expires_at=expires_at
-        )
-        return log.gather(updated, size_of(change.old_key + key, sealed))
+    def _is_met(self, line: int) -> bool:
+        """All of what has ended is: a line beyond its end is another upload's, under the same name."""
+        return self._met is not None and (line <= self._met.place or self._met.figures is not None)
+
+    def _place(self, line: int) -> FeedSource | None:
+        return None if self._source is None else FeedSource(name=self._source, place=line)
 
 
 def _read(line: bytes, columns: Columns) -> Change | Reason | None:

@@ -15,9 +15,11 @@ import pytest
 from redis.asyncio import Redis
 
 from commands.feeds.change_feed import ChangeFeed, Changes
+from commands.feeds.change_writer import ChangeParts
 from commands.feeds.intake import Sender, UploadCut, named_run
 from commands.feeds.load_feed import Bulk, LoadFeed, Superseded
 from commands.feeds.redis_runs import RedisRuns
+from commands.feeds.redis_sources import RedisSources
 from commands.kafka_log import KafkaLog
 from domain.catalogue import FeedClient
 from domain.errors import Conflict, InvalidInput, KeyReused
@@ -61,9 +63,9 @@ class Desk:
     """A client's uploads, and what came of them."""
 
     def __init__(self, log: KafkaLog, redis: Redis, names: Names, kafka_url: str) -> None:
-        parts = {"log": log, "names": names, "sealing": sealing, "clock": WallClock(), "ids": fresh_id}
-        self.load = LoadFeed(runs=RedisRuns(redis, names), **parts)
-        self.change = ChangeFeed(**parts)
+        parts = ChangeParts(log, names, sealing, WallClock(), fresh_id)
+        self.load = LoadFeed(runs=RedisRuns(redis, names), **parts._asdict())
+        self.change = ChangeFeed(parts, RedisSources(redis, names))
         self.redis, self.names, self.kafka_url = redis, names, kafka_url
         self.sender = Sender(uuid.uuid4().hex, FeedClient(name="provider", ttl_seconds=60))
 
@@ -72,6 +74,16 @@ class Desk:
     ) -> Bulk:
         run_id = named_run(self.sender.id, name) if name else fresh_id()
         return Bulk(self.sender, chunks_of(content, cut=cut), form, mode, run_id, may_be_resumed=bool(name))
+
+    def changes(self, content: bytes, *, name: str = "", cut: bool = False, size: int = 7_000) -> Changes:
+        command_id = named_run(self.sender.id, name) if name else fresh_id()
+        chunks = chunks_of(content, size, cut=cut)
+        return Changes(self.sender, chunks, PLAIN, Columns(key="id"), command_id, may_be_repeated=bool(name))
+
+    async def told(self, name: str, met: str) -> None:
+        """The consumer has come so far with the upload of that name: `place offset`, or with `records rejected`."""
+        source = f"upload/{named_run(self.sender.id, name)}"
+        await self.redis.hset(self.names.feed_sources(self.sender.id), source, met)
 
     async def seen(self, run_id: str, *run: Any) -> None:
         """The consumer has come so far with the run."""
@@ -208,10 +220,10 @@ async def test_changes(desk: Desk) -> None:
         {"op": "raze", "key": "b"},
     ]
     content = b"\n".join(map(msgspec.json.encode, lines))
-    received = await desk.change(Changes(desk.sender, chunks_of(content, 11), PLAIN, Columns(key="id"), fresh_id()))
+    received = await desk.change(desk.changes(content, size=11))
     assert (received.received, received.rejected) == (4, 1)
     assert [tuple(each) for each in received.errors] == [(6, Reason.UNKNOWN_OP)]
-    added, updated, deleted, row = await desk.logged(desk.names.feeds_changes)
+    added, updated, deleted, row, end = await desk.logged(desk.names.feeds_changes)
     assert [each["type"] for each in (added, updated, deleted, row)] == [
         "feed_record_added",
         "feed_record_updated",
@@ -219,4 +231,37 @@ async def test_changes(desk: Desk) -> None:
         "feed_record_added",
     ]
     assert (updated["old_key"], updated["key"], deleted["key"], row["key"]) == ("a", "b", "b", "7")
+    assert (end["type"], end["records"], end["rejected"]) == ("feed_changes_received", 4, 1)
+    assert not any("source" in each for each in (added, updated, deleted, row, end))
     assert [desk.opened(each, "c") for each in (added, updated, row)] == [b'{"n":1}', b'{"n":2}', b'{"n":3}']
+
+
+def adds(keys: Iterable[str]) -> bytes:
+    return b"".join(b'{"op": "add", "key": "%s", "value": {"of": "%s"}}\n' % ((key.encode(),) * 2) for key in keys)
+
+
+async def test_changes_that_go_on(desk: Desk) -> None:
+    """Cut off, named and sent again, an upload goes on behind what was met of it; each change tells its line."""
+    content = b"bad\n" + adds("abcd")
+    with pytest.raises(UploadCut):
+        await desk.change(desk.changes(content[:100], name="night", cut=True))
+    before = await desk.logged(desk.names.feeds_changes)
+    assert [(each["key"], each["source"]["place"]) for each in before] == [("a", 2), ("b", 3)]
+    await desk.told("night", "3 1")
+    received = await desk.change(desk.changes(content, name="night"))
+    assert (received.received, received.rejected) == (4, 1)
+    *rest, end = (await desk.logged(desk.names.feeds_changes))[2:]
+    assert [(each["key"], each["source"]["place"]) for each in rest] == [("c", 4), ("d", 5)]
+    assert (end["records"], end["rejected"], end["source"]["place"]) == (4, 1, 6)
+    assert {each["source"]["name"] for each in (*before, *rest, end)} == {f"upload/{received.run_id}"}
+
+
+async def test_changes_that_have_ended(desk: Desk) -> None:
+    """Sent again they write nothing and are answered the same; others under their name are refused."""
+    await desk.told("night", "5 9 3 1")
+    received = await desk.change(desk.changes(b"bad\n" + adds("abc"), name="night"))
+    assert (received.received, received.rejected) == (3, 1)
+    for other in (adds("abcdefgh"), adds("ab")):
+        with pytest.raises(KeyReused):
+            await desk.change(desk.changes(other, name="night"))
+    assert await desk.logged(desk.names.feeds_changes) == []
