@@ -8,7 +8,7 @@ FROM_LOCK := install --require-hashes --only-binary :all:
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test chaos lint types bench replay audit lock clean
+.PHONY: help demo test chaos lint types bench replay audit feeds lock clean
 
 help: ## List what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,6 +38,9 @@ replay: .venv/dev.stamp ## Decide a million logged auctions again, twice; ARGS='
 
 audit: .venv/dev.stamp ## Half a million auctions among kills, recounted from the topics; ARGS=--smoke for fewer
 	@$(BIN)/python -m bench audit $(ARGS)
+
+feeds: .venv/dev.stamp ## Five million feed records among kills, every key compared; ARGS=--smoke for fewer
+	@$(BIN)/python -m bench feeds $(ARGS)
 
 COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 	--no-emit-index-url --no-emit-find-links

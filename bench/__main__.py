@@ -14,7 +14,20 @@ import rich_click as click
 import uvloop
 from rich.console import Console
 
-from bench import auctions, audit, hour, impressions, load_test, machine, matching, projections, rebuild, report
+from bench import (
+    auctions,
+    audit,
+    feed_drill,
+    feed_records,
+    hour,
+    impressions,
+    load_test,
+    machine,
+    matching,
+    projections,
+    rebuild,
+    report,
+)
 from bench.followed_build import BuildFailed
 from bench.installation import Installation, installed
 from bench.process import ProcessFailed
@@ -25,7 +38,17 @@ MEASUREMENTS: dict[str, Callable[[Installation, Size], Awaitable[report.Section]
     "matching": matching.measure,
     "impressions": impressions.measure,
     "projections": projections.measure,
+    "feeds": feed_records.measure,
 }
+FAILURES = (
+    ProcessFailed,
+    BuildFailed,
+    hour.CountsDiffer,
+    audit.Differs,
+    rebuild.Disturbed,
+    feed_drill.DrillFailed,
+)
+"""What ends a measurement, said in a few lines."""
 LONGEST_SECONDS = 45 * 60
 WIDTH = 200
 
@@ -79,13 +102,20 @@ def rebuilt_while_everyone_reads(*, smoke: bool, events: int | None) -> None:
     _run(rebuild.run(size, _console(), keep=not smoke))
 
 
+@main.command("feeds")
+@click.option("--smoke", is_flag=True, help="A hundredth of it, to see that it runs; writes nothing.")
+def fed_while_servers_die(*, smoke: bool) -> None:
+    """Load five million feed records and change them while servers die, compare every key, write bench/FEEDS.md."""
+    _run(feed_drill.run(SMOKE if smoke else FULL, _console(), keep=not smoke))
+
+
 def _run(measurement: Coroutine[None, None, None]) -> None:
     """Says in a few lines what stood in the way, without a traceback."""
     # A client that retries while a fresh topic finds its leaders is not news; a failure is raised where it happens.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     try:
         uvloop.run(_bounded(measurement))
-    except (ProcessFailed, BuildFailed, hour.CountsDiffer, audit.Differs, rebuild.Disturbed) as failure:
+    except FAILURES as failure:
         raise click.ClickException(str(failure)) from failure
     except asyncio.CancelledError:
         raise click.ClickException("ended by a signal; nothing was written") from None

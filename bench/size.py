@@ -32,6 +32,12 @@ class Size(msgspec.Struct, frozen=True, kw_only=True):
     """Of that log, over which the CPU of one worker process and of two is compared."""
     rebuild_live_rate: int
     """Auctions and pixels a second, together, during a rebuild."""
+    feed_bench_records: int
+    """Of the topic that a Redis is filled from."""
+    feed_look_ups: int
+    feed_records: int
+    """That the drill of feeds loads."""
+    feed_changes: int
 
 
 FULL = Size(
@@ -50,6 +56,10 @@ FULL = Size(
     rebuild_rounds=3,
     rebuild_window_events=500_000,
     rebuild_live_rate=100,
+    feed_bench_records=200_000,
+    feed_look_ups=5_000,
+    feed_records=5_000_000,
+    feed_changes=200_000,
 )
 SMOKE = Size(
     rounds=2,
@@ -67,4 +77,8 @@ SMOKE = Size(
     rebuild_rounds=1,
     rebuild_window_events=10_000,
     rebuild_live_rate=40,
+    feed_bench_records=5_000,
+    feed_look_ups=200,
+    feed_records=40_000,
+    feed_changes=4_000,
 )
