@@ -26,7 +26,7 @@ from bench import feed_page, machine
 from bench.feed_files import write_bulk, write_changes
 from bench.feed_page import Load, Outcome
 from bench.installation import fresh_folder
-from bench.process import ROOT, python, running
+from bench.process import ROOT, START_SECONDS, python, running
 from bench.size import Size
 from tests.journeys.running_exchange import RunningExchange, eventually, running_exchange
 
@@ -37,7 +37,7 @@ CHANGES_AT_ONCE = 250
 LOOK_SECONDS = 0.5
 RETRY_SECONDS = 1.0
 RUN_SECONDS = 15 * 60
-ASK_SECONDS = 20.0
+ASK_SECONDS = 60.0
 FAULTS = ((0.2, "the projectors", "gavel project"), (0.4, "Redis", "valkey-server"), (0.6, "the broker", "kafka.Kafka"))
 """At which share of the records applied, and who: SIGKILL each."""
 CHANGES_UNTIL = 0.9
@@ -189,10 +189,18 @@ async def _drilled(
 
 
 async def _registered(http: aiohttp.ClientSession, number: int, bulk: Path, changes: Path) -> Client:
+    """Asked for until it is made: an exchange that has just begun may not know its catalogue yet."""
     name = f"drill {number}"
-    async with http.post("/v1/feed-clients", json={"name": name}) as answer:
-        answer.raise_for_status()
-        return Client(name, (await answer.json())["id"], bulk, changes)
+    made: dict[str, Any] = {}
+
+    async def is_made() -> bool:
+        async with http.post("/v1/feed-clients", json={"name": name}, headers={"Idempotency-Key": name}) as answer:
+            answer.raise_for_status()
+            made.update(await answer.json())
+            return True
+
+    await eventually(is_made, START_SECONDS)
+    return Client(name, made["id"], bulk, changes)
 
 
 async def _load(exchange: RunningExchange, client: Client) -> dict[str, Any]:
