@@ -22,6 +22,7 @@ from rich.progress import (
 from commands.feeds.erase_client import ErasedClient
 from gavel.cli import options
 from gavel.cli.feed_audit import audit
+from gavel.cli.feed_follow import follow
 from gavel.errors import CannotRun
 from gavel.feed_desk import feed_desk
 from gavel.feed_keys import WrappedKey
@@ -40,6 +41,7 @@ def feeds() -> None:
 
 
 feeds.add_command(audit)
+feeds.add_command(follow)
 
 
 @feeds.command(epilog="Example: `gavel feeds load people.ndjson.gz --client winter-audiences --mode replace`")
