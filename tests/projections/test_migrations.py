@@ -44,8 +44,13 @@ async def check(url: str) -> None:
 
 
 async def test_from_nothing(empty_database: str) -> None:
-    """An empty database has every table afterwards, and nothing is left to be generated."""
+    """An empty database has every table afterwards, and nothing is left to be generated: read models begin with 1."""
     await migrate(empty_database)
+    database = await asyncpg.connect(empty_database)
+    query = "SELECT projection, generation, layout FROM projection_generations WHERE status = 'active'"
+    assert {tuple(row) for row in await database.fetch(query)} == {(each.name, 1, each.layout) for each in REGISTRY}
+    assert await database.fetchval("SELECT count(*) FROM projection_generations") == len(REGISTRY)
+    await database.close()
     await check(empty_database)
 
 
