@@ -120,7 +120,7 @@ class Watch:
 
 
 async def run(size: Size, console: Console, *, keep: bool) -> None:
-    """Raises DrillFailed, ProcessFailed; TimeoutError after RUN_SECONDS."""
+    """Raises DrillFailed, after RUN_SECONDS at the latest; ProcessFailed."""
     console.print(f"On {machine.describe()}")
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with fresh_folder() as folder, Progress(*columns, console=Console(stderr=True)) as progress:
@@ -132,6 +132,8 @@ async def run(size: Size, console: Console, *, keep: bool) -> None:
         except ExceptionGroup as failures:
             # The others have been cancelled because of the first.
             raise failures.exceptions[0] from failures
+        except TimeoutError as late:
+            raise DrillFailed(f"not ready in time, or not done within {RUN_SECONDS // 60} minutes") from late
     feed_page.show(outcome, console)
     _check(outcome)
     if keep:
