@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
 from hashlib import sha1
 from typing import Final, NamedTuple, cast
 
@@ -23,7 +24,7 @@ from projections.batch import DeadLetter, Letter, Move
 from projections.feed_audit import NOBODY, AuditRow, write_rows
 from projections.feed_script import APPLY, DROP
 from projections.postgres_store import Pool, connected
-from projections.redis_store import RedisStore, answering, offset_field
+from projections.redis_store import RedisStore, answering, microseconds, offset_field
 from projections.store import Checkpoint, FenceLost
 
 SCRIPT_RECORDS: Final = 100
@@ -34,6 +35,7 @@ FORGET_MAX: Final = 1000
 CLIENT_MAX_CHARS: Final = 100
 """Of a key that may be a client's id; what has no such key is nobody's."""
 LATE: Final = "late"
+RETRIED_AT: Final = b"retried_at"
 
 KNOWN: Final = """
 -- KEYS: offsets, clients. ARGV: the number of partitions, each with its expected offset; then fields of clients.
@@ -45,7 +47,7 @@ local known = {tonumber(redis.call('HGET', KEYS[1], 'generation') or 1)}
 for at = 2 + 2 * ARGV[1], #ARGV do table.insert(known, tonumber(redis.call('HGET', KEYS[2], ARGV[at]) or -1)) end
 return known
 """
-FORGET: Final = """
+FORGET_CLIENTS: Final = """
 -- KEYS: offsets, clients. ARGV: fields of clients.
 -- All partitions at once, for one that is begun while others have offsets is taken for a topic that has grown.
 for _, field in ipairs(redis.call('HKEYS', KEYS[1])) do
@@ -54,6 +56,12 @@ end
 redis.call('HDEL', KEYS[2], unpack(ARGV))
 redis.call('HSET', KEYS[1], 'generation', (redis.call('HGET', KEYS[1], 'generation') or 1) + 1)
 return 1
+"""
+NOTE_RETRY: Final = """
+-- KEYS: offsets. ARGV: as the first of `redis_store.FREE_KEY`.
+if tonumber(ARGV[1]) > tonumber(redis.call('HGET', KEYS[1], 'retried_at') or 0) then
+  redis.call('HSET', KEYS[1], 'retried_at', ARGV[1])
+end
 """
 
 
@@ -68,13 +76,17 @@ class Known(NamedTuple):
 class FeedStore(RedisStore[FeedRows]):
     """Of one of the two topics. Implements `store.Store`."""
 
+    batch_max_records = 20_000
+    """However many there are, none of their scripts has more than `SCRIPT_RECORDS`."""
+
     def __init__(self, redis: Redis, pool: Pool, projection: Audiences) -> None:
         super().__init__(redis, pool, projection)
         self._audiences = projection
         self._apply_to_client = redis.register_script(APPLY)
         self._drop_client = redis.register_script(DROP)
         self._known = redis.register_script(KNOWN)
-        self._forget = redis.register_script(FORGET)
+        self._note_retry = redis.register_script(NOTE_RETRY)
+        self._forget_clients = redis.register_script(FORGET_CLIENTS)
 
     async def checkpoints(self) -> dict[TopicPartition, Checkpoint]:
         """None where a client's state is not what it was: then the topic is read again, for those who miss it."""
@@ -88,7 +100,7 @@ class FeedStore(RedisStore[FeedRows]):
             if not lost:
                 return found
             clients = [self._audiences.field_of(part) for part in lost[:FORGET_MAX]]
-            await self._forget(keys=[self._audiences.offsets_key, *self._audiences.keys], args=clients)
+            await self._forget_clients(keys=[self._audiences.offsets_key, *self._audiences.keys], args=clients)
         return {}
 
     async def parked_keys(self, _partitions: Collection[TopicPartition]) -> set[tuple[TopicPartition, bytes]]:
@@ -105,15 +117,19 @@ class FeedStore(RedisStore[FeedRows]):
             await self._to_clients(steps, known)
         if parked:
             async with connected(self._pool) as connection, connection.transaction():
-                await parking.park(connection, self._audiences.name, parked)
+                await self._park(connection, parked)
                 await write_rows(connection, NOBODY, self._rows_of_nobody(rejected, known.generation))
         await super().apply(steps or None, moves)
 
     async def unpark(self, rows: FeedRows | None, letters: Sequence[Letter], *, by: str) -> None:
         """Where they are older than what stands by now, they change nothing."""
-        await self._to_clients(rows or {}, Known(0, dict.fromkeys(rows or {}, LATE)))
         async with connected(self._pool) as connection:
-            if not await parking.end_as_applied(connection, letters, by=by):
+            at = await connection.fetchval("SELECT clock_timestamp()")
+        await self._to_clients(rows or {}, Known(0, dict.fromkeys(rows or {}, LATE)))
+        async with answering():
+            await self._note_retry(keys=[self._audiences.offsets_key], args=[microseconds(at)])
+        async with connected(self._pool) as connection:
+            if not await parking.end_as_applied(connection, letters, by=by, at=at):
                 raise FenceLost("somebody else has ended one of them")
 
     async def release(self, partition: TopicPartition, key: bytes) -> None:
@@ -127,10 +143,21 @@ class FeedStore(RedisStore[FeedRows]):
         accepts_dead_letters: bool = False,
     ) -> None:
         """Forgets its clients, also what the other topic has said of them: who reads that one notices and follows."""
+        await self._drop_clients()
+        await super().reset(starts, targets, accepts_dead_letters=accepts_dead_letters)
+
+    async def _forgotten_before(self, retry: datetime) -> bool:
+        """Its clients as well, each of which would pass over what is read again; the other topic as in `reset`."""
+        async with answering():
+            known = await self._redis.hget(self._audiences.offsets_key, RETRIED_AT)
+        if known is not None and int(known) < microseconds(retry):
+            await self._drop_clients()
+        return await super()._forgotten_before(retry)
+
+    async def _drop_clients(self) -> None:
         async with answering():
             for field in cast("list[bytes]", await self._redis.hkeys(self._audiences.keys[0])):
                 await self._drop_client(keys=self._keys_of(_part_of(field).client))
-        await super().reset(starts, targets, accepts_dead_letters=accepts_dead_letters)
 
     async def _position(self, client: str) -> int:
         position = await self._redis.hget(self._audiences.names.feed_state(client), self._audiences.topic)

@@ -227,14 +227,17 @@ class RedisStore(Generic[Rows]):
         elif was_paused and not is_paused:
             async with answering():
                 await self._redis.hdel(self._keys[0], PAUSED)
-        kept = [GENERATION, STOPPED_REASON, ACCEPTS_DEAD_LETTERS, PAUSED]
-        async with answering():
-            forgotten = await self._forget(keys=self._keys, args=[_microseconds(last), *kept])
-        if forgotten:
+        if await self._forgotten_before(last):
             log.error("older than a retry of dead letters, read again", projection=self._projection.name)
         for partition, key in await self._waiting_for_nothing():
             with suppress(FenceLost):  # somebody else is at it, or a second later it is tried again
                 await self.release(partition, key)
+
+    async def _forgotten_before(self, retry: datetime) -> bool:
+        """Forgets all, but for what is known of the generation as a whole, where this memory is older than a retry."""
+        kept = [GENERATION, STOPPED_REASON, ACCEPTS_DEAD_LETTERS, PAUSED]
+        async with answering():
+            return bool(await self._forget(keys=self._keys, args=[microseconds(retry), *kept]))
 
     async def _decided(self, connection: Connection) -> tuple[datetime, bool]:
         """When a letter was applied after all last, and whether the projection is paused."""
@@ -295,10 +298,7 @@ class RedisStore(Generic[Rows]):
                 raise FenceLost(f"{self._projection.name} has a key that waits no longer")
             # Written before the offset moves: after a crash between the two it is parked again, as the same letter.
             async with connected(self._pool) as connection:
-                if await parking.is_any_skipped(connection, self._projection.name, parked):
-                    self._away_until = 0.0
-                    raise FenceLost(f"{self._projection.name} was to park what somebody has decided to skip")
-                await parking.park(connection, self._projection.name, parked)
+                await self._park(connection, parked)
         async with answering():
             common = _common_arguments(moves, parked)
             if rows is None:
@@ -308,6 +308,12 @@ class RedisStore(Generic[Rows]):
                 done = await self._apply(keys=self._keys, args=[*common, *own])
         if not done:
             raise FenceLost(f"{self._projection.name} is no longer at the offsets {dict(moves)}")
+
+    async def _park(self, connection: Connection, parked: Sequence[DeadLetter]) -> None:
+        if await parking.is_any_skipped(connection, self._projection.name, parked):
+            self._away_until = 0.0
+            raise FenceLost(f"{self._projection.name} was to park what somebody has decided to skip")
+        await parking.park(connection, self._projection.name, parked)
 
     async def skipped(self, partitions: Collection[TopicPartition]) -> set[tuple[TopicPartition, int]]:
         """What is known of them while Postgres is away: but what cannot be applied waits for it anyway."""
@@ -359,7 +365,7 @@ class RedisStore(Generic[Rows]):
             raise FenceLost("others are open than a moment ago")
         async with answering():
             member = b"" if key is None else _parked_member(tp, key)
-            common = [*_common_arguments({tp: Move(at, at)}, ()), str(_microseconds(decided_at)), member]
+            common = [*_common_arguments({tp: Move(at, at)}, ()), str(microseconds(decided_at)), member]
             if rows is None:
                 done = await self._free(keys=self._keys, args=common)
             else:
@@ -470,7 +476,7 @@ def _tp_and_key_of(member: bytes) -> tuple[TopicPartition, bytes]:
     return TopicPartition(topic, int(number)), key
 
 
-def _microseconds(moment: datetime) -> int:
+def microseconds(moment: datetime) -> int:
     """Of Unix time, exactly."""
     return (moment - parking.LONG_AGO) // timedelta(microseconds=1)
 

@@ -52,8 +52,11 @@ class FeedStory:
 
     async def change_later(self, key: str, name: str) -> None:
         """A record that is on its way; flush the log."""
-        event = feed_events.FeedRecordAdded(**self._head(), key=key, key_id="k1", ciphertext=name.encode())
-        await self._read_side.log.send_bytes(self._read_side.names.feeds_changes, self.client, encode(event))
+        await self._read_side.log.send_bytes(self._read_side.names.feeds_changes, self.client, self.added(key, name))
+
+    def added(self, key: str, name: str) -> bytes:
+        """What `add` logs."""
+        return encode(feed_events.FeedRecordAdded(**self._head(), key=key, key_id="k1", ciphertext=name.encode()))
 
     async def change(self, event: type[Event], **fields: Any) -> int:
         return await self._append(self._read_side.names.feeds_changes, event, fields)

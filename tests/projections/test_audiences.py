@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from projections.dead_letters import DeadLetters, Tried
 from projections.rebuild import rebuild
 from tests.projections.conftest import ReadSide, eventually
 from tests.projections.feed_story import FeedStory
+from tests.projections.letters import OPERATOR, desk, is_settled, letters
+
+__all__ = ["desk"]
 
 BOTH = ("audiences", "audiences_bulk")
 
@@ -83,13 +87,44 @@ async def test_poison_is_parked_and_the_rest_lands(read_side: ReadSide) -> None:
     await story.add("b", "another")
     await read_side.run_to_the_end("audiences")
     assert await story.records("a", "b") == {"a": "after", "b": "another"}
-    letters = await read_side.fetch('SELECT projection, "offset" FROM dead_letters')
-    assert [tuple(row) for row in letters] == [("audiences", 1)]
+    parked = await read_side.fetch('SELECT projection, "offset" FROM dead_letters')
+    assert [tuple(row) for row in parked] == [("audiences", 1)]
     counted = await story.counted()
     assert (counted["adds"], counted["overwrites"], counted["rejected"]) == (2, 1, 1)
     await story.add("c", "later")
     await read_side.run_to_the_end("audiences")
     assert await story.records("c") == {"c": "later"}
+
+
+async def test_a_letter_that_is_retried(read_side: ReadSide, desk: DeadLetters) -> None:
+    """It stands, and is met no more; a Redis of before the retry is read again as a whole, and meets it again."""
+    story = FeedStory(read_side, "client-1")
+    await story.add("a", "one")
+    await story.poison(read_side.names.feeds_changes)
+    async with read_side.running("audiences"):
+        await read_side.caught_up("audiences")
+        kept = [key async for key in read_side.redis.scan_iter(f"*{read_side.names.namespace}*")]
+        old = {key: await read_side.redis.dump(key) for key in kept}
+        (letter,) = await letters(read_side, "audiences")
+        mended = story.added("b", "mended")
+        await read_side.fetch("UPDATE dead_letters SET payload = $1", mended)
+        assert await desk.retry(letter["id"], by=OPERATOR) == Tried(1, 0)
+        assert await story.records("a", "b") == {"a": "one", "b": "mended"}
+    async with read_side.running("audiences"):
+        await story.add("c", "later")
+        await read_side.caught_up("audiences")
+        assert await is_settled(read_side)
+    for key, value in old.items():
+        assert value is not None
+        await read_side.redis.restore(key, 0, value, replace=True)
+    async with read_side.running("audiences"):
+
+        async def is_open_again() -> bool:
+            return not await is_settled(read_side)
+
+        await eventually(is_open_again)
+        await read_side.caught_up("audiences")
+    assert await story.records("a", "b", "c") == {"a": "one", "c": "later"}
 
 
 async def test_batches_of_a_hundred_and_many_clients(read_side: ReadSide) -> None:
