@@ -12,8 +12,8 @@ import asyncio
 import fcntl
 import os
 import secrets
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import ClassVar, Final, NamedTuple
@@ -25,7 +25,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from domain.errors import Conflict, Fault, InvalidInput, Unavailable
 from domain.feeds.sealing import DATA_KEY_BYTES, NONCE_BYTES, DataKey, Unreadable, unwrap, wrap
 from gavel.errors import CannotRun, explained
-from gavel.key_file import FileStamp, KeyFile, follow, stamp_of
+from gavel.key_file import FileStamp, KeyFile, follow, fresh_key, stamp_of
 from gavel.secret_file import write_secret
 from gavel.settings import Settings, variable
 
@@ -73,20 +73,27 @@ class FeedKeyFile:
 
     holds: ClassVar[str] = "feed keys"
 
-    def __init__(self, path: Path, wrapping_key: Callable[[], bytes]) -> None:
-        """`wrapping_key` is asked when a key is wrapped or unwrapped, and not before; it may raise CannotRun."""
+    def __init__(
+        self, path: Path, wrapping_keys: Callable[[], Sequence[bytes]], kept: WrappingKeyFile | None = None
+    ) -> None:
+        """`wrapping_keys` are asked for when a key is wrapped or unwrapped, and not before; it may raise CannotRun.
+
+        The first one wraps, and all unwrap. They stand in the file `kept`, unless a setting holds them.
+        """
         self.path = path
-        self._wrapping_key = wrapping_key
+        self._wrapping_keys = wrapping_keys
+        self._kept = kept
 
     @classmethod
     def of(cls, settings: Settings) -> FeedKeyFile:
         """Where the settings say. Raises InvalidInput for a wrapping key in them that is none."""
         path = settings.data / settings.feed_keys_file
         if settings.feed_key is not None:
-            key = _derived(_secret(settings.feed_key))
-            return cls(path, lambda: key)
+            set_ = {"feed_key": settings.feed_key, "feed_key_previous": settings.feed_key_previous}
+            keys = [_derived(_secret(name, text)) for name, text in set_.items() if text is not None]
+            return cls(path, lambda: keys)
         wrapping = WrappingKeyFile.of(settings)
-        return cls(path, lambda: _kept(wrapping, path))
+        return cls(path, lambda: _kept(wrapping, path), wrapping)
 
     def read(self) -> FeedKeys:
         """Nothing where no client has had a key. Raises CannotRun for a file that cannot be read."""
@@ -103,11 +110,11 @@ class FeedKeyFile:
 
     def opened(self, client: str, key: WrappedKey) -> DataKey:
         """Raises CannotRun where another wrapping key would be needed."""
-        try:
-            return unwrap(key.id, key.wrapped, wrapping_key=self._wrapping_key(), client=client)
-        except Unreadable as error:
-            advice = f"bring back the wrapping key that was there when it was written ({variable('feed_key')})"
-            raise CannotRun(f"{self.path} is damaged, or was written under another wrapping key: {advice}") from error
+        for wrapping_key in self._wrapping_keys():
+            with suppress(Unreadable):
+                return unwrap(key.id, key.wrapped, wrapping_key=wrapping_key, client=client)
+        advice = f"bring back the wrapping key that was there when it was written ({variable('feed_key')})"
+        raise CannotRun(f"{self.path} is damaged, or was written under another wrapping key: {advice}")
 
     def check_wrapping_key(self, held: FeedKeys) -> None:
         """Raises CannotRun where what the file holds was written under another wrapping key than the one that is set.
@@ -143,15 +150,39 @@ class FeedKeyFile:
             write_secret(self.path, FeedKeys(others, {**held.erased, client: at}))
             return Erased(at, len(held.clients.get(client, ())))
 
+    def rotate_wrapping_key(self, now: datetime) -> int:
+        """Wraps every data key anew, under a fresh key or the one that is set by now; how many there are.
+
+        No record is touched. It can be interrupted at any point, and run again: what is wrapped under either key opens
+        until the older one goes, which is last. Raises CannotRun, then with nothing lost.
+        """
+        with self._alone() as held:
+            self.check_wrapping_key(held)
+            if self._kept is not None:
+                _kept(self._kept, self.path)
+                fresh = fresh_key(now.replace(microsecond=0))
+                self._kept.write((fresh, *self._kept.read()))
+            anew = {
+                client: tuple(self._wrapped(self.opened(client, key), client, key.since) for key in keys)
+                for client, keys in held.clients.items()
+            }
+            if held != FeedKeys():
+                write_secret(self.path, FeedKeys(anew, held.erased))
+            if self._kept is not None:
+                self._kept.write((fresh,))
+            return sum(map(len, anew.values()))
+
+    def _wrapped(self, key: DataKey, client: str, since: datetime) -> WrappedKey:
+        nonce = secrets.token_bytes(NONCE_BYTES)
+        return WrappedKey(key.id, since, wrap(key, wrapping_key=self._wrapping_keys()[0], nonce=nonce, client=client))
+
     def _add_key(self, held: FeedKeys, client: str, now: datetime) -> WrappedKey:
         self.check_wrapping_key(held)
         keys = held.clients.get(client, ())
         used = {each.id for each in keys}
         key_id = next(each for each in iter(lambda: secrets.token_hex(KEY_ID_BYTES), None) if each not in used)
         fresh = DataKey(key_id, secrets.token_bytes(DATA_KEY_BYTES))
-        nonce = secrets.token_bytes(NONCE_BYTES)
-        wrapped = wrap(fresh, wrapping_key=self._wrapping_key(), nonce=nonce, client=client)
-        new = WrappedKey(fresh.id, now.replace(microsecond=0), wrapped)
+        new = self._wrapped(fresh, client, now.replace(microsecond=0))
         write_secret(self.path, FeedKeys({**held.clients, client: (new, *keys)}, held.erased))
         return new
 
@@ -231,7 +262,12 @@ class FeedKeysInForce:
     def _open(self, client: str, key: WrappedKey) -> DataKey:
         name = (client, key.id)
         if name not in self._opened:
-            self._opened[name] = self._file.opened(client, key)
+            try:
+                self._opened[name] = self._file.opened(client, key)
+            except CannotRun:
+                # Its wrapping key may have been rotated a moment ago.
+                self._read_again()
+                self._opened[name] = self._file.opened(client, self._wrapped(client, key.id) or key)
         return self._opened[name]
 
     def _refuse_lost(self) -> None:
@@ -252,21 +288,21 @@ def _refuse_erased(client: str, held: FeedKeys) -> None:
         raise Conflict(f"The feed client {client!r} is erased: it gets no key any more. Register another one.")
 
 
-def _kept(wrapping: WrappingKeyFile, data_keys: Path) -> bytes:
-    """The wrapping key out of its file, which is made unless keys are there that need another one."""
+def _kept(wrapping: WrappingKeyFile, data_keys: Path) -> Sequence[bytes]:
+    """The wrapping keys out of their file, which is made unless keys are there that need another one."""
     if not data_keys.exists():
         wrapping.ensure()
-    return _derived(wrapping.read()[0].secret)
+    return [_derived(each.secret) for each in wrapping.read()]
 
 
-def _secret(text: str) -> bytes:
+def _secret(name: str, text: str) -> bytes:
     try:
         value = bytes.fromhex(text)
     except ValueError:
-        raise InvalidInput([Fault(variable("feed_key"), "is not hexadecimal")]) from None
+        raise InvalidInput([Fault(variable(name), "is not hexadecimal")]) from None
     if len(value) < WRAPPING_SECRET_MIN_BYTES:
         what = f"is not {WRAPPING_SECRET_MIN_BYTES} bytes or more in hex"
-        raise InvalidInput([Fault(variable("feed_key"), what)])
+        raise InvalidInput([Fault(variable(name), what)])
     return value
 
 

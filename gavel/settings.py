@@ -67,6 +67,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Where the key is found otherwise, in the data folder unless absolute; running processes follow it."""
     feed_key: str | None = None
     """Hex, at least 32 bytes: wraps the keys that feed clients' records are sealed with. Without it they are lost."""
+    feed_key_previous: str | None = None
+    """The key before, until `gavel feeds rotate --wrapping-key` has wrapped under the new one what stood under it."""
     feed_key_file: Path = Path("feed-wrapping-key.json")
     """Where it is found otherwise, in the data folder unless absolute; made when the first record comes."""
     feed_keys_file: Path = Path("feed-keys.json")
@@ -94,7 +96,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         return (self.public_url or f"http://{self.host}:{self.port}").rstrip("/")
 
 
-SECRETS = frozenset({"admin_key", "token_key", "pseudonym_key", "feed_key"})
+SECRETS = frozenset({"admin_key", "token_key", "pseudonym_key", "feed_key", "feed_key_previous"})
 LISTS = frozenset({"trusted_proxies"})
 HIDDEN = "(hidden)"
 PASSWORD = re.compile(r"(?<=://)(?P<user>[^:?#]*):.*(?=@)|(?P<option>[?&]\w*password=)[^&#]*")

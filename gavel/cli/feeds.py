@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
@@ -25,7 +26,7 @@ from gavel.cli.feed_audit import audit
 from gavel.cli.feed_follow import follow
 from gavel.errors import CannotRun
 from gavel.feed_desk import feed_desk
-from gavel.feed_keys import WrappedKey
+from gavel.feed_keys import FeedKeyFile, WrappedKey
 from gavel.feed_upload import FeedUpload, Load, Outcome
 from gavel.feed_upload import Progress as UploadProgress
 from gavel.key_file import FOLLOW_SECONDS
@@ -92,13 +93,23 @@ def load(
 
 
 @feeds.command(epilog="Example: `gavel feeds rotate winter-audiences`")
-@click.argument("client")
+@click.argument("client", required=False)
+@click.option("--wrapping-key", is_flag=True, help="The installation's key, under which all data keys are wrapped.")
 @options.data
-def rotate(*, client: str, data: Path | None) -> None:
+def rotate(*, client: str | None, wrapping_key: bool, data: Path | None) -> None:
     """Gives the client a fresh data key; running processes take it up by themselves.
 
     What older keys have sealed is still found. No key should seal more than four thousand million records.
+
+    With `--wrapping-key` all data keys are wrapped anew instead, and no record is touched: under a fresh key, or under
+    the one that `GAVEL_FEED_KEY` holds by now, where `GAVEL_FEED_KEY_PREVIOUS` holds the one before.
     """
+    if wrapping_key == (client is not None):
+        raise click.UsageError("Name either a client or --wrapping-key.")
+    if client is None:
+        keys = FeedKeyFile.of(load_settings(data=data)).rotate_wrapping_key(datetime.now(UTC))
+        click.echo(f"Data keys wrapped under the new wrapping key: {keys}. Nothing stands under an older one any more.")
+        return
     new, keys = asyncio.run(_rotate(load_settings(data=data), client))
     click.echo(
         f"The data key {new.id} seals the records of {client} from now on; running processes use it within "

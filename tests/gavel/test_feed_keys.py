@@ -19,6 +19,7 @@ from domain.feeds.sealing import Unreadable, seal, unseal
 from gavel.checkup import check_all
 from gavel.errors import CannotRun
 from gavel.feed_keys import FeedKeyFile, FeedKeysInForce
+from gavel.secret_file import write_secret
 from gavel.settings import Settings, load, shown
 from tests.commands.eventually import eventually
 
@@ -123,6 +124,65 @@ async def test_a_rotation_leaves_what_was_sealed_before(tmp_path: Path, followin
     assert before[0] != after[0] == new.id
     for keys in (following, deaf):
         assert [opened_by(keys, "a", each) for each in (before, after)] == [VALUE, VALUE]
+
+
+async def test_the_wrapping_key_is_rotated(tmp_path: Path, following: FeedKeysInForce) -> None:
+    """Every data key is the same as before, in running processes as well; the old wrapping key opens nothing."""
+    file = file_in(tmp_path)
+    first, erased = await sealed_by(following, "a"), await sealed_by(following, "e")
+    file.rotate("a", NOON)
+    file.erase("e", NOON)
+    deaf = FeedKeysInForce(file)
+    before, old = file.read(), (tmp_path / "feed-wrapping-key.json").read_bytes()
+    assert file.rotate_wrapping_key(NOON) == 2
+    after = file.read()
+    assert [each.id for each in after.clients["a"]] == [each.id for each in before.clients["a"]]
+    assert after.erased == before.erased
+    for keys in (following, deaf, FeedKeysInForce(file)):
+        assert opened_by(keys, "a", first) == VALUE
+        assert (await keys.sealing("a")).id in {each.id for each in after.clients["a"]}
+    assert FeedKeysInForce(file).opening("e", erased[0]) is None
+    (tmp_path / "feed-wrapping-key.json").write_bytes(old)
+    with pytest.raises(CannotRun, match="another wrapping key"):
+        FeedKeysInForce(file)
+
+
+async def test_a_rotation_that_was_interrupted_is_completed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wherever it ends, all data keys open; run again it leaves one wrapping key."""
+    file, writes = file_in(tmp_path), 0
+    record = await sealed_by(FeedKeysInForce(file), "a")
+    for fatal in (1, 2, 3):
+        writes = 0
+
+        def written_until(path: Path, content: object, fatal: int = fatal) -> None:
+            nonlocal writes
+            writes += 1
+            if writes == fatal:
+                raise CannotRun("the disk is full")
+            write_secret(path, content)
+
+        for module in ("gavel.feed_keys", "gavel.key_file"):
+            monkeypatch.setattr(f"{module}.write_secret", written_until)
+        with pytest.raises(CannotRun, match="full"):
+            file.rotate_wrapping_key(NOON)
+        assert opened_by(FeedKeysInForce(file), "a", record) == VALUE
+    monkeypatch.undo()
+    file.rotate_wrapping_key(NOON)
+    assert opened_by(FeedKeysInForce(file), "a", record) == VALUE
+    assert len(msgspec.json.decode((tmp_path / "feed-wrapping-key.json").read_bytes())["keys"]) == 1
+
+
+async def test_a_wrapping_key_of_the_environment_is_exchanged(tmp_path: Path) -> None:
+    """With the one before beside it everything opens; once all is wrapped under the new one, that suffices."""
+    old = Settings(data=tmp_path, feed_key="ab" * 32)
+    both = msgspec.structs.replace(old, feed_key="cd" * 32, feed_key_previous="ab" * 32)
+    new = msgspec.structs.replace(both, feed_key_previous=None)
+    record = await sealed_by(FeedKeysInForce(FeedKeyFile.of(old)), "a")
+    await sealed_by(FeedKeysInForce(FeedKeyFile.of(both)), "b")
+    with pytest.raises(CannotRun, match="another wrapping key"):
+        FeedKeysInForce(FeedKeyFile.of(new))
+    assert FeedKeyFile.of(both).rotate_wrapping_key(NOON) == 2
+    assert opened_by(FeedKeysInForce(FeedKeyFile.of(new)), "a", record) == VALUE
 
 
 async def test_an_erased_client_is_unreadable_for_good(tmp_path: Path, following: FeedKeysInForce) -> None:
