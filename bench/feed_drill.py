@@ -196,7 +196,9 @@ async def _registered(http: aiohttp.ClientSession, number: int, bulk: Path, chan
     made: dict[str, Any] = {}
 
     async def is_made() -> bool:
-        async with http.post("/v1/feed-clients", json={"name": name}, headers={"Idempotency-Key": name}) as answer:
+        async with http.post(
+            "/v1/feed-clients", json={"name": name}, headers={"Idempotency-Key": f"drill-{number}"}
+        ) as answer:
             answer.raise_for_status()
             made.update(await answer.json())
             return True
