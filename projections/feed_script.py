@@ -2,7 +2,7 @@
 
 All keys of a client have `{client id}` in them and stand on one slot of a cluster:
 
-- `state`      hash: how far each topic has come; what the runs are up to
+- `state`      hash: how far each topic has come; what the runs are up to; the latest record behind which one is gone
 - `runs`       hash: run id to `since mode status loaded duplicates received rejected next_line reason`
 - `records:N`  hash: the bulk records of the namespace that the run of place N has begun; -1 is there from the start
 - `changed`    hash: the last record of every key that a change has put
@@ -63,6 +63,12 @@ local function seen(key)
   return loaded
 end
 
+-- A record of this stamp, or what stood beneath it, is gone without a trace: of what was passed over nobody can tell
+-- any more whether it was older.
+local function note_removal(stamp)
+  if stamp > number('removed') then redis.call('HSET', STATE, 'removed', stamp) end
+end
+
 -- Whether a record may yet be loaded that is older than the stamp: of the open run, or one that was started only.
 local function older_may_come(stamp)
   if redis.call('HGET', STATE, 'undecided') and number('opened') < stamp then return true end
@@ -73,9 +79,8 @@ local function older_may_come(stamp)
 end
 """
 
-APPLY: Final = (
-    APPLIES
-    + f"local UPLOADS_KEPT = {FEED_UPLOADS_KEPT}\n"
+_APPLY: Final = (
+    f"local UPLOADS_KEPT = {FEED_UPLOADS_KEPT}\n"
     + SHAPES
     + """
 -- ARGV: 'bulk' or 'changes'; the last offset that was ever applied of the client as far as the caller knows, or 'late'
@@ -197,8 +202,8 @@ function does.loaded(_, id, line, key, value)
 end
 
 function does.received(_, id, received, rejected)
-  refused = refused + tonumber(rejected)
   if id ~= run or current.status ~= 'receiving' then return end
+  refused = refused + tonumber(rejected)
   current.status, current.received, current.rejected = 'loading', tonumber(received), tonumber(rejected)
 end
 
@@ -224,6 +229,7 @@ local function remove(offset, key)
   local loaded = redis.call('HGET', records_of(active), key)
   if loaded and stamp_of(loaded) > offset then return end
   if loaded then redis.call('HDEL', records_of(active), key) end
+  note_removal(offset)
   if older_may_come(offset) then redis.call('HSET', TOMBSTONES, key, offset) end
 end
 
@@ -239,15 +245,18 @@ local function stands(offset, key)
   return not loaded or stamp_of(loaded) < offset
 end
 
+-- Whether something behind it may have been taken away that it would bring back.
+local function comes_too_late(offset) return late and offset < number('removed') end
+
 function does.put(offset, key, value, _, from)
-  if was_told(offset, from) or not stands(offset, key) then return count('stale') end
+  if was_told(offset, from) or comes_too_late(offset) or not stands(offset, key) then return count('stale') end
   count(seen(key) and 'overwrites' or 'adds')
   put(offset, key, value)
 end
 
 function does.updated(offset, old, key, value, from)
   if was_told(offset, from) or offset < floor then return count('stale') end
-  local stood = stands(offset, key)
+  local stood = stands(offset, key) and not comes_too_late(offset)
   if old ~= key then remove(offset, old) end
   if stood then put(offset, key, value) end
   count(stood and 'updates' or 'stale')
@@ -307,7 +316,10 @@ redis.call('RPUSH', AUDIT, cjson.encode(row))
 return sum
 """
 )
+APPLY: Final = APPLIES + _APPLY
 """Answers a number, which is -1 where nothing was done because the client's state is older than the caller knows it."""
+APPLY_WHEN_FULL: Final = FREES + _APPLY
+"""The same for what puts no record anywhere: it makes room, and is not refused for lack of it."""
 
 LOOK_UP: Final = (
     READS
@@ -367,8 +379,9 @@ for at = 1, #answer[2], 2 do
     local loaded = place == CHANGED and redis.call('HGET', records_of(active), key)
     if stamp < floor or loaded and stamp_of(loaded) > stamp then redis.call('HDEL', place, key)
     -- Not one that changes are still to be read which it stands over.
-    elseif expiry > 0 and expiry <= now and number('changes') > stamp then
+    elseif expiry > 0 and expiry <= now and number('changes') >= stamp then
       redis.call('HDEL', place, key)
+      note_removal(stamp)
       -- It may be all that stands between a reader and an older record: that stays away.
       if place == CHANGED then redis.call('HSET', TOMBSTONES, key, stamp)
       elseif stamp_of(redis.call('HGET', CHANGED, key)) < stamp then redis.call('HDEL', CHANGED, key) end

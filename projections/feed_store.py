@@ -13,17 +13,21 @@ import time
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from hashlib import sha1
+from itertools import takewhile
 from typing import Final, NamedTuple, cast
 
 from aiokafka import TopicPartition
 from redis.asyncio import Redis
 
+from domain.errors import Unavailable
+from domain.limits import FEED_MEMORY_MAX_PERCENT
 from projections import parking
 from projections.audiences import Audiences, FeedRows, PartOfClient, Step, digest_of
 from projections.batch import DeadLetter, Letter, Move
 from projections.feed_audit import NOBODY, AuditRow, write_rows
-from projections.feed_script import APPLY, DROP
+from projections.feed_script import APPLY, APPLY_WHEN_FULL, DROP, FREES
 from projections.postgres_store import Pool, connected
+from projections.queries.feed_memory import feed_memory
 from projections.redis_store import RedisStore, answering, microseconds, offset_field
 from projections.store import Checkpoint, FenceLost
 
@@ -35,6 +39,9 @@ FORGET_MAX: Final = 1000
 CLIENT_MAX_CHARS: Final = 100
 """Of a key that may be a client's id; what has no such key is nobody's."""
 LATE: Final = "late"
+PUTS: Final = frozenset({"put", "updated", "loaded"})
+"""What takes memory; all else frees some, or takes next to nothing."""
+MEMORY_ASKED_S: Final = 0.2
 RETRIED_AT: Final = b"retried_at"
 
 KNOWN: Final = """
@@ -74,8 +81,12 @@ class Known(NamedTuple):
 
 
 class FeedStore(RedisStore[FeedRows]):
-    """Of one of the two topics. Implements `store.Store`."""
+    """Of one of the two topics. Implements `store.Store`.
 
+    Records wait while Redis is nearly full, because budgets and rankings stand there as well; what makes room does not.
+    """
+
+    script_head = FREES
     batch_max_records = 20_000
     """However many there are, none of their scripts has more than `SCRIPT_RECORDS`."""
 
@@ -83,10 +94,13 @@ class FeedStore(RedisStore[FeedRows]):
         super().__init__(redis, pool, projection)
         self._audiences = projection
         self._apply_to_client = redis.register_script(APPLY)
+        self._apply_when_full = redis.register_script(APPLY_WHEN_FULL)
         self._drop_client = redis.register_script(DROP)
         self._known = redis.register_script(KNOWN)
         self._note_retry = redis.register_script(NOTE_RETRY)
         self._forget_clients = redis.register_script(FORGET_CLIENTS)
+        self._memory_asked_at = float("-inf")
+        self._is_full = False
 
     async def checkpoints(self) -> dict[TopicPartition, Checkpoint]:
         """None where a client's state is not what it was: then the topic is read again, for those who miss it."""
@@ -183,17 +197,36 @@ class FeedStore(RedisStore[FeedRows]):
             await asyncio.gather(*(self._to_client(part, steps[part], known) for part in some))
 
     async def _to_client(self, part: PartOfClient, steps: Sequence[Step], known: Known) -> None:
-        for start in range(0, len(steps), SCRIPT_RECORDS):
+        """By scripts of which each finds the one before it applied, or FenceLost."""
+        before, start = known.before[part], 0
+        while start < len(steps):
+            is_full = await self._is_nearly_full()
             some = steps[start : start + SCRIPT_RECORDS]
+            if is_full:
+                some = [*takewhile(lambda step: step.what not in PUTS, some)]
+            if not some:
+                raise Unavailable(
+                    f"Redis has no room for records: over {FEED_MEMORY_MAX_PERCENT} % of maxmemory, raise it"
+                )
             records: list[str | bytes | int] = [
                 each for step in some for each in (step.offset, step.digest, step.what, *step.own)
             ]
-            where = (self._audiences.topic, known.before[part], part.partition, known.generation)
+            where = (self._audiences.topic, before, part.partition, known.generation)
             when = (some[-1].at_ms, _now_ms())
+            script = self._apply_when_full if is_full else self._apply_to_client
             async with answering():
-                done = await self._apply_to_client(keys=self._keys_of(part.client), args=[*where, *when, *records])
+                done = await script(keys=self._keys_of(part.client), args=[*where, *when, *records])
             if done < 0:
                 raise FenceLost(f"Redis has forgotten what it knew of the feed client {part.client}")
+            if before != LATE:
+                before = str(some[-1].offset)
+            start += len(some)
+
+    async def _is_nearly_full(self) -> bool:
+        if time.monotonic() >= self._memory_asked_at + MEMORY_ASKED_S:
+            self._memory_asked_at = time.monotonic()
+            self._is_full = await feed_memory(self._redis) * 100 > FEED_MEMORY_MAX_PERCENT
+        return self._is_full
 
     def _rows_of_nobody(self, rejected: FeedRows, generation: int) -> list[AuditRow]:
         """Of records whose key does not tell whose they are."""

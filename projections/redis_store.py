@@ -177,15 +177,19 @@ class RedisStore(Generic[Rows]):
 
     batch_max_records = 250
     """So few that their script is over before anybody else misses Redis, which does nothing else meanwhile."""
+    script_head = ""
+    """In front of what moves offsets: flags of Redis's scripts."""
 
     def __init__(self, redis: Redis, pool: Pool, projection: RedisProjection[Rows]) -> None:
         self._redis = redis
         self._pool = pool
         self._projection = projection
         self._keys = [projection.offsets_key, projection.parked_key, *projection.keys]
-        self._apply = redis.register_script(f"{UNLESS_PAUSED}\n{MOVE_OFFSETS}\n{projection.script}\n{NOTE_DATA}")
+        self._apply = redis.register_script(
+            f"{self.script_head}{UNLESS_PAUSED}\n{MOVE_OFFSETS}\n{projection.script}\n{NOTE_DATA}"
+        )
         self._read = redis.register_script(CHECKPOINTS)
-        self._move_only = redis.register_script(f"{UNLESS_PAUSED}\n{MOVE_OFFSETS}\nreturn 1")
+        self._move_only = redis.register_script(f"{self.script_head}{UNLESS_PAUSED}\n{MOVE_OFFSETS}\nreturn 1")
         self._unpark = redis.register_script(f"{MOVE_OFFSETS}\n{FREE_KEY}\n{projection.script}\n{NOTE_DATA}")
         self._free = redis.register_script(f"{MOVE_OFFSETS}\n{FREE_KEY}\nreturn 1")
         self._reset = redis.register_script(RESET)

@@ -19,6 +19,7 @@ class Fact(NamedTuple):
     expired: bool = False
     source: str = ""
     place: int = 0
+    rejected: int = 0
 
 
 class Candidate(NamedTuple):

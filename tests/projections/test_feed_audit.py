@@ -5,19 +5,25 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 from redis.asyncio import Redis
-from redis.exceptions import OutOfMemoryError
 
+from domain.feed_events import FeedClientErased
+from domain.limits import FEED_MEMORY_MAX_PERCENT
 from projections import feed_tidying
+from projections.audiences import Audiences, PartOfClient, Step
 from projections.feed_audit import FeedAudit
 from projections.feed_proof import prove
+from projections.feed_store import SCRIPT_RECORDS, FeedStore, Known
 from projections.feed_tidying import FeedTidying
 from projections.queries.feed_audit import feed_audit_of
 from projections.queries.feed_completeness import FeedCompleteness
+from projections.queries.feed_memory import feed_memory
 from projections.queries.feed_records import FeedRecords
 from projections.servers import Servers
+from projections.store import FenceLost
 from tests.projections.conftest import ReadSide, eventually
 from tests.projections.feed_story import AT, FeedStory
 from tests.projections.test_audiences import BOTH, KEYS, STANDS, told
@@ -204,11 +210,7 @@ async def test_a_full_redis_loses_nothing(read_side: ReadSide, data: Path) -> No
                 await other.log.flush()
 
                 async def is_full() -> bool:
-                    try:
-                        await redis.client.set("probe", "x")
-                    except OutOfMemoryError:
-                        return True
-                    return False
+                    return await feed_memory(redis.client) * 100 > FEED_MEMORY_MAX_PERCENT
 
                 await eventually(is_full)
                 assert await story.records("first") == {"first": "there"}
@@ -220,6 +222,53 @@ async def test_a_full_redis_loses_nothing(read_side: ReadSide, data: Path) -> No
         counted = await story.counted()
         assert (counted["adds"], sum(counted.values())) == (401, 401)
         assert await story.records("k399", "first") == {"k399": "x" * 10_000, "first": "there"}
+
+
+@pytest.mark.parametrize("what", ["erased", "deleted"])
+async def test_what_makes_room_needs_none(read_side: ReadSide, data: Path, what: str) -> None:
+    """In a Redis that has not a byte left a delete and an erasure have their effect, and offsets move on."""
+    async with regressing(read_side, data) as (other, redis):
+        story = FeedStory(other, "client-1")
+        await story.add("first", "there")
+        async with other.running(*BOTH):
+            await other.caught_up(*BOTH)
+            await redis.client.config_set("maxmemory-policy", "noeviction")
+            async with bounded(redis.client, -100_000):
+                await (story.delete("first") if what == "deleted" else story.change(FeedClientErased))
+                await other.caught_up(*BOTH)
+                assert await story.records("first") == {}
+
+
+async def test_a_redis_that_is_emptied_within_a_batch_is_filled_again(read_side: ReadSide) -> None:
+    """Also where it was the client's first: none of its scripts is let through that does not find the one before it."""
+    story = FeedStory(read_side, "client-1")
+    for number in range(3 * SCRIPT_RECORDS):
+        await story.change_later(f"k{number}", "x")
+    await read_side.log.flush()
+    async with Servers(read_side.addresses, client_id="test") as servers:
+        store = EmptiedOnce(servers.redis, servers.pool, Audiences(servers.names))
+        part = PartOfClient(0, story.client)
+        steps = [Step(at, "put", (f"k{at}", b"\0" * 16, "", ""), 0, b"") for at in range(3 * SCRIPT_RECORDS)]
+        with pytest.raises(FenceLost, match="has forgotten"):
+            await store.apply_all(part, steps)
+    async with read_side.running(*BOTH):
+        await check_proof(read_side, story, bulk=0, changes=3 * SCRIPT_RECORDS)
+
+
+class EmptiedOnce(FeedStore):
+    """Redis forgets everything of a client behind the first script that is applied to it."""
+
+    async def apply_all(self, part: PartOfClient, steps: list[Step]) -> None:
+        script = self._apply_to_client
+
+        async def forgetting(keys: list[str], args: list[Any]) -> int:
+            self._apply_to_client = script
+            done = cast("int", await script(keys=keys, args=args))
+            await self._redis.delete(*keys)
+            return done
+
+        self._apply_to_client = cast("Any", forgetting)
+        await self._to_clients({part: steps}, Known(1, {part: "-1"}))
 
 
 async def test_an_older_redis_is_brought_forward(read_side: ReadSide, data: Path) -> None:

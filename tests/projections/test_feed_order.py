@@ -111,6 +111,10 @@ class Client:
         self.ends[topic] = max(self.ends[topic], end)
         return cast("int", done)
 
+    def apply_late(self, at: int, fact: Fact) -> None:
+        """A change that was passed over, at its place."""
+        self._apply(keys=self._names, args=["changes", "late", 0, 0, 0, 0, *arguments("changes", at, fact)])
+
     def read(self, topic: str, count: int, back: int) -> None:
         """The next batch, which begins `back` records before what was read already."""
         start = max(0, self.ends[topic] - back)
@@ -161,7 +165,8 @@ def arguments(topic: str, at: int, fact: Fact) -> list[str | bytes | int]:
         "erased": ["", "", "", ""],
         "opened": [fact.run_id, fact.mode, fact.since, ""],
         "loaded": [fact.run_id, fact.line, fact.key, value],
-        "received": [fact.run_id, 1, 0, ""],
+        "received": [fact.run_id, 1, fact.rejected, ""],
+        "rejected": ["", "", "", ""],
         "published": [fact.run_id, "", "", ""],
         "failed": [fact.run_id, "why", "", ""],
     }
@@ -276,6 +281,49 @@ def test_what_expires_takes_what_it_stood_over_along(redis: Redis) -> None:
         client.tidy(place)
         assert client.records() == {"b": "c2"}
     assert client.held() == {"state", "runs", "changed", "audit"}
+
+
+def test_what_has_expired_of_the_last_load_goes_without_another_change(redis: Redis) -> None:
+    """Its stamp is that of the last thing that the changes have said: nothing is left to read that it stands over."""
+    changes, bulk = logged([("started", "merge", True), ("loaded", 0, 0, "a", True), ("received", 0), ("published", 0)])
+    client = Client(redis, changes, bulk)
+    client.read_to_the_end()
+    client.tidy()
+    assert client.held() == {"state", "runs", "audit"}
+
+
+@pytest.mark.parametrize("behind", [Fact("deleted", key="a"), Fact("updated", old_key="a", key="b")])
+def test_a_change_that_comes_late_brings_nothing_back(redis: Redis, behind: Fact) -> None:
+    """It was parked, and what stands behind it has taken its key away; what nobody has taken away it may still put."""
+    parked = Fact("put", key="a")
+    client = Client(redis, [Fact("rejected"), behind], [])
+    client.read_to_the_end()
+    before = client.records()
+    client.apply_late(0, parked)
+    assert client.records() == before
+    client.apply_late(2, parked)
+    assert client.records() == {**before, "a": "c2"}
+
+
+def test_a_change_that_comes_late_brings_back_nothing_that_has_expired(redis: Redis) -> None:
+    """Neither where a change stood over it, nor where a load did."""
+    changes, bulk = logged([("put", "b", True), ("started", "merge", True), ("loaded", 0, 0, "a", True)])
+    later = [fact._replace(since=fact.since + 2) for fact in bulk]
+    client = Client(redis, [Fact("rejected"), Fact("rejected"), *changes], later)
+    client.read_to_the_end()
+    client.tidy()
+    for at, key in enumerate("ab"):
+        client.apply_late(at, Fact("put", key=key))
+    assert client.records() == {}
+
+
+def test_what_was_refused_is_counted_once(redis: Redis) -> None:
+    """A load whose end is told twice, because its answer was lost."""
+    changes, bulk = logged([("started", "merge", True), ("received", 0), ("received", 0)])
+    bulk = [fact._replace(rejected=5) for fact in bulk]
+    client = Client(redis, changes, bulk)
+    client.read_to_the_end()
+    assert [row["refused"] for row in client.audit()] == [0, 5]
 
 
 def test_only_the_latest_runs_are_kept(redis: Redis) -> None:
