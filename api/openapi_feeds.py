@@ -35,6 +35,10 @@ _NAME: Final = {
     "description": "Names the load: sent again in full after it was cut off, it goes on behind what has arrived.",
     "schema": {"type": "string", "maxLength": 255},
 }
+_NAME_OF_CHANGES: Final = {
+    **_NAME,
+    "description": "Names the upload: sent again in full, what it has told before has no second effect.",
+}
 _COLUMNS: Final = [
     {
         "name": "key_column",
@@ -118,9 +122,9 @@ FEED_PATHS: Final[dict[str, dict[str, Any]]] = {
         "post": _upload(
             "ChangeFeed",
             "Change records one by one",
-            "Applied in their order, and over any load that was begun before. Sent again, they are applied again. "
-            "Envelopes of Debezium's connectors are understood as well.",
-            _COLUMNS,
+            "Applied in their order, and over any load that was begun before. Sent again without a name, they are "
+            "applied again. Envelopes of Debezium's connectors are understood as well.",
+            [_NAME_OF_CHANGES, *_COLUMNS],
             _CHANGES,
         )
     },
