@@ -27,6 +27,8 @@ LINE_MAX_BYTES = 10_240
 KEY_MAX_BYTES = 512
 KEYS_AT_ONCE = 100
 ASKED_AT_ONCE = 8
+ATTEMPTS = 30
+RETRY_SECONDS = 1.0
 EXAMPLES = 10
 APPLIED = ("adds", "overwrites", "updates", "deletes", "stale", "rejected")
 CHANGES = ("feed_record_added", "feed_record_updated", "feed_record_deleted")
@@ -147,6 +149,17 @@ class Files:
         self.records[told["key"]] = digest(told["value"])
 
 
+async def looked_up(http: aiohttp.ClientSession, path: str, keys: list[str]) -> Any:
+    """Asked again where a server is away, as after it was killed: the API says so by 503."""
+    for _ in range(ATTEMPTS):
+        async with http.post(path, json={"keys": keys}) as answer:
+            if answer.status == 200:
+                return json.loads(await answer.read())
+            assert answer.status == 503, f"{answer.status}: {await answer.text()}"
+        await asyncio.sleep(RETRY_SECONDS)
+    raise AssertionError(f"{path} answers 503 only")
+
+
 async def compared(http: aiohttp.ClientSession, client: str, files: Files, keys: set[str]) -> list[str]:
     """Looks all keys up; examples of those that say something else than the files."""
     wrong: list[str] = []
@@ -154,9 +167,7 @@ async def compared(http: aiohttp.ClientSession, client: str, files: Files, keys:
 
     async def ask() -> None:
         while some := list(islice(waiting, KEYS_AT_ONCE)):
-            async with http.post(path, json={"keys": some}) as answer:
-                assert answer.status == 200, f"{answer.status}: {await answer.text()}"
-                found = {each["key"]: digest(each["value"]) for each in json.loads(await answer.read())["records"]}
+            found = {each["key"]: digest(each["value"]) for each in (await looked_up(http, path, some))["records"]}
             wrong.extend(key for key in some if found.get(key) != files.records.get(key))
 
     await asyncio.gather(*(ask() for _ in range(ASKED_AT_ONCE)))
