@@ -30,7 +30,6 @@ async def fetch_and_decode(plan: ReplayPlan) -> Cost:
     decode = (decoder_of(projection) if plan.is_lean else Decoder(projection.events)).decode
     async with Watermarks(plan.kafka_url, client_id="bench-fetch") as watermarks:
         ends = await watermarks.high(plan.registration.topics_of(plan.names))
-    wall, cpu = perf_counter(), process_time()
     kind = LeanConsumer if plan.is_lean else AIOKafkaConsumer
     consumer = kind(
         **kafka_options(plan.kafka_url, "bench-fetch"), max_partition_fetch_bytes=FETCH_MAX_BYTES_PER_PARTITION
@@ -39,6 +38,7 @@ async def fetch_and_decode(plan: ReplayPlan) -> Cost:
         consumer.assign(list(ends))
         await consumer.seek_to_beginning(*ends)
         left = total = sum(ends.values())
+        wall, cpu = perf_counter(), process_time()
         while left > 0:
             fetched = await consumer.getmany(timeout_ms=POLL_MS, max_records=PostgresStore.batch_max_records)
             for records in fetched.values():

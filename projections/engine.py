@@ -175,7 +175,8 @@ class Projector(Generic[Rows]):
         if not self._assignment.settled.is_set():
             await asyncio.sleep(PACE_S)
             return
-        if self._positioned != self._assignment.version or time.monotonic() >= self._control_due:
+        is_writing = self._writing is not None and not self._writing.done()
+        if self._positioned != self._assignment.version or (self._is_due and not is_writing):
             await self._take_position()
         if self._state.rests or self._state.stopped_reason is not None:
             await asyncio.sleep(CONTROL_S)
@@ -185,6 +186,9 @@ class Projector(Generic[Rows]):
         if batch is not None and batch.moves:
             prepared = await self._prepared(batch)
             await self._written()
+            # While batch follows batch, it is looked between two of them, so that one is prepared while one is written.
+            if self._is_due and not await self._take_position():
+                return
             self._writing = asyncio.create_task(self._apply(prepared))
             await self._report()
         if batch is None or len(batch) < self._store.batch_max_records:
@@ -192,8 +196,15 @@ class Projector(Generic[Rows]):
 
     # -- positions --------------------------------------------------------------------------------
 
-    async def _take_position(self) -> None:
-        """Sees to it that every partition of ours stands at its checkpoint, also after a reset by somebody else."""
+    @property
+    def _is_due(self) -> bool:
+        return time.monotonic() >= self._control_due
+
+    async def _take_position(self) -> bool:
+        """Sees to it that every partition of ours stands at its checkpoint, also after a reset by somebody else.
+
+        Returns whether reading goes on where it was: if not, what was read and is not written is to be dropped.
+        """
         await self._written()
         version = self._assignment.version
         ours = self._consumer.assignment()
@@ -210,7 +221,8 @@ class Projector(Generic[Rows]):
         if not state.rests and state.stopped_reason is None and checkpoints.keys() != ours:
             raise FenceLost("the generation has come to its end")
         self._skipped = await self._store.skipped(ours)
-        if is_news or self._positioned != version or checkpoints != self._checkpoints:
+        stays = not is_news and self._positioned == version and checkpoints == self._checkpoints
+        if not stays:
             self._parked = await self._store.parked_keys(ours)
             for tp, checkpoint in checkpoints.items():
                 self._consumer.seek(tp, checkpoint.next_offset)
@@ -218,6 +230,7 @@ class Projector(Generic[Rows]):
             self._read = {tp: checkpoint.next_offset for tp, checkpoint in checkpoints.items()}
         await self._report()
         self._control_due = time.monotonic() + CONTROL_S
+        return stays
 
     async def _begin(self, fresh: Collection[TopicPartition]) -> None:
         """Makes checkpoints for all partitions of their topics, unless they have more than were ever read."""

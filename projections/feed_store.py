@@ -160,13 +160,13 @@ class FeedStore(RedisStore[FeedRows]):
         await self._drop_clients()
         await super().reset(starts, targets, accepts_dead_letters=accepts_dead_letters)
 
-    async def _forgotten_before(self, retry: datetime) -> bool:
+    async def _forgotten_before(self, retry: datetime, last_build: int) -> bool:
         """Its clients as well, each of which would pass over what is read again; the other topic as in `reset`."""
         async with answering():
             known = await self._redis.hget(self._audiences.offsets_key, RETRIED_AT)
         if known is not None and int(known) < microseconds(retry):
             await self._drop_clients()
-        return await super()._forgotten_before(retry)
+        return await super()._forgotten_before(retry, last_build)
 
     async def _drop_clients(self) -> None:
         async with answering():

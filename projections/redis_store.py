@@ -19,7 +19,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from domain.errors import Unavailable
-from projections import parking, partition_growth
+from projections import decisions, parking, partition_growth
 from projections.batch import DeadLetter, Letter, Move
 from projections.postgres_store import Connection, Pool, connected
 from projections.store import Checkpoint, FenceLost, State, in_order
@@ -99,12 +99,13 @@ return 1
 
 RESET = """
 -- KEYS: offsets, parked keys, the projection's own.
--- ARGV: 1 where events that cannot be applied are parked; then partition, start and target of each.
-local generation = redis.call('HGET', KEYS[1], 'generation') or 1
+-- ARGV: 1 where events that cannot be applied are parked; the number of the last build, as Postgres has it; then
+-- partition, start and target of each.
+local generation = math.max(redis.call('HGET', KEYS[1], 'generation') or 1, ARGV[2])
 redis.call('DEL', unpack(KEYS))
 redis.call('HSET', KEYS[1], 'generation', generation + 1)
 if ARGV[1] == '1' then redis.call('HSET', KEYS[1], 'accepts_dead_letters', 1) end
-for at = 2, #ARGV, 3 do
+for at = 3, #ARGV, 3 do
   redis.call('HSET', KEYS[1], ARGV[at], ARGV[at + 1], 'rebuild_until:' .. ARGV[at], ARGV[at + 2])
 end
 return 1
@@ -138,13 +139,17 @@ return 1
 
 FORGET = """
 -- KEYS: offsets, parked keys, the projection's own.
--- ARGV: when the last dead letter was applied, as Postgres has it; what is kept of offsets.
+-- ARGV: when the last dead letter was applied, and the number of the last build, as Postgres has them; what is kept of
+-- offsets. A memory that was lost since that build is filled again under the same number.
+if tonumber(redis.call('HGET', KEYS[1], 'generation') or 1) < tonumber(ARGV[2]) then
+  redis.call('HSET', KEYS[1], 'generation', ARGV[2])
+end
 -- A memory that does not say was just begun: what was decided by now is in the log for it, or parked again.
 local known = redis.call('HGET', KEYS[1], 'retried_at')
 if not known then redis.call('HSET', KEYS[1], 'retried_at', ARGV[1]) end
 if not known or tonumber(known) >= tonumber(ARGV[1]) then return 0 end
 local kept = {}
-for at = 2, #ARGV do kept[ARGV[at]] = redis.call('HGET', KEYS[1], ARGV[at]) end
+for at = 3, #ARGV do kept[ARGV[at]] = redis.call('HGET', KEYS[1], ARGV[at]) end
 redis.call('DEL', unpack(KEYS))
 for field, value in pairs(kept) do
   if value then redis.call('HSET', KEYS[1], field, value) end
@@ -225,28 +230,29 @@ class RedisStore(Generic[Rows]):
             was_paused = bool(await self._redis.hexists(self._keys[0], PAUSED))
         if (decided := await self._asked(self._decided)) is None:
             return
-        last, is_paused = decided
+        last, is_paused, number = decided
         if is_paused and not was_paused:
             await self.pause()
         elif was_paused and not is_paused:
             async with answering():
                 await self._redis.hdel(self._keys[0], PAUSED)
-        if await self._forgotten_before(last):
+        if await self._forgotten_before(last, number):
             log.error("older than a retry of dead letters, read again", projection=self._projection.name)
         for partition, key in await self._waiting_for_nothing():
             with suppress(FenceLost):  # somebody else is at it, or a second later it is tried again
                 await self.release(partition, key)
 
-    async def _forgotten_before(self, retry: datetime) -> bool:
+    async def _forgotten_before(self, retry: datetime, last_build: int) -> bool:
         """Forgets all, but for what is known of the generation as a whole, where this memory is older than a retry."""
         kept = [GENERATION, STOPPED_REASON, ACCEPTS_DEAD_LETTERS, PAUSED]
         async with answering():
-            return bool(await self._forget(keys=self._keys, args=[microseconds(retry), *kept]))
+            return bool(await self._forget(keys=self._keys, args=[microseconds(retry), last_build, *kept]))
 
-    async def _decided(self, connection: Connection) -> tuple[datetime, bool]:
-        """When a letter was applied after all last, and whether the projection is paused."""
-        paused_at = await connection.fetchval(PAUSED_AT, self._projection.name)
-        return await parking.last_retry(connection, self._projection.name), paused_at is not None
+    async def _decided(self, connection: Connection) -> tuple[datetime, bool, int]:
+        """When a letter was applied after all last, whether the projection is paused, and which build was the last."""
+        name = self._projection.name
+        is_paused = await connection.fetchval(PAUSED_AT, name) is not None
+        return await parking.last_retry(connection, name), is_paused, await decisions.last_build(connection, name)
 
     async def _waiting_for_nothing(self) -> set[tuple[TopicPartition, bytes]]:
         # In this order: a letter is written before its key waits, and ended after its key is free.
@@ -409,9 +415,10 @@ class RedisStore(Generic[Rows]):
                 "DELETE FROM dead_letters WHERE projection = $1 AND outcome IS DISTINCT FROM 'skipped'",
                 self._projection.name,
             )
+            last = await decisions.last_build(connection, self._projection.name)
             numbers = [number for tp, target in targets.items() for number in (offset_field(tp), starts[tp], target)]
             async with answering():
-                await self._reset(keys=self._keys, args=[int(accepts_dead_letters), *numbers])
+                await self._reset(keys=self._keys, args=[int(accepts_dead_letters), last, *numbers])
 
 
 def state_of(fields: Mapping[bytes, bytes]) -> State:

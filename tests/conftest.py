@@ -55,8 +55,11 @@ def kafka_url(servers: Urls) -> str:
 
 
 @pytest.fixture(scope="session")
-def postgres_url(servers: Urls) -> str:
+async def postgres_url(servers: Urls) -> str:
+    """One Postgres for all tests. Ours waits for no disk: no machine fails under it, and many databases are made."""
     assert servers.postgres_url is not None
+    if settings.load().postgres_url is None:
+        await _execute(servers.postgres_url, "ALTER SYSTEM SET fsync = off", "SELECT pg_reload_conf()")
     return servers.postgres_url
 
 

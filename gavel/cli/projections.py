@@ -119,18 +119,23 @@ def rebuild(
 @projections.command(epilog="Example: `gavel projections verify delivery`")
 @click.argument("name")
 @generation
+@click.option("--json", "as_json", is_flag=True, help="What was found, by table, in place of words.")
 @options.data
-def verify(*, name: str, generation: int | None, data: Path | None) -> None:
+def verify(*, name: str, generation: int | None, as_json: bool, data: Path | None) -> None:
     """Compares a generation with the active one, row for row, at the same offsets.
 
     By default the one that `swap` takes. Exits with 1 if they differ, and with 2 if they have different tables, so that
     nothing can be compared.
     """
     found = asyncio.run(operations.verify(read_side(load(data=data)), name, generation, by=who()))
-    _tell(found)
+    if as_json:
+        click.echo(msgspec.json.format(msgspec.json.encode(found), indent=2))
+    else:
+        _tell(found)
     if found.is_equal is False:
         raise CannotRun(found.summary)
-    click.echo(f"{found.summary}.")
+    if not as_json:
+        click.echo(f"{found.summary}.")
     if found.is_equal is None:
         sys.exit(NOT_COMPARABLE)
 

@@ -15,7 +15,7 @@ from projections.rebuild import rebuild
 from projections.redis_client import redis_client
 from projections.servers import Addresses
 from tests.chaos.fleet import Fleet
-from tests.chaos.schedule import Strike
+from tests.chaos.schedule import IN_PLACE, Strike
 from tests.chaos.stream import Stream
 
 AWAY = (asyncpg.PostgresError, asyncpg.InterfaceError, RedisError, OSError, TimeoutError)
@@ -27,6 +27,8 @@ SELECT count(*) FILTER (WHERE status IN ('building', 'ready', 'active', 'previou
     count(*) FILTER (WHERE status = 'previous') AS previous
 FROM projection_generations WHERE projection = $1
 """
+ACCEPTED = "--accept-dead-letters"
+"""Said of every build in place: one that has stopped could only be begun anew, and what it held would not be seen."""
 OPEN = "SELECT id, projection, key FROM dead_letters WHERE outcome IS NULL ORDER BY id"
 
 
@@ -81,19 +83,27 @@ async def _cut_connections(_: Strike, fleet: Fleet, __: Stream) -> None:
         return
 
 
-def _rebuild(*, swaps: bool = True) -> Callable[[Strike, Fleet, Stream], Awaitable[None]]:
+def _rebuild(
+    *, swaps: bool = True, accept_dead_letters: bool = False
+) -> Callable[[Strike, Fleet, Stream], Awaitable[None]]:
     async def given(strike: Strike, fleet: Fleet, _: Stream) -> None:
         async with fleet.desk.turn(strike.kind) as is_wanted:
             if is_wanted:
                 await _make_room(strike.target, fleet)
-                await fleet.desk.order(strike.kind, lambda: rebuild(fleet.addresses, strike.target, swaps=swaps))
+                await fleet.desk.order(
+                    strike.kind,
+                    lambda: rebuild(
+                        fleet.addresses, strike.target, swaps=swaps, accept_dead_letters=accept_dead_letters
+                    ),
+                )
 
     return given
 
 
 async def _rebuild_and_die(strike: Strike, fleet: Fleet, _: Stream) -> None:
     await _make_room(strike.target, fleet)
-    await fleet.command("projections", "rebuild", strike.target, killed_after_s=strike.lasts_s)
+    words = ["projections", "rebuild", strike.target, *([ACCEPTED] if strike.target in IN_PLACE else [])]
+    await fleet.command(*words, killed_after_s=strike.lasts_s)
 
 
 async def _make_room(projection: str, fleet: Fleet) -> None:
@@ -170,7 +180,7 @@ STRIKES: dict[str, Callable[[Strike, Fleet, Stream], Awaitable[None]]] = {
     "rebuild": _rebuild(),
     "retire": _order(operations.retire),
     "cancel": _order(operations.cancel),
-    "rebuild_in_place": _rebuild(),
+    "rebuild_in_place": _rebuild(accept_dead_letters=True),
     "rebuild_and_die": _rebuild_and_die,
     "pause": _pause,
     "mend": _mend,

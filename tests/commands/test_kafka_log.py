@@ -261,15 +261,13 @@ async def test_starting_and_closing_without_a_broker(own_broker: OwnBroker, own_
     """Neither hangs; writes are refused with the reason; when the broker comes the log is there by itself."""
     await own_broker.take_down()
     try:
-        log = KafkaLog(own_broker.url, [own_names.auctions])
+        log, unlucky = (KafkaLog(own_broker.url, [own_names.auctions]) for _ in range(2))
         started = time.monotonic()
-        await log.start()
+        await asyncio.gather(log.start(), unlucky.start())
         assert time.monotonic() - started < 15
         assert not log.healthy
         with pytest.raises(LogUnavailable, match="cannot be reached"):
             await log.append(own_names.auctions, "a", auction_events("a", 1))
-        unlucky = KafkaLog(own_broker.url, [own_names.auctions])
-        await unlucky.start()
         assert await unlucky.close() == 0
     finally:
         await own_broker.bring_back()

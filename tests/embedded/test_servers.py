@@ -53,16 +53,34 @@ async def read_everywhere(urls: Urls) -> tuple[bytes, str, bytes]:
 
 
 async def test_a_second_start_goes_on_with_the_same_data_at_the_same_addresses(data: Path) -> None:
-    """What was written before an orderly stop is there after it."""
+    """What was written before an orderly stop is there after it, whatever a start that was cut short has left."""
     async with EmbeddedServers(Settings(data=data)) as first:
         await write_everywhere(first)
+    leave_half_done(data)
     async with EmbeddedServers(Settings(data=data)) as second:
         assert second == first
         assert await read_everywhere(second) == (b"kept", "kept", b"kept")
 
 
+def leave_half_done(data: Path) -> None:
+    """Half-formatted logs, half-made clusters and stale process ids, beside what is whole."""
+    record = read_record(data)
+    place = Path(record.postgres_data) if record.postgres_data else data / "postgres" / "data"
+    (place / "postmaster.pid").write_text(f"{os.getpid()}\n{place}\n")
+    for half in (data / "kafka-1" / "log.new", place.with_name("data.new")):
+        half.mkdir()
+        (half / "meta.properties").write_text("half")
+    (data / "servers.json.new").write_text('{"half')
+
+
 async def test_a_killed_server_comes_back_with_its_data(data: Path) -> None:
-    """SIGKILL of each server: it is started again at the same address and has lost nothing."""
+    """SIGKILL of each server: it is started again at the same address and has lost nothing.
+
+    That their first start was cut short, before they had any data, is healed.
+    """
+    for half in (data / "kafka-1" / "log.new", data / "postgres" / "data.new"):
+        half.mkdir(parents=True)
+        (half / "PG_VERSION").write_text("")
     lines: asyncio.Queue[str] = asyncio.Queue()
     servers = EmbeddedServers(Settings(data=data), announce=lines.put_nowait)
     async with servers as urls:
@@ -128,30 +146,6 @@ async def test_a_server_named_by_a_setting_is_used(data: Path) -> None:
         assert urls == Urls(None, None, "redis://elsewhere:6379/0")
         assert servers.pids == {}
     assert lines == ["redis: the one that GAVEL_REDIS_URL names"]
-
-
-async def test_what_an_earlier_start_left_half_done_is_healed(data: Path) -> None:
-    """Half-formatted logs, half-made clusters and stale process ids do not stop the next start."""
-    async with EmbeddedServers(Settings(data=data)) as urls:
-        await write_everywhere(urls)
-    record = read_record(data)
-    place = Path(record.postgres_data) if record.postgres_data else data / "postgres" / "data"
-    (place / "postmaster.pid").write_text(f"{os.getpid()}\n{place}\n")
-    for half in (data / "kafka-1" / "log.new", place.with_name("data.new")):
-        half.mkdir()
-        (half / "meta.properties").write_text("half")
-    (data / "servers.json.new").write_text('{"half')
-    async with EmbeddedServers(Settings(data=data)) as urls:
-        assert await read_everywhere(urls) == (b"kept", "kept", b"kept")
-
-
-async def test_a_first_start_cut_short_is_healed(data: Path) -> None:
-    """Half-made data without whole ones beside them are made anew."""
-    for half in (data / "kafka-1" / "log.new", data / "postgres" / "data.new"):
-        half.mkdir(parents=True)
-        (half / "PG_VERSION").write_text("")
-    async with EmbeddedServers(Settings(data=data)) as urls:
-        await write_everywhere(urls)
 
 
 async def test_a_busy_port_is_replaced(data: Path) -> None:

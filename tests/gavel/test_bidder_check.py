@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
-import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +24,7 @@ from tests.commands.auction_scenario import closed_port
 from tests.commands.eventually import eventually
 from tests.commands.hostile_bidder import HostileBidder, hostile_bidder, ok, says
 from tests.commands.test_catalogue_view import put_entity
+from tests.gavel.shell import Shell
 
 SAMPLE = sample_request("r")
 BANNER = {"id": "b1", "impid": "banner", "price": 1.5, "adm": "<b>ad</b>", "w": 300, "h": 250}
@@ -195,14 +194,8 @@ async def test_what_cannot_be_tried(url: str, changes: dict[str, Any], expected:
 # -- the command -----------------------------------------------------------------------------------------
 
 
-@asynccontextmanager
-async def gavel(*arguments: str) -> AsyncIterator[tuple[int, str]]:
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "gavel", *arguments, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
-    )
-    output, _ = await process.communicate()
-    assert process.returncode is not None
-    yield process.returncode, output.decode()
+command = partial(Shell("bidders", {}), "check")
+"""`gavel bidders check`, in a process of its own."""
 
 
 @pytest.mark.parametrize(("answer", "code"), [(bids(BANNER, request_id="own"), 0), (ok(b"["), 1)])
@@ -210,13 +203,11 @@ async def test_the_exit_code_tells_a_script(tmp_path: Path, answer: bytes, code:
     """0 for a bidder that can take part, 1 for one that cannot; the caller's own request is what is sent."""
     own = tmp_path / "request.json"
     own.write_bytes(msgspec.json.encode({**msgspec.json.decode(SAMPLE), "id": "own"}))
-    async with (
-        hostile_bidder(says(answer)) as bidder,
-        gavel("bidders", "check", bidder.url, "--request", str(own), "--json") as (returned, output),
-    ):
-        assert returned == code, output
+    async with hostile_bidder(says(answer)) as bidder:
+        told = await command(bidder.url, "--request", str(own), "--json")
+        assert told.code == code, told
         assert msgspec.json.decode(bidder.requests[0][1])["id"] == "own"
-    assert msgspec.json.decode(output)["ok"] == (code == 0)
+    assert msgspec.json.decode(told.out)["ok"] == (code == 0)
 
 
 @pytest.mark.parametrize(("rate", "verdict"), [("1.2", "admitted"), (None, "refused")])
@@ -235,22 +226,18 @@ async def test_the_rates_are_those_of_the_installation(
     own = tmp_path / "request.json"
     own.write_bytes(SAMPLE)
     options = ("--data", str(tmp_path), "--request", str(own), "--json")
-    async with (
-        hostile_bidder(says(bids(BANNER, currency="EUR"))) as bidder,
-        gavel("bidders", "check", bidder.url, *options) as (returned, output),
-    ):
-        report = msgspec.json.decode(output)
-    assert (returned, report["bids"][0]["verdict"]) == (0, verdict)
+    async with hostile_bidder(says(bids(BANNER, currency="EUR"))) as bidder:
+        told = await command(bidder.url, *options)
+    report = msgspec.json.decode(told.out)
+    assert (told.code, report["bids"][0]["verdict"]) == (0, verdict)
     assert [each["what"] for each in report["findings"] if each["what"] == "no_rate"] == ["no_rate"] * (rate is None)
 
 
 async def test_a_person_is_told_in_sentences() -> None:
     """Without `--json` findings, bids and the verdict are text, whatever a bidder calls its bid; wrong use is 2."""
     strange = {**BANNER, "id": "[red]b1[/nothing]"}
-    async with (
-        hostile_bidder(says(bids(strange, request_id="?"))) as bidder,
-        gavel("bidders", "check", bidder.url) as (returned, output),
-    ):
-        assert (returned, "not the id of the request" in output) == (1, True)
-    async with gavel("bidders", "check", "ftp://bidder.example/") as (returned, output):
-        assert (returned, "must start with" in output) == (2, True)
+    async with hostile_bidder(says(bids(strange, request_id="?"))) as bidder:
+        told = await command(bidder.url)
+    assert (told.code, "not the id of the request" in told.out) == (1, True)
+    told = await command("ftp://bidder.example/")
+    assert (told.code, "must start with" in told.err) == (2, True)

@@ -27,6 +27,9 @@ async def test_from_a_rebuild_to_the_end_of_the_old_generation(read_side: ReadSi
     assert "and waits: `gavel projections verify delivery`, `gavel projections swap delivery`.\n" in rebuilt.err
     verified = await shell("verify", "delivery")
     assert (verified.code, "equals generation 1, row for row" in verified.out) == (0, True)
+    code, found = await shell.json("verify", "delivery")
+    assert (code, found["generation"], found["comparable"]) == (0, 2, True)
+    assert {each["rows"] - each["rows_built"] for each in found["tables"]} == {0}
     swapped = await shell("swap", "delivery")
     assert (swapped.code, swapped.out) == (0, "Queries read generation 2 of delivery now.\n")
     listed = await shell("list")
@@ -35,7 +38,7 @@ async def test_from_a_rebuild_to_the_end_of_the_old_generation(read_side: ReadSi
     code, statuses = await shell.json("list")
     delivery = next(each for each in statuses if each["name"] == "delivery")
     assert (code, delivery["generation"], delivery["lag"], delivery["lag_seconds"]) == (0, 2, 0, 0)
-    assert [each["command"] for each in delivery["decisions"]] == ["swap", "verify", "rebuild"]
+    assert [each["command"] for each in delivery["decisions"]] == ["swap", "verify", "verify", "rebuild"]
     assert all("@" in each["by"] for each in delivery["decisions"])
     stated = {"swap": False, "accept_differences": False, "accept_dead_letters": False}
     assert delivery["decisions"][-1]["options"] == stated

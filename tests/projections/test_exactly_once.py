@@ -94,7 +94,7 @@ async def test_a_stop_that_comes_too_late_changes_nothing(read_side: ReadSide, p
 
 async def test_killed_in_mid_stream(read_side: ReadSide) -> None:
     """SIGKILL again and again, wherever it may hit: nothing is lost and nothing counts twice."""
-    await read_side.log.append_traffic(Traffic(3), 4_000)
+    await read_side.log.append_traffic(Traffic(3), 1_000)
     for share in (1, 2, 3):
         child = await asyncio.create_subprocess_exec(
             sys.executable,
@@ -115,7 +115,7 @@ async def test_killed_in_mid_stream(read_side: ReadSide) -> None:
             child.send_signal(signal.SIGKILL)
             await child.wait()
         # So that there is something left to be killed in the middle of.
-        await read_side.log.append_traffic(Traffic(3 + share), 500)
+        await read_side.log.append_traffic(Traffic(3 + share), 200)
     await read_side.run_to_the_end("auction_log", "delivery")
     await audit.check(read_side)
 

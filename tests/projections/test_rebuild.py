@@ -13,7 +13,7 @@ from projections.queries.progress import projection_status
 from projections.rebuild import BeingBuilt, NotEqual, RebuildOptions, RebuildProgress, RebuildStopped, rebuild
 from projections.registry import registered
 from tests.projections import audit
-from tests.projections.conftest import ReadSide
+from tests.projections.conftest import ReadSide, eventually
 from tests.projections.traffic import Traffic
 
 TABLES = {
@@ -166,6 +166,27 @@ async def test_one_build_in_place_at_a_time(read_side: ReadSide) -> None:
     kept = await read_side.fetch("SELECT generation, decided_by, options FROM projection_decisions ORDER BY id")
     assert [(row["generation"], row["decided_by"]) for row in kept] == [(2, "a test"), (3, "another")]
     assert all('"accept_dead_letters": false' in row["options"] for row in kept)
+
+
+async def test_a_loss_of_memory_takes_no_number_back(read_side: ReadSide) -> None:
+    """What Redis has forgotten is filled again under the number of its build, and the next build has the next one."""
+    await read_side.log.append([Traffic(1).bidder("b-1", "One")])
+    await read_side.run_to_the_end("catalogue_cache")
+    assert [(await rebuild(read_side.addresses, "catalogue_cache")).generation for _ in range(2)] == [2, 3]
+    await read_side.redis.flushall()
+    assert (await rebuild(read_side.addresses, "catalogue_cache")).generation == 4
+
+    async def is_filled_again() -> bool:
+        statuses = await projection_status(
+            read_side.db, read_side.watermarks, names=read_side.names, redis=read_side.redis
+        )
+        return any((each.name, each.generation, each.lag) == ("catalogue_cache", 4, 0) for each in statuses)
+
+    async with read_side.running("catalogue_cache"):
+        await eventually(is_filled_again)
+        await read_side.redis.flushall()
+        await eventually(is_filled_again)
+    assert await read_side.redis.hkeys(read_side.names.catalogue_entities) == [b"bidder:b-1"]
 
 
 async def test_an_unknown_projection(read_side: ReadSide) -> None:
