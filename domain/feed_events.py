@@ -2,7 +2,7 @@
 
 All are keyed by the feed client's id.
 
-- `gavel.feeds.bulk`: FeedRecordLoaded, FeedLoad… but FeedLoadStarted, FeedClientErased.
+- `gavel.feeds.bulk`: FeedRecordLoaded, FeedLoad… but FeedLoadStarted.
 - `gavel.feeds.changes`: FeedRecordAdded, …Updated, …Deleted, FeedChangesReceived, FeedLoadStarted, FeedClientErased.
 """
 
@@ -109,4 +109,4 @@ class FeedLoadFailed(FeedRun, frozen=True, kw_only=True):
 
 
 class FeedClientErased(FeedEvent, frozen=True, kw_only=True):
-    """The client's data keys are destroyed and its records gone, for ever. Stands in both topics."""
+    """The client's data keys are destroyed and its records gone, for ever, those of loads begun before as well."""

@@ -64,7 +64,7 @@ BULK_EVENTS: Final = (
     feed_events.FeedLoadPublished,
     feed_events.FeedLoadFailed,
 )
-"""Not FeedClientErased: its place in the order is the one among the changes, and from there it holds for loads, too."""
+"""FeedClientErased is not among them: from its place among the changes it holds for loads, too."""
 
 INDEX_SCRIPT: Final = """
 -- KEYS[3]: how far each client has come. Arguments: fields and offsets.

@@ -59,11 +59,11 @@ class EraseFeedClient:
         What was read before is not taken back: a process forgets a key half a second after it was destroyed.
         """
         # Archived first: nothing is taken from it any more. Its keys next: from here on it is irrevocable, and the rest
-        # is clearing up. The marks last: behind them stands nothing that a reader of the log could have believed.
+        # is clearing up. The mark last: behind it stands nothing that a reader of the log could have believed. It has
+        # its place among the changes, as loads have theirs.
         await self._change_catalogue.move("feed_client", client, "archived", expected=None, command_id=command_id)
         destroyed = self._destroy_keys(client)
-        for topic in (self._names.feeds_changes, self._names.feeds_bulk):
-            await self._log.append(topic, client, [self._mark(client, command_id)])
+        await self._log.append(self._names.feeds_changes, client, [self._mark(client, command_id)])
         return ErasedClient(client, destroyed.keys)
 
     def _mark(self, client: str, command_id: str) -> FeedClientErased:

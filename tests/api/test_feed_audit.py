@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import msgspec
 import pytest
 
 from domain.names import Names
@@ -67,6 +68,17 @@ async def test_a_client_sees_its_own_audit_only(empty_api: RunningApi, feed: Fee
     assert (await as_holder(empty_api, key, "GET", f"{feed.path}/audit")).status == 404
     assert (await ask(empty_api, "GET", "/v1/feeds/nobody-at-all/audit")).status == 404
     assert (await ask(empty_api, "GET", f"{feed.path}/audit?cursor=x")).status == 400
+
+
+async def test_an_erased_client_keeps_its_audit(feed: Feed, settings: Settings) -> None:
+    """What it had sent is in batches still, and so is the mark of its erasure."""
+    await feed.load([record("a"), b"{\n"])
+    await feed.change({"op": "delete", "key": "a"})
+    await audited(feed, 2)
+    erased = await gavel_feeds(settings, "erase", feed.name, "--yes")
+    assert erased.code == 0, erased.err
+    told = await gavel_feeds(settings, "audit", feed.name, "--json")
+    assert (told.code, msgspec.json.decode(told.out)["totals"]["marks"]) == (0, 5), told.out
 
 
 async def test_two_uploads_of_one_run(feed: Feed, settings: Settings) -> None:
