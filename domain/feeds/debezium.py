@@ -9,7 +9,7 @@ Source: https://debezium.io/documentation/reference/stable/connectors/postgresql
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 import msgspec
@@ -22,6 +22,11 @@ _read_row: Final = msgspec.json.Decoder(dict[str, Any] | None).decode
 _read_whole: Final = msgspec.json.Decoder(msgspec.Raw).decode
 _NOTHING: Final = msgspec.Raw(b"null")
 _OF_ROWS: Final = frozenset({b'"c"', b'"r"', b'"u"', b'"d"'})
+_LEFT_OUT: Final = frozenset({"__debezium_unavailable_value", "X19kZWJleml1bV91bmF2YWlsYWJsZV92YWx1ZQ=="})
+"""What stands for a long value that an UPDATE has not touched, as text and as the bytes of a binary column.
+
+Source: https://debezium.io/documentation/reference/stable/connectors/postgresql.html#postgresql-toasted-values
+"""
 
 
 class Columns(msgspec.Struct, frozen=True):
@@ -34,7 +39,9 @@ class Columns(msgspec.Struct, frozen=True):
 
 
 def is_envelope(line: bytes) -> bool:
-    """Whether a line of changes is a connector's rather than a change of our own: that has its `key` on top."""
+    """Whether a line of changes is a connector's, a tombstone included, and none of our own with its `key` on top."""
+    if _is_tombstone(line):
+        return True
     try:
         fields = _read(line)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -44,7 +51,7 @@ def is_envelope(line: bytes) -> bool:
 
 def envelope_change(message: bytes | None, columns: Columns) -> Change | Reason | None:
     """What the message changes, or why it cannot be told; None for a tombstone. No value of a row is in the reason."""
-    if message is None or message in {b"", b"null"}:
+    if message is None or _is_tombstone(message):
         return None
     if len(message) > FEED_ENVELOPE_MAX_BYTES:
         return Reason.TOO_LONG
@@ -57,6 +64,10 @@ def envelope_change(message: bytes | None, columns: Columns) -> Change | Reason 
         return Reason.VALUE_TOO_DEEP
     except msgspec.DecodeError as error:
         return Reason.NOT_OF_A_ROW if isinstance(error, msgspec.ValidationError) else Reason.NOT_JSON
+
+
+def _is_tombstone(message: bytes) -> bool:
+    return message.strip() in {b"", b"null"}
 
 
 def _change(message: bytes, columns: Columns) -> Change | Reason | None:
@@ -80,12 +91,19 @@ def _row_change(
     """By way of the line that says the same, so that the same rules hold."""
     if op == b'"d"':
         return change_of(msgspec.json.encode({"op": "delete", "key": key}))
+    if any(isinstance(held := row.get(name), str) and held in _LEFT_OUT for name in _told(row, columns)):
+        return Reason.ROW_INCOMPLETE
     value = _value(row, columns)
     if op != b'"u"':
         return change_of(msgspec.json.encode({"op": "add", "key": key, "value": value}))
     # Without REPLICA IDENTITY FULL the row before is told only where its key has changed.
     old_key = _text(before.get(columns.key)) or key
     return change_of(msgspec.json.encode({"op": "update", "old_key": old_key, "key": key, "value": value}))
+
+
+def _told(row: Mapping[str, Any], columns: Columns) -> Iterable[str]:
+    """The columns that the record is made of."""
+    return row if columns.value is None else (columns.key, columns.value)
 
 
 def _text(key: Any) -> str | None:

@@ -30,6 +30,7 @@ class Reason(StrEnum):
     UNKNOWN_OP = "op is none of add, update, delete"
     UNREADABLE = "the record cannot be decoded by the file's schema"
     ROW_WITHOUT_KEY = "the row has no usable value in the key's column"
+    ROW_INCOMPLETE = "the row lacks a column that was not changed: its table needs REPLICA IDENTITY FULL"
     NOT_OF_A_ROW = "the envelope tells of something else than one row"
 
 
