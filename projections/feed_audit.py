@@ -76,7 +76,7 @@ class AuditRow(msgspec.Struct, frozen=True, kw_only=True):
     updates: int = 0
     deletes: int = 0
     stale: int = 0
-    """Something that came later stands over them, or there was nothing to delete."""
+    """Something that came later stands over them, or their source had told them before."""
     rejected: int = 0
     """Parked: nobody can read them."""
     marks: int = 0

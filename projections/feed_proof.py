@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
 from hashlib import sha1, sha256
 from typing import NamedTuple
 
@@ -50,7 +51,7 @@ class TopicProof(msgspec.Struct, frozen=True, kw_only=True):
     logged: int
     """Records and marks in the log, when it was read."""
     sent: int
-    """Records of loads, as their senders' uploads counted them at their end."""
+    """Records of loads, as their senders' uploads counted them at their end; of one that was sent again, once."""
     batches: int
     """Those that agree with the log."""
     missing: int
@@ -145,12 +146,13 @@ class _Comparison:
         self._received = Decoder((FeedLoadReceived,))
         self._at = 0
         self._of_row: list[tuple[int, bytes]] = []
-        self._logged = self._sent = self._agreeing = self._missing = self._wrong = 0
+        self._sent_of_run: dict[str, int] = {}
+        self._logged = self._agreeing = self._missing = self._wrong = 0
         self._examples: list[str] = []
 
     def read(self, record: Record) -> None:
         self._logged += 1
-        self._sent += self._sent_of(record)
+        self._read_end(record)
         if not self._from <= record.offset < self._to:
             return
         while self._at < len(self._rows) and self._rows[self._at].last_offset < record.offset:
@@ -168,7 +170,7 @@ class _Comparison:
             topic=topic,
             partition=partition,
             logged=self._logged,
-            sent=self._sent,
+            sent=sum(self._sent_of_run.values()),
             batches=self._agreeing,
             missing=self._missing,
             wrong=self._wrong,
@@ -189,12 +191,12 @@ class _Comparison:
             f"{row.digest}, and the log {len(read)} of {_digest(read)}"
         )
 
-    def _sent_of(self, record: Record) -> int:
-        try:
+    def _read_end(self, record: Record) -> None:
+        """Of an upload. Whose answer was lost is sent again, and may end a second time: the first end counts."""
+        with suppress(CorruptEvent):
             event = self._received.decode(record.value or b"")
-        except CorruptEvent:
-            return 0
-        return 0 if event is None else event.records
+            if event is not None:
+                self._sent_of_run.setdefault(event.run_id, event.records)
 
     def _tell(self, example: str) -> None:
         if len(self._examples) < LISTED_MAX:

@@ -34,8 +34,9 @@ async def show_feed_audit(
     """The sums, and the batches in the order of the log.
 
     Every record that was read counts once: as added, overwritten, updated, deleted, stale (something later stands
-    over it) or rejected (nobody can read it). `refused` are lines of bulk uploads that never became records.
-    `pending` batches are applied, and not in the figures yet.
+    over it, or it was told before) or rejected (nobody can read it). A deletion counts as one also where nothing
+    stood under the key, and an update where nothing stood under its old one. `refused` are lines of uploads that
+    never became records. `pending` batches are applied, and not in the figures yet.
     """
     owner = own_feed(client, tenant_of(request))
     headers = await wait_as_asked(PROJECTIONS, request, services)

@@ -23,6 +23,14 @@ from projections.queries.feed_audit import BESIDE, FIGURES, AuditShown, feed_aud
 from projections.servers import Addresses, Servers
 
 WAIT_S = 30.0
+FIGURES_OF_LOG = {
+    "sent": "sent by loads",
+    "logged": "logged",
+    "missing": "missing",
+    "wrong": "wrong",
+    "beyond": "beyond",
+}
+"""Of a TopicProof, and what they are called."""
 
 
 @click.command(epilog="Example: `gavel feeds audit winter-audiences`")
@@ -75,9 +83,9 @@ def _print(client: str, shown: AuditShown, proofs: Sequence[TopicProof], *, agre
     for name in ("records", *FIGURES, *BESIDE, "batches"):
         table.add_row(name, *(f"{getattr(each, name):,}" for each in (bulk, changes, shown.totals)))
     table.add_section()
-    for name in ("logged", "missing", "wrong", "beyond"):
+    for name, title in FIGURES_OF_LOG.items():
         figures = [getattr(each, name) for each in proofs]
-        table.add_row(f"{name} (log)", *(f"{each:,}" for each in (*figures, sum(figures))))
+        table.add_row(f"{title} (log)", *(f"{each:,}" for each in (*figures, sum(figures))))
     Console().print(table)
     for proof in proofs:
         for example in proof.examples:

@@ -33,10 +33,11 @@ class Sums(msgspec.Struct, frozen=True, kw_only=True):
     adds: int = 0
     overwrites: int = 0
     updates: int = 0
-    """An update counts once."""
+    """An update counts once, also where nothing stood under its old key."""
     deletes: int = 0
+    """Also where there was nothing to take away."""
     stale: int = 0
-    """Something later stands over them, or, of a delete, over what it was to take away."""
+    """Something later stands over them, or, of a delete, over what it was to take away; or they were told before."""
     rejected: int = 0
     """Parked, for nobody can read them: see the dead letters."""
     marks: int = 0

@@ -44,15 +44,16 @@ async def test_the_sums_are_what_was_sent(feed: Feed, settings: Settings) -> Non
         {"op": "add", "key": "a", "value": {}},
         {"op": "update", "old_key": "b", "key": "c", "value": {}},
         {"op": "delete", "key": "a"},
+        {"op": "delete", "key": "nobody"},
     )
-    shown = await audited(feed, 6)
+    shown = await audited(feed, 7)
     counted = {name: figure for name, figure in shown["topics"]["bulk"].items() if figure}
     # A load's beginning, its end and its publication are marks.
     assert counted.pop("batches") >= 1
     assert counted == {"records": 3, "adds": 2, "overwrites": 1, "marks": 3, "refused": 1}
     counted = {name: figure for name, figure in shown["topics"]["changes"].items() if figure}
     assert counted.pop("batches") >= 1
-    assert counted == {"records": 3, "overwrites": 1, "updates": 1, "deletes": 1, "marks": 1}
+    assert counted == {"records": 4, "overwrites": 1, "updates": 1, "deletes": 2, "marks": 1}
     told = await gavel_feeds(settings, "audit", feed.name)
     assert (told.code, "in the audit once" in told.out) == (0, True), told.err
     unknown = await gavel_feeds(settings, "audit", "nobody-at-all", "--wait", "0")

@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, cast
 
+import msgspec
 import pytest
 from redis.asyncio import Redis
 
 from domain.feed_events import FeedClientErased
-from domain.limits import FEED_MEMORY_MAX_PERCENT
+from domain.limits import FEED_MEMORY_MAX_PERCENT, FEED_SCRIPT_RECORDS
 from projections import feed_tidying
 from projections.audiences import Audiences, PartOfClient, Step
-from projections.feed_audit import FeedAudit
+from projections.feed_audit import AuditRow, FeedAudit, write_rows
 from projections.feed_proof import prove
-from projections.feed_store import SCRIPT_RECORDS, FeedStore, Known
+from projections.feed_store import FeedStore, Known
 from projections.feed_tidying import FeedTidying
+from projections.postgres_store import connected
 from projections.queries.feed_audit import feed_audit_of
 from projections.queries.feed_completeness import FeedCompleteness
 from projections.queries.feed_memory import feed_memory
 from projections.queries.feed_records import FeedRecords
+from projections.run import run_projectors
 from projections.servers import Servers
 from projections.store import FenceLost
 from tests.projections.conftest import ReadSide, eventually
@@ -63,6 +67,19 @@ async def test_every_record_is_in_the_audit_once(read_side: ReadSide) -> None:
     assert rest.next_cursor is None
 
 
+async def test_an_upload_that_is_sent_again_was_sent_once(read_side: ReadSide) -> None:
+    """Its answer was lost, so that it ends a second time before the consumer has met its first end."""
+    story = FeedStory(read_side, "client-1")
+    await story.start("run-1")
+    for line in (1, 2, 1, 2):
+        await story.load("run-1", line, f"k{line}", "one")
+        if line == 2:
+            await story.bulk_received("run-1", 2)
+    async with read_side.running(*BOTH):
+        of_bulk, _ = await prove(read_side.addresses, story.client, wait_s=WAIT_S)
+    assert (of_bulk.sent, of_bulk.logged, of_bulk.agrees) == (2, 7, True)
+
+
 async def test_rows_that_come_again_take_the_place_of_what_they_overlap(read_side: ReadSide) -> None:
     """Redis forgets a client: its records come again in other batches, and every one still counts once."""
     story = await told(read_side, "client-1")
@@ -98,6 +115,52 @@ async def test_a_row_that_is_written_twice_counts_once(read_side: ReadSide) -> N
         await audit.bring()
         assert await read_side.redis.llen(key) == 0
     await check_proof(read_side, story, bulk=6, changes=6)
+
+
+async def test_rows_that_overlap_in_one_list(read_side: ReadSide) -> None:
+    """A client's state is lost while its rows wait for Postgres: they come twice, and the later ones stand."""
+    story = await told(read_side, "client-1")
+    async with Servers(read_side.addresses, client_id="test") as servers:
+        rows = [row(0, 5), row(6, 9), row(0, 3), row(4, 9), row(10, 12)]
+        async with connected(servers.pool) as connection, connection.transaction():
+            await write_rows(connection, story.client, rows)
+    stand = await read_side.fetch("SELECT first_offset, last_offset FROM feed_audit ORDER BY first_offset")
+    assert [tuple(each) for each in stand] == [(0, 3), (4, 9), (10, 12)]
+
+
+async def test_a_row_that_is_refused_holds_up_nobody_else(read_side: ReadSide) -> None:
+    """Postgres has no place for it: it stays where it is, and the projections go on."""
+    first, second = FeedStory(read_side, "client-1"), FeedStory(read_side, "client-2")
+    key = read_side.names.feed_audit(first.client)
+    await read_side.redis.rpush(key, msgspec.json.encode(row(7, 7, at=10**18)))
+    await first.add("a", "one")
+    async with read_side.running(*BOTH):
+        await read_side.caught_up(*BOTH)
+        await second.add("a", "one")
+        await check_proof(read_side, second, bulk=0, changes=1)
+        await read_side.caught_up(*BOTH)
+    assert await read_side.redis.llen(key) == 2
+
+
+def row(first_offset: int, last_offset: int, *, at: int = 0) -> AuditRow:
+    offsets = {"first_offset": first_offset, "last_offset": last_offset}
+    return AuditRow(topic="changes", partition=0, **offsets, generation=1, at=at, started=0, finished=0, digest="")
+
+
+async def test_a_batch_is_as_large_as_it_was_set(read_side: ReadSide) -> None:
+    """However many records wait, and the audit has a row of each."""
+    story = FeedStory(read_side, "client-1")
+    for number in range(25):
+        await story.change_later(f"k{number}", "x")
+    await read_side.log.flush()
+    addresses = msgspec.structs.replace(read_side.addresses, feed_batch=2)
+    stop = asyncio.Event()
+    running = asyncio.create_task(run_projectors(addresses, BOTH, stop))
+    await check_proof(read_side, story, bulk=0, changes=25)
+    stop.set()
+    await running
+    rows = await read_side.fetch("SELECT first_offset, last_offset FROM feed_audit")
+    assert max(each["last_offset"] - each["first_offset"] for each in rows) == 1
 
 
 async def test_what_is_not_in_the_audit_is_found(read_side: ReadSide) -> None:
@@ -242,17 +305,17 @@ async def test_what_makes_room_needs_none(read_side: ReadSide, data: Path, what:
 async def test_a_redis_that_is_emptied_within_a_batch_is_filled_again(read_side: ReadSide) -> None:
     """Also where it was the client's first: none of its scripts is let through that does not find the one before it."""
     story = FeedStory(read_side, "client-1")
-    for number in range(3 * SCRIPT_RECORDS):
+    for number in range(3 * FEED_SCRIPT_RECORDS):
         await story.change_later(f"k{number}", "x")
     await read_side.log.flush()
     async with Servers(read_side.addresses, client_id="test") as servers:
-        store = EmptiedOnce(servers.redis, servers.pool, Audiences(servers.names))
+        store = EmptiedOnce(servers.redis, servers.pool, Audiences(servers.names), FEED_SCRIPT_RECORDS)
         part = PartOfClient(0, story.client)
-        steps = [Step(at, "put", (f"k{at}", b"\0" * 16, "", ""), 0, b"") for at in range(3 * SCRIPT_RECORDS)]
+        steps = [Step(at, "put", (f"k{at}", b"\0" * 16, "", ""), AT, b"") for at in range(3 * FEED_SCRIPT_RECORDS)]
         with pytest.raises(FenceLost, match="has forgotten"):
             await store.apply_all(part, steps)
     async with read_side.running(*BOTH):
-        await check_proof(read_side, story, bulk=0, changes=3 * SCRIPT_RECORDS)
+        await check_proof(read_side, story, bulk=0, changes=3 * FEED_SCRIPT_RECORDS)
 
 
 class EmptiedOnce(FeedStore):
