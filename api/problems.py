@@ -50,7 +50,7 @@ KINDS = {
         Kind("method-not-allowed", 405, "The method is not allowed here", "`Allow` lists the methods that are."),
         Kind("not-acceptable", 406, "No acceptable form of the answer", "`detail` lists the media types on offer."),
         Kind("too-slow", 408, "The request took too long to arrive", "Send it again over a faster connection."),
-        Kind("conflict", 409, "It was changed in the meantime", "Read it again, then decide again."),
+        Kind("conflict", 409, "It is not as you take it to be", "`detail` says how; read it again, then decide."),
         Kind("illegal-move", 409, "It is not allowed as things stand", "`errors` or `detail` says what is in its way."),
         Kind("limit-reached", 409, "There may be no more of it", "`detail` says how many there may be."),
         Kind("precondition-failed", 412, "The precondition does not hold", "`If-Match` names an older version."),

@@ -22,7 +22,7 @@ import msgspec
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from domain.errors import Conflict, Fault, InvalidInput, Unavailable
+from domain.errors import Fault, InvalidInput, NotPossible, Unavailable
 from domain.feeds.sealing import DATA_KEY_BYTES, NONCE_BYTES, DataKey, Unreadable, unwrap, wrap
 from gavel.errors import CannotRun, explained
 from gavel.key_file import FileStamp, KeyFile, follow, fresh_key, stamp_of
@@ -134,7 +134,7 @@ class FeedKeyFile:
     def rotate(self, client: str, now: datetime) -> WrappedKey:
         """Adds a fresh key, in force at once; what older ones have sealed still opens.
 
-        Raises Conflict for a client that is erased, CannotRun.
+        Raises NotPossible for a client that is erased, CannotRun.
         """
         with self._alone() as held:
             _refuse_erased(client, held)
@@ -219,7 +219,7 @@ class FeedKeysInForce:
     async def sealing(self, client: str) -> DataKey:
         """The key that seals the client's values now; the first time it is made. Ask again for every few records.
 
-        Raises Conflict for a client that is erased, Unavailable where no key can be made.
+        Raises NotPossible for a client that is erased, Unavailable where no key can be made.
         """
         try:
             if client not in self._held.clients and client not in self._held.erased:
@@ -285,7 +285,7 @@ class FeedKeysInForce:
 
 def _refuse_erased(client: str, held: FeedKeys) -> None:
     if client in held.erased:
-        raise Conflict(f"The feed client {client!r} is erased: it gets no key any more. Register another one.")
+        raise NotPossible(f"The feed client {client!r} is erased: it gets no key any more. Register another one.")
 
 
 def _kept(wrapping: WrappingKeyFile, data_keys: Path) -> Sequence[bytes]:

@@ -126,11 +126,16 @@ def _opened(services: ApiServices, client: str, key: str, record: StoredRecord) 
 
 
 def _key_of(request: Request[Any, Any, Any]) -> str:
-    """As it was sent. Raises InvalidInput."""
+    """As it was sent. Raises InvalidInput; ProblemRaised where the address has no key in its place."""
     raw_path: bytes = request.scope["raw_path"]
+    # Whoever routes reads it decoded and tidied, and takes some other addresses for /v1/feeds/{client}/records/{key}.
+    match raw_path.partition(b"?")[0].split(b"/", 5):
+        case [b"", b"v1", b"feeds", _, b"records", sent]:
+            pass
+        case _:
+            raise ProblemRaised("not-found", "A record's address is /v1/feeds/{client}/records/{key}.")
     try:
-        # Behind /v1/feeds/{client}/records/, of which no part holds a slash.
-        key = unquote_to_bytes(raw_path.partition(b"?")[0].split(b"/", 5)[5]).decode()
+        key = unquote_to_bytes(sent).decode()
     except UnicodeDecodeError:
         raise InvalidInput([Fault("key", "is not UTF-8")]) from None
     if fault := key_fault(key):

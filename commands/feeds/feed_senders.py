@@ -12,7 +12,7 @@ from commands.catalogue_head import CatalogueHead
 from commands.feeds.intake import Sender
 from domain.catalogue import FeedClient
 from domain.entity import Entity
-from domain.errors import Conflict, NotFound
+from domain.errors import NotFound, NotPossible
 from domain.names import Names
 from domain.terms.feed_client import feed_client_id
 
@@ -21,7 +21,7 @@ _terms = msgspec.json.Decoder(FeedClient).decode
 
 
 class FeedSenders:
-    """Asks the catalogue's cache, and the log where that does not know the name (yet)."""
+    """Asks the log who may send, and for anything else the catalogue's cache, and the log where that knows no such."""
 
     def __init__(self, redis: Redis, head: CatalogueHead, names: Names) -> None:
         self._redis = redis
@@ -32,12 +32,15 @@ class FeedSenders:
         return f"FeedSenders({self._names.namespace!r})"
 
     async def sender(self, name: str) -> Sender:
-        """Who may send. Raises NotFound, Conflict for one that is paused or archived, LogUnavailable."""
-        entity = await self._known(feed_client_id(name))
+        """Who may send, as the log says at this moment.
+
+        Raises NotFound, NotPossible for one that is paused or archived, LogUnavailable.
+        """
+        entity = await self._logged(feed_client_id(name))
         if entity is None:
             raise unknown(name)
         if entity.status != "active":
-            raise Conflict(f"The feed client {name!r} is {entity.status}: nothing is taken from it.")
+            raise NotPossible(f"The feed client {name!r} is {entity.status}: nothing is taken from it.")
         return Sender(entity.id, _terms(entity.terms))
 
     async def check_known(self, name: str) -> None:
