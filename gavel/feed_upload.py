@@ -9,12 +9,13 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Final, Literal
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import aiohttp
 import msgspec
 
 from commands.feeds.intake import named_run
+from domain.errors import Fault, InvalidInput
 from domain.terms.feed_client import feed_client_id
 from gavel.errors import CannotRun, explained
 from gavel.secret_file import write_secret
@@ -62,8 +63,10 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
     """Bytes of the file, of this attempt."""
     applied: int
     """Records that can be read, or could once they are published."""
+    received: int | None
+    """Records that are to be applied; None until all of it is sent."""
     tells: str
-    """What is being done."""
+    """What is being done, or what is waited for."""
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -96,14 +99,16 @@ class FeedUpload:
         self._name = ""
         self._sent = 0
         self._applied = 0
-        self._tells = "Sending"
+        self._received: int | None = None
+        self._tells = ""
 
     def __repr__(self) -> str:
         return f"FeedUpload({self._load.file}, {self._sent} bytes)"
 
     async def __call__(self) -> Outcome:
-        """Returns when it is decided what becomes of it. Raises CannotRun."""
+        """Returns when it is decided what becomes of it. Raises CannotRun, InvalidInput."""
         load = self._load
+        _check_url(load.url)
         with explained(load.file, "read"):
             headers = _headers_of(load.file)
         note = self._note()
@@ -116,9 +121,9 @@ class FeedUpload:
         ) as http:
             watching = asyncio.create_task(self._watch(http, run_path))
             try:
-                received = await self._patiently(lambda: self._send(http, path, headers))
-                self._tells = "Loading"
-                run = await self._patiently(lambda: self._decided(http, run_path))
+                received = await self._patiently("Sending", lambda: self._send(http, path, headers))
+                self._received = received["received"]
+                run = await self._patiently("Loading", lambda: self._decided(http, run_path))
             except _Refused as error:
                 note.unlink(missing_ok=True)
                 raise CannotRun(str(error)) from error
@@ -128,19 +133,23 @@ class FeedUpload:
         note.unlink(missing_ok=True)
         return Outcome(run=run, errors=received["errors"])
 
-    async def _patiently(self, attempt: Callable[[], Any]) -> dict[str, Any]:
+    async def _patiently(self, tells: str, attempt: Callable[[], Any]) -> dict[str, Any]:
         """As often as it takes, unless nothing has moved for long."""
         clock = asyncio.get_running_loop().time
         moved, since = (0, 0), clock()
         while True:
+            self._tells = tells
             try:
                 answer: dict[str, Any] = await attempt()
             except (aiohttp.ClientError, TimeoutError, _NotNow) as error:
+                why = str(error) or type(error).__name__
+                self._tells = f"Waiting: {why}"
+                self._report()
                 if (self._applied, self._sent) > moved:
                     moved, since = (self._applied, self._sent), clock()
                 if clock() - since > PATIENCE_SECONDS:
                     again = "Run the same command again to go on from where it is."
-                    raise CannotRun(f"{self._load.url} does not take it: {error!r}. {again}") from error
+                    raise CannotRun(f"{self._load.url} does not take it: {why}. {again}") from error
                 await asyncio.sleep(error.wait_s if isinstance(error, _NotNow) else RETRY_SECONDS)
             else:
                 return answer
@@ -172,7 +181,10 @@ class FeedUpload:
 
     def _tell(self, run: Mapping[str, Any]) -> None:
         self._applied = int(run["applied"])
-        self._on_progress(Progress(sent=self._sent, applied=self._applied, tells=self._tells))
+        self._report()
+
+    def _report(self) -> None:
+        self._on_progress(Progress(sent=self._sent, applied=self._applied, received=self._received, tells=self._tells))
 
     async def _chunks(self) -> AsyncIterator[bytes]:
         self._sent = 0
@@ -180,7 +192,7 @@ class FeedUpload:
             while chunk := await asyncio.to_thread(file.read, CHUNK_BYTES):
                 yield chunk
                 self._sent += len(chunk)
-                self._on_progress(Progress(sent=self._sent, applied=self._applied, tells=self._tells))
+                self._report()
 
     def _note(self) -> Path:
         """Another one for every other file, also for the same one with other content."""
@@ -188,6 +200,16 @@ class FeedUpload:
         stat = load.file.stat()
         about = [str(load.file.resolve()), stat.st_size, stat.st_mtime_ns, load.client, load.mode, load.url]
         return load.notes / f"{hashlib.sha256(msgspec.json.encode(about)).hexdigest()[:32]}.json"
+
+
+def _check_url(url: str) -> None:
+    try:
+        address = urlsplit(url)
+        is_one = address.scheme in {"http", "https"} and bool(address.hostname) and address.port != 0
+    except ValueError:
+        is_one = False
+    if not is_one:
+        raise InvalidInput([Fault("url", f"{url!r} is not of the form http://HOST:PORT")])
 
 
 def _kept_name(note: Path) -> str:

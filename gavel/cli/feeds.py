@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,20 +12,23 @@ from typing import Literal
 import msgspec
 import rich_click as click
 from rich.console import Console
+from rich.filesize import decimal
 from rich.progress import (
     BarColumn,
     Progress,
+    ProgressColumn,
+    Task,
     TaskProgressColumn,
     TextColumn,
     TimeRemainingColumn,
-    TransferSpeedColumn,
 )
+from rich.text import Text
 
 from commands.feeds.erase_client import ErasedClient
 from gavel.cli import options
 from gavel.cli.feed_audit import audit
 from gavel.cli.feed_follow import follow
-from gavel.errors import CannotRun
+from gavel.errors import CannotRun, explained
 from gavel.feed_desk import feed_desk
 from gavel.feed_keys import FeedKeyFile, WrappedKey
 from gavel.feed_upload import FeedUpload, Load, Outcome
@@ -33,6 +37,8 @@ from gavel.key_file import FOLLOW_SECONDS
 from gavel.settings import Settings
 from gavel.settings import load as load_settings
 from gavel.telemetry import configure_logging
+
+ACCESS_KEY = re.compile(rb"[!-~]+")
 
 
 @click.group(epilog="Example: `gavel feeds rotate winter-audiences`")
@@ -76,10 +82,10 @@ def load(
     """Loads a file of records, NDJSON or Avro, plain or packed by gzip or zstd, and waits until it is decided.
 
     Interrupted, it goes on behind what has arrived when the same command is run again. Ends with exit code 1 where the
-    load was not published.
+    load was not published; what one that merges has brought by then can be read, and stays.
     """
     settings = load_settings(data=data)
-    key = settings.admin_key if key_file is None else key_file.read_text().strip()
+    key = settings.admin_key if key_file is None else _key_in(key_file)
     if not key:
         raise CannotRun("There is no access key: name a file of one with `--key-file`.")
     notes = settings.cache.expanduser() / "feed-loads"
@@ -134,22 +140,45 @@ def erase(*, client: str, data: Path | None) -> None:
     )
 
 
+def _key_in(file: Path) -> str:
+    with explained(file, "read"):
+        key = file.read_bytes().strip()
+    if not ACCESS_KEY.fullmatch(key):
+        raise CannotRun(f"{file} holds no access key: it has to be the only thing in the file.")
+    return key.decode()
+
+
+class _Speed(ProgressColumn):
+    """Of bytes that are sent, then of records that are applied."""
+
+    def render(self, task: Task) -> Text:
+        speed = task.finished_speed or task.speed or 0.0
+        return Text(f"{speed:,.0f} records/s" if task.fields["applying"] else f"{decimal(int(speed))}/s")
+
+
 def _loaded(plan: Load) -> Outcome:
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         TaskProgressColumn(),
         TextColumn("{task.fields[records]:,} records"),
-        TransferSpeedColumn(),
+        _Speed(),
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=Console(stderr=True)) as progress:
-        bar = progress.add_task("Sending", total=plan.file.stat().st_size, records=0)
+        # Of an empty file as well something is done in the end.
+        bar = progress.add_task("Sending", total=max(1, plan.file.stat().st_size), records=0, applying=False)
 
         def show(at: UploadProgress) -> None:
-            progress.update(bar, description=at.tells, completed=at.sent, records=at.applied)
+            if at.received is not None and not progress.tasks[bar].fields["applying"]:
+                total = max(1, at.received)
+                progress.reset(bar, total=total, completed=at.applied, records=at.applied, applying=True)
+            completed = at.sent if at.received is None else at.applied
+            progress.update(bar, description=at.tells, completed=completed, records=at.applied)
 
-        return asyncio.run(FeedUpload(plan, show)())
+        outcome = asyncio.run(FeedUpload(plan, show)())
+        progress.update(bar, completed=progress.tasks[bar].total)
+    return outcome
 
 
 def _print_outcome(outcome: Outcome) -> None:

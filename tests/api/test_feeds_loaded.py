@@ -60,6 +60,8 @@ async def test_what_is_not_published_ends_with_an_error(empty_api: RunningApi, n
     assert "at least 2" in run["reason"]
     told = await shell("load", str(file), "--client", "nobody")
     assert (told.code, told.err.splitlines()[-1]) == (1, "gavel: 404: There is no feed client 'nobody'.")
+    told = await shell("load", str(file), "--client", feed.name, "--key-file", sys.executable)
+    assert (told.code, "holds no access key" in told.err, "Traceback" in told.err) == (1, True, False)
 
 
 async def test_a_killed_load_goes_on(feed: Feed, notes: Settings, tmp_path: Path) -> None:
