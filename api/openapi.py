@@ -61,8 +61,12 @@ LOGGED = frozenset(
     }
 )
 """Operations that write to the log, beside the commands of the catalogue: their answers carry a token."""
-CACHE_PATHS = ("/v1/feeds/{client}/records", "/v1/feeds/{client}/runs")
-"""Read from Redis: they wait for `Gavel-Token` too, and do not tell a lag."""
+FEED_READS = {
+    "/v1/feeds/{client}/records": ("Gavel-Stale",),
+    "/v1/feeds/{client}/runs": (),
+    "/v1/feeds/{client}/audit": (),
+}
+"""They wait for `Gavel-Token` too, do not tell a lag, and have headers of their own."""
 READ_MODEL_PATHS = ("/v1/auctions", "/v1/reports", *(f"/v1/{each.path}" for each in COLLECTIONS))
 
 _PROBLEM_RESPONSE = {"$ref": "#/components/responses/Problem"}
@@ -117,8 +121,9 @@ def complete(derived: dict[str, Any]) -> dict[str, Any]:
                 item[method] = _with_roles(item[method], roles_of(method.upper(), path))
         if path.startswith(READ_MODEL_PATHS) and "get" in item:
             item["get"] = _with_freshness(item["get"])
-        if path.startswith(CACHE_PATHS):
-            item |= {method: _with_waiting(item[method]) for method in METHODS & item.keys()}
+        for prefix, told in FEED_READS.items():
+            if path.startswith(prefix):
+                item |= {method: _with_waiting(item[method], *told) for method in METHODS & item.keys()}
     components = _plain(derived["components"])
     components["schemas"] = components.get("schemas", {}) | _plain(catalogue_schemas())
     shared = {"responses": _problem_responses(), "parameters": _parameters(), "headers": _headers()}
@@ -190,7 +195,8 @@ def _problem_responses() -> dict[str, Any]:
             },
         },
     }
-    return {"Problem": {"description": "What went wrong (RFC 9457).", "content": {PROBLEM_JSON: {"schema": schema}}}}
+    problem = {"description": "What went wrong (RFC 9457).", "content": {PROBLEM_JSON: {"schema": schema}}}
+    return {"Problem": _with_headers(problem, "Retry-After")}
 
 
 def _parameters() -> dict[str, Any]:
@@ -219,6 +225,10 @@ def _headers() -> dict[str, Any]:
             "schema": {"type": "string"},
             "example": "0",
         },
+        "Gavel-Stale": {
+            "description": "`true` where `stale=true` was asked and records are missing, as they are read again.",
+            "schema": {"type": "string", "enum": ["true"]},
+        },
         "Gavel-Token": {
             "description": (
                 "Where the log has it: a query that sends it with `Prefer: wait` sees it. Absent while the log is away "
@@ -231,6 +241,11 @@ def _headers() -> dict[str, Any]:
             "description": "How long would have been waited for `Gavel-Token`, where there was something to wait for.",
             "schema": {"type": "string"},
             "example": "wait=5",
+        },
+        "Retry-After": {
+            "description": "Seconds to wait before it is tried again; with 429 and 503.",
+            "schema": {"type": "integer"},
+            "example": 1,
         },
     }
 

@@ -25,7 +25,8 @@ _MODE: Final = {
     "in": "query",
     "description": (
         "`merge` adds, and overwrites where the key exists. `replace` takes the place of all that is there: once it "
-        "is published, keys that it does not have are gone."
+        "is published, keys that it does not have are gone. What `merge` brings can be read as soon as it is applied, "
+        "and stays where the load fails or is superseded; only what replaces is seen as a whole or not at all."
     ),
     "schema": {"type": "string", "enum": list(MODES), "default": "merge"},
 }
@@ -59,23 +60,25 @@ _CHANGES: Final = (
     '{"op": "update", "old_key": "u-1", "key": "u-9", "value": {"segments": ["skiers"]}}\n'
     '{"op": "delete", "key": "u-2"}\n'
 )
-_RECEIVED: Final = {
-    "type": "object",
-    "required": ["run_id", "received", "rejected", "errors"],
-    "properties": {
-        "run_id": {"type": "string"},
-        "received": {"type": "integer", "description": "Records that are in the log."},
-        "rejected": {"type": "integer", "description": "Lines that are not."},
-        "errors": {
-            "type": "array",
-            "maxItems": FEED_REJECTED_LISTED_MAX,
-            "items": {
-                "type": "object",
-                "required": ["line", "reason"],
-                "properties": {"line": {"type": "integer"}, "reason": {"type": "string"}},
-            },
+_RECEIVED_PROPERTIES: Final = {
+    "received": {"type": "integer", "description": "Records that are in the log."},
+    "rejected": {"type": "integer", "description": "Lines that are not."},
+    "errors": {
+        "type": "array",
+        "maxItems": FEED_REJECTED_LISTED_MAX,
+        "items": {
+            "type": "object",
+            "required": ["line", "reason"],
+            "properties": {"line": {"type": "integer"}, "reason": {"type": "string"}},
         },
     },
+}
+_REFUSALS: Final = {
+    "409": "The client is paused, archived or erased, or the load is over: it has failed, or a later one has begun.",
+    "413": "It grows by unpacking as no records do.",
+    "415": "It has another form or encoding than those named here.",
+    "422": "The `Idempotency-Key` was used for another upload.",
+    "503": "Too much is still to be applied, Redis has no memory left, or a server is away: try again as told.",
 }
 _HOW: Final = (
     f"One JSON object a line, {FEED_RECORD_MAX_BYTES} bytes at most, or an Avro container file; any length, streamed. "
@@ -87,8 +90,11 @@ _HOW: Final = (
 
 
 def _upload(
-    operation_id: str, summary: str, description: str, parameters: list[dict[str, Any]], example: str
+    operation_id: str, summary: str, description: str, parameters: list[dict[str, Any]], *, example: str, run_id: str
 ) -> dict[str, Any]:
+    """`run_id` says what that of the answer is good for."""
+    properties = {"run_id": {"type": "string", "description": run_id}, **_RECEIVED_PROPERTIES}
+    schema = {"type": "object", "required": [*properties], "properties": properties}
     form = {"schema": {"type": "string", "format": "binary"}}
     received = {"run_id": "01936f2a5c1e7cc398c4dc0c0c07398f", "received": 2, "rejected": 0, "errors": []}
     return {
@@ -101,8 +107,12 @@ def _upload(
         "responses": {
             "202": {
                 "description": "All that is counted as received is in the log.",
-                "content": {"application/json": {"schema": _RECEIVED, "example": received}},
-            }
+                "content": {"application/json": {"schema": schema, "example": received}},
+            },
+            **{
+                status: {"$ref": "#/components/responses/Problem", "description": why}
+                for status, why in _REFUSALS.items()
+            },
         },
     }
 
@@ -115,7 +125,8 @@ FEED_PATHS: Final[dict[str, dict[str, Any]]] = {
             "Of two loads of a client the one that was begun later counts; the earlier one is a 409 where it is still "
             "being sent, and `superseded`. Whether a load is published is decided once it is applied: ask its run.",
             [_MODE, _NAME],
-            _RECORDS,
+            example=_RECORDS,
+            run_id="Names the load: ask `/v1/feeds/{client}/runs/{run_id}` what has become of it.",
         )
     },
     "/v1/feeds/{client}/changes": {
@@ -125,7 +136,8 @@ FEED_PATHS: Final[dict[str, dict[str, Any]]] = {
             "Applied in their order, and over any load that was begun before. Sent again without a name, they are "
             "applied again. Envelopes of Debezium's connectors are understood as well.",
             [_NAME_OF_CHANGES, *_COLUMNS],
-            _CHANGES,
+            example=_CHANGES,
+            run_id="Names the upload in the log, as the cause of each of its changes. It is no load and has no run.",
         )
     },
 }

@@ -34,7 +34,17 @@ class FeedClient(msgspec.Struct, frozen=True, kw_only=True):
     ttl_seconds: Annotated[int, msgspec.Meta(ge=1, le=FEED_TTL_MAX_SECONDS)] | None = None
     allowed_shrinkage_percent: Percent | None = None
     minimum_records: Annotated[int, msgspec.Meta(ge=0)] | None = None
-    unreadable_percent: Percent | None = None
+    unreadable_percent: (
+        Annotated[
+            Percent,
+            msgspec.Meta(
+                description=(
+                    "A load with more lines that are no records fails. What one that merges has brought by then stays."
+                )
+            ),
+        ]
+        | None
+    ) = None
 
 
 def feed_client_id(name: str) -> str:

@@ -132,6 +132,19 @@ async def test_every_path_parameter_is_declared(document: dict[str, Any]) -> Non
         assert declared == set(re.findall(r"{(\w+)}", name)), name
 
 
+async def test_feeds_say_what_their_routes_take_and_answer(document: dict[str, Any]) -> None:
+    """Reads wait for a token, look-ups may be stale, uploads are refused for reasons that each have a status."""
+    found = operations(document)
+    for name in ("get /v1/feeds/{client}/audit", "get /v1/feeds/{client}/runs/{run_id}"):
+        referred = {each.get("$ref", "").rpartition("/")[2] for each in found[name]["parameters"]}
+        assert {"Gavel-Token", "Prefer"} <= referred, name
+    for name in ("get /v1/feeds/{client}/records/{key}", "post /v1/feeds/{client}/records"):
+        assert "Gavel-Stale" in found[name]["responses"]["200"]["headers"], name
+    for name in ("post /v1/feeds/{client}/bulk", "post /v1/feeds/{client}/changes"):
+        assert {"409", "413", "415", "422", "503"} <= found[name]["responses"].keys(), name
+    assert "Retry-After" in document["components"]["responses"]["Problem"]["headers"]
+
+
 async def test_every_reference_leads_somewhere(document: dict[str, Any]) -> None:
     """No `$ref` points out of the document or into nothing."""
     for reference in references(document):
