@@ -116,6 +116,10 @@ class Names(msgspec.Struct, frozen=True):
         """What its scripts take, all on one slot: see `projections/feed_script.py`, which names the records' hashes."""
         return tuple(f"{self.namespace}:feed:{{{client}}}:{part}" for part in _OF_A_FEED_CLIENT)
 
+    def feed_records(self, client: str, since: str) -> str:
+        """Hash: key to the record of a bulk load of that place among the changes."""
+        return f"{self.namespace}:feed:{{{client}}}:records:{since}"
+
     def feed_state(self, client: str) -> str:
         """Hash: a feed client's positions, active namespace and open run."""
         return self.feed_keys(client)[0]

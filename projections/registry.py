@@ -133,7 +133,7 @@ REGISTRY: tuple[Registration, ...] = (
         name="audiences",
         topics=("feeds.changes",),
         place="redis",
-        writes=lambda names: (*names.feed_progress("changes"), *names.feed_keys("<client>")),
+        writes=lambda names: _feed_keys(names, "changes"),
         projection=Audiences,
         store=FeedStore,
     ),
@@ -141,7 +141,7 @@ REGISTRY: tuple[Registration, ...] = (
         name="audiences_bulk",
         topics=("feeds.bulk",),
         place="redis",
-        writes=lambda names: (*names.feed_progress("bulk"), *names.feed_keys("<client>")),
+        writes=lambda names: _feed_keys(names, "bulk"),
         projection=AudiencesBulk,
         store=FeedStore,
     ),
@@ -216,3 +216,7 @@ def topology(names: Names) -> Sequence[Stop]:
         writes=(names.live_channel,),
     )
     return [*stops, live]
+
+
+def _feed_keys(names: Names, topic: str) -> tuple[str, ...]:
+    return (*names.feed_progress(topic), *names.feed_keys("<client>"), names.feed_records("<client>", "<since>"))

@@ -13,6 +13,7 @@ from domain.events import NoticeDelivered, NoticeFailed
 from domain.names import Names
 from gavel.cli import options
 from gavel.settings import load
+from projections.engine_tables import feed_audit
 from projections.registry import Stop
 from projections.registry import topology as stops
 
@@ -26,6 +27,10 @@ def topology(*, data: Path | None) -> None:
     for stop in stops(names):
         console.print(Text(stop.projection, style="bold"))
         console.print(_flow(stop))
+    console.print(Text("audit of feeds, beside audiences and audiences_bulk", style="bold"))
+    console.print(_feed_audit(names))
+    console.print(Text("tidying of feeds, beside audiences and audiences_bulk", style="bold"))
+    console.print(_feed_tidying(names))
     console.print(Text("gavel notify", style="bold"))
     console.print(_notifier(names))
 
@@ -36,6 +41,20 @@ def _flow(stop: Stop) -> Table:
     table.add_row("takes", ", ".join(stop.events))
     table.add_row("group", stop.group or "none: each process reads every partition")
     table.add_row("writes", f"{stop.place}: {', '.join(stop.writes)}\n")
+    return table
+
+
+def _feed_audit(names: Names) -> Table:
+    table = Table.grid(padding=(0, 2, 0, 2))
+    table.add_row("reads", f"redis: {names.feed_audit('<client>')}")
+    table.add_row("writes", f"postgres: {feed_audit.name}\n")
+    return table
+
+
+def _feed_tidying(names: Names) -> Table:
+    table = Table.grid(padding=(0, 2, 0, 2))
+    tidied = (*names.feed_keys("<client>")[1:4], names.feed_records("<client>", "<since>"))
+    table.add_row("frees", f"redis: {', '.join(tidied)}\n")
     return table
 
 

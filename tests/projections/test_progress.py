@@ -151,6 +151,7 @@ def test_the_map_names_everything() -> None:
         "notices": "shop.projection.notices",
         "live": None,
     }
+    assert "shop:feed:{<client>}:records:<since>" in stops["audiences_bulk"].writes
     for stop in stops.values():
         assert set(stop.topics) <= set(names.topics)
         assert stop.events
