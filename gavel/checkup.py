@@ -6,7 +6,8 @@ import asyncio
 import os
 import shutil
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any
@@ -18,6 +19,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from domain.errors import GavelError, InvalidInput
+from domain.limits import FEED_MEMORY_MAX_PERCENT
 from domain.names import Names
 from domain.redis_url import parse_redis_url
 from gavel.embedded.folder import FREE_BYTES_MIN
@@ -231,12 +233,38 @@ async def _redis(settings: Settings) -> str:
         info = await _redis_server(url.at(*url.servers[0]))
         if info["cluster_enabled"]:
             raise Trouble("a node of a cluster", "name the cluster: redis+cluster://host:port,host:port")
-        return f"{_redis_name(info)}, {info['used_memory_human']} used"
+        return f"{_redis_name(info)}, {memory_told([info], _feed_clients(settings))}"
     masters = await _redis_masters(settings)
     infos = await asyncio.gather(*(_redis_server(url.at(*master)) for master in masters))
     names = sorted({_redis_name(info) for info in infos})
-    used = " + ".join(info["used_memory_human"] for info in infos)
-    return f"cluster of {len(masters)} masters, {', '.join(names)}, {used} used"
+    return f"cluster of {len(masters)} masters, {', '.join(names)}, {memory_told(infos, _feed_clients(settings))}"
+
+
+def memory_told(infos: Sequence[Mapping[str, Any]], feed_clients: int) -> str:
+    """How much memory each Redis uses, by its INFO; raises Trouble where feeds have filled it, or nothing bounds them.
+
+    `feed_clients` have sent records to it.
+    """
+    used = f"{' + '.join(info['used_memory_human'] for info in infos)} used"
+    if not all(info["maxmemory"] for info in infos):
+        if not feed_clients:
+            return f"{used}, without a bound"
+        raise Trouble(
+            f"{used}, and nothing bounds what {feed_clients} feed clients may add",
+            "set maxmemory below what the machine has, and maxmemory-policy to noeviction: see docs/FEEDS.md",
+        )
+    percent = max(100 * info["used_memory"] / info["maxmemory"] for info in infos)
+    if percent > FEED_MEMORY_MAX_PERCENT:
+        advice = "raise maxmemory, or let feed clients delete records: until then nothing they send is taken"
+        raise Trouble(f"{used}, {percent:.0f} % of what it may", advice)
+    return f"{used}, {percent:.0f} % of what it may"
+
+
+def _feed_clients(settings: Settings) -> int:
+    """How many have a key, and so records."""
+    with suppress(CannotRun, InvalidInput):  # told where the keys are looked at
+        return len(FeedKeyFile.of(settings).read().clients)
+    return 0
 
 
 async def _redis_masters(settings: Settings) -> list[tuple[str, int]]:

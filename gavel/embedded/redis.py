@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib.metadata
+import os
 import re
 import shutil
 import subprocess
@@ -21,6 +22,8 @@ from gavel.errors import CannotRun
 
 OLDEST_VERSION = 7
 ANSWER_SECONDS = 10
+CONTAINER_LIMIT = Path("/sys/fs/cgroup/memory.max")
+"""In bytes, or `max`. Source: https://docs.kernel.org/admin-guide/cgroup-v2.html#memory-interface-files"""
 
 
 class RedisBinary(NamedTuple):
@@ -54,8 +57,21 @@ def _version(executable: str) -> re.Match[str] | None:
     return re.match(r"(?P<name>\w+) server v=(?P<major>\d+)\.(?P<minor>\d+)", answer.stdout)
 
 
+def machine_memory_bytes() -> int:
+    """Of the machine, or of the container that this runs in where that may take less."""
+    physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    try:
+        limit = CONTAINER_LIMIT.read_text().strip()
+    except OSError:
+        return physical
+    return min(physical, int(limit)) if limit.isdigit() else physical
+
+
 class Redis(Server):
-    """A Redis whose every write is in its append-only file within a second."""
+    """A Redis whose every write is in its append-only file within a second, and that takes half the machine's memory.
+
+    Beyond that it refuses what needs more: feeds are as large as they are sent, and the machine has other work.
+    """
 
     def __init__(self, port: int, folder: DataFolder, binary: RedisBinary) -> None:
         super().__init__("redis", folder)
@@ -81,6 +97,8 @@ class Redis(Server):
             "appendonly": "yes",
             "appendfsync": "everysec",
             "save": "",
+            "maxmemory": machine_memory_bytes() // 2,
+            "maxmemory-policy": "noeviction",
             "daemonize": "no",
         }
         words = (word for name, value in options.items() for word in (f"--{name}", str(value)))

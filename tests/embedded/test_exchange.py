@@ -81,6 +81,8 @@ async def answers(url: str, data: Path, *, key: str) -> None:
     assert (code, report["ok"]) == (0, True), output
     assert report["api_url"] == url.rstrip("/")
     assert all(report[name] for name in ("kafka_url", "postgres_url", "redis_url"))
+    [redis] = [each for each in report["checks"] if each["name"] == "redis"]
+    assert "% of what it may" in redis["found"], "its memory is bounded"
     assert key not in output
 
 
