@@ -1,7 +1,8 @@
-// What a publisher or advertiser sees in place of the operator's live figures: what was delivered, day by day.
+// What a tenant sees in place of the operator's live figures; a publisher or advertiser what was delivered, day by day.
 
 import { SignedOut, getJson } from "/dashboard/access.js";
 import { byId, h } from "/dashboard/element.js";
+import { showRecords } from "/dashboard/feed_records.js";
 import { NOTHING, count, percent } from "/dashboard/format.js";
 
 const DAYS = 7;
@@ -27,26 +28,32 @@ export function isOperator(caller) {
   return caller.role === "admin";
 }
 
-/** Says whose key it is, and keeps the last days' figures current until `signal` is aborted. Throws SignedOut. */
+/** Says whose key it is, and keeps its figures current until `signal` is aborted. Throws SignedOut. */
 export async function followOwnFigures(caller, signal) {
   byId("tenant-title").textContent = caller.name;
   byId("tenant-note").textContent = `This key is ${ROLES[caller.role]}'s: it shows what is its own, and not the live figures of the exchange.`;
-  while (!signal.aborted && caller.role !== "feed_client") {
-    await show(caller, signal);
+  const show = caller.role === "feed_client" ? showRecords : showDays;
+  while (!signal.aborted) {
+    await refreshed(() => show(caller, signal), signal);
     await pause(signal);
   }
 }
 
-async function show(caller, signal) {
-  const from = new Date(Date.now() - (DAYS - 1) * DAY_MS).toISOString().slice(0, 10);
+async function refreshed(show, signal) {
   try {
-    const report = await getJson(`/v1/reports/delivery?by=day&from=${from}T00:00:00Z`, signal);
-    draw(caller, report.rows);
+    await show();
     byId("tenant-fault").textContent = "";
   } catch (error) {
     if (error instanceof SignedOut || signal.aborted) throw error;
     byId("tenant-fault").textContent = `Not refreshed: ${error.message}`;
   }
+}
+
+async function showDays(caller, signal) {
+  const from = new Date(Date.now() - (DAYS - 1) * DAY_MS).toISOString().slice(0, 10);
+  const report = await getJson(`/v1/reports/delivery?by=day&from=${from}T00:00:00Z`, signal);
+  byId("tenant-span").textContent = `the last ${DAYS} days`;
+  draw(caller, report.rows);
 }
 
 function draw(caller, rows) {

@@ -12,8 +12,9 @@ from playwright.async_api import Browser, expect
 
 from projections.queries.delivery import DeliveryReport, DeliveryRow, DeliveryTotals, Money
 from tests.api.conftest import Auction, bid_request, hold
+from tests.api.feed import fresh_feed, record
 from tests.api.running_api import RunningApi, until
-from tests.api.tenants import Buyer, Seller, as_holder, buyer, seller
+from tests.api.tenants import Buyer, Seller, as_holder, buyer, issued, seller
 from tests.api.test_catalogue import ask
 
 PATIENCE_MS = 30_000
@@ -123,6 +124,34 @@ async def test_the_board_of_a_tenant(
     await expect(page.locator("#tenant-figures")).to_contain_text("Nothing was delivered", timeout=PATIENCE_MS)
     await expect(page.locator("#last-auctions")).to_be_hidden()
     await expect(page.locator("#connection")).to_have_text("Signed in")
+    await page.close()
+    assert broken == []
+
+
+async def test_the_board_of_a_feed_client(browser: Browser, api: RunningApi) -> None:
+    """Signed in, it sees what became of its records, by loads and changes."""
+    feed = await fresh_feed(api)
+    await feed.load([record("a"), b"{\n", record("b")])
+    await feed.change({"op": "delete", "key": "a"})
+    page = await browser.new_page(viewport={"width": 1280, "height": 700})
+    broken: list[str] = []
+    page.on("pageerror", lambda error: broken.append(str(error)))
+
+    async def is_audited() -> bool:
+        return bool((await ask(api, "GET", f"{feed.path}/audit")).body["totals"]["records"] == 3)
+
+    await until(is_audited, seconds=30)
+    await page.goto(f"{api.base_url}/#key={(await issued(api, 'feed_client', feed.client)).secret}")
+    figures = page.locator("#tenant-figures")
+    await expect(figures).to_contain_text(feed.name, timeout=PATIENCE_MS)
+    rows = [await row.locator("td").all_inner_texts() for row in await figures.locator("tbody tr").all()]
+    assert [row for row in rows if row[3] != "0"] == [
+        ["Records read", "2", "1", "3"],
+        ["Added", "2", "0", "2"],
+        ["Deleted", "0", "1", "1"],
+        ["Lines refused at the door", "1", "0", "1"],
+    ]
+    await expect(page.locator("#tenant-note")).to_contain_text("This key is a feed client's")
     await page.close()
     assert broken == []
 
