@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from itertools import islice
 from typing import Final
 
 import structlog
@@ -19,7 +20,7 @@ from domain.audience import NOT_ASKED, Audience, record_keys, segments_in
 from domain.catalogue import SegmentTarget
 from domain.errors import Unavailable
 from domain.feeds.sealing import DataKey, Unreadable
-from domain.limits import SEGMENTS_READ_MAX_SECONDS
+from domain.limits import SEGMENT_CLIENTS_READ_MAX, SEGMENTS_READ_MAX_SECONDS
 from domain.market import Market
 from domain.names import Names
 from domain.openrtb.request import BidRequest
@@ -31,6 +32,7 @@ Opening = Callable[[str, str], DataKey | None]
 Answer = Sequence[bytes | None]
 """The values under the keys that were asked for."""
 _NOBODY: Final = Audience("nobody")
+_PAUSED: Final = Audience("paused")
 _RESTRICTED: Final = Audience("restricted")
 
 _log = structlog.get_logger(__name__)
@@ -67,9 +69,12 @@ class ViewerSegments:
 
     async def __call__(self, market: Market, request: BidRequest, restricted_by: tuple[Restriction, ...]) -> Audience:
         """What is known of who the request is for. Never raises."""
-        clients = [each for each in market.direct.sought.clients if each in market.feed_clients]
-        if not clients:
+        if not market.direct.sought.clients:
             return NOT_ASKED
+        active = (each for each in market.direct.sought.clients if each in market.feed_clients)
+        clients = list(islice(active, SEGMENT_CLIENTS_READ_MAX))
+        if not clients:
+            return _PAUSED
         keys = record_keys(request)
         if not keys:
             return _NOBODY

@@ -15,9 +15,9 @@ NoticeKind = Literal["win", "loss", "billing"]
 EngagementKind = Literal["impression", "click"]
 InvalidTraffic = Literal["robot", "not_a_browser", "data_centre", "device_mismatch", "rate_ip", "rate_ad"]
 RankedBy = Literal["redis", "process"]
-SegmentsRead = Literal["found", "none", "nobody", "restricted", "unavailable"]
-"""Whether a viewer is in segments that campaigns are for, or why nobody knows: the request has no id of it, a law or
-its own wish forbids to look, or Redis did not answer in time.
+SegmentsRead = Literal["found", "none", "nobody", "paused", "restricted", "unavailable"]
+"""Whether a viewer is in segments that campaigns are for, or why nobody knows: the request has no id of it, no feed
+client of theirs is active, a law or its own wish forbids to look, or Redis did not answer in time.
 """
 FeedMode = Literal["merge", "replace"]
 """What a bulk load does to records that it does not bring: leaves them, or has them gone."""

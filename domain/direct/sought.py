@@ -13,7 +13,7 @@ from typing import Final
 from domain.catalogue import SegmentTarget
 from domain.direct.campaign import LiveCampaign
 from domain.direct.shards import Shards
-from domain.limits import SEGMENT_CLIENTS_READ_MAX, SEGMENTS_OF_A_VIEWER_MAX
+from domain.limits import SEGMENTS_OF_A_VIEWER_MAX
 
 _NOBODY: Final[Mapping[str, int]] = MappingProxyType({})
 
@@ -29,8 +29,7 @@ class SegmentsSought:
         """Begin with NOTHING_SOUGHT: `with_changes` passes the arguments."""
         self._counts: Shards[SegmentTarget, int] = Shards() if counts is None else counts
         self._campaigns_of = campaigns_of
-        most_first = sorted(campaigns_of, key=lambda client: (-campaigns_of[client], client))
-        self.clients = tuple(most_first[:SEGMENT_CLIENTS_READ_MAX])
+        self.clients = tuple(sorted(campaigns_of, key=lambda client: (-campaigns_of[client], client)))
         """The names of feed clients, those first that most campaigns are for."""
 
     def __repr__(self) -> str:

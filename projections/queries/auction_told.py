@@ -35,6 +35,7 @@ _SEGMENTS = {
     "found": "The viewer is in segments that campaigns are for.",
     "none": "The viewer is in none of the segments that campaigns are for.",
     "nobody": "No campaign for a segment could bid: the request has no id that the viewer could be looked up by.",
+    "paused": "No campaign for a segment could bid: the feed clients of their segments are paused or archived.",
     "restricted": "No campaign for a segment could bid: the viewer may not be looked up.",
     "unavailable": "No campaign for a segment could bid: the viewer's were not read in time.",
 }

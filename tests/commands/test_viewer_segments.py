@@ -19,6 +19,7 @@ from domain.direct.index import NO_CAMPAIGNS
 from domain.errors import Unavailable
 from domain.feed_events import FeedRecordAdded
 from domain.feeds.sealing import CHANGES, DATA_KEY_BYTES, NONCE_BYTES, DataKey, seal
+from domain.limits import SEGMENT_CLIENTS_READ_MAX
 from domain.market import Market
 from domain.names import Names
 from domain.openrtb.person import User
@@ -49,6 +50,7 @@ class Feeds:
         self.redis = redis
         self.names = Names(f"t{fresh_id()[-12:]}")
         self.pipeline = RedisPipeline(redis, timeout_s=1.0)
+        self.written: list[str] = []
 
     async def put(
         self, client: str, segments: list[str], *, at: str = "viewer-17", sealed_at: str = "", expires_at: Any = None
@@ -71,12 +73,14 @@ class Feeds:
             "client": client_id,
         }
         event = FeedRecordAdded(**head, key=at, key_id=KEY.id, ciphertext=ciphertext, expires_at=expires_at)
-        await self.redis.hset(self.names.feed_keys(client_id)[2], at, STAMP + packed(event))
+        self.written.append(self.names.feed_keys(client_id)[2])
+        await self.redis.hset(self.written[-1], at, STAMP + packed(event))
 
     async def of_viewer(
         self,
         request: BidRequest = REQUEST,
         *,
+        market: Market = MARKET,
         opening: Callable[[str, str], DataKey | None] = lambda *_: KEY,
         pipeline: RedisCalls | None = None,
         seconds: float = 1.0,
@@ -90,15 +94,15 @@ class Feeds:
             clock=SystemClock(),
             seconds=seconds,
         )
-        return await look(MARKET, request, ())
+        return await look(market, request, ())
 
 
 @pytest.fixture
 async def feeds(redis_url: str) -> AsyncIterator[Feeds]:
     feeds = Feeds(Redis.from_url(redis_url))
     yield feeds
-    for client in ("data", "pets"):
-        await feeds.redis.delete(*feeds.names.feed_keys(feed_client_id(client)))
+    for key in feeds.written:
+        await feeds.redis.delete(key)
     await feeds.pipeline.close()
 
 
@@ -108,6 +112,20 @@ async def test_of_each_feed_client_what_campaigns_are_for(feeds: Feeds) -> None:
     await feeds.put("pets", ["cats", "cars"])
     found = await feeds.of_viewer()
     assert (found.read, set(found.segments)) == ("found", {CARS, CATS})
+
+
+async def test_so_many_feed_clients_are_asked_as_are_active(feeds: Feeds) -> None:
+    """No more than that, in one order; and who is paused takes nobody's place."""
+    names = [f"client-{number:02}" for number in range(2 * SEGMENT_CLIENTS_READ_MAX)]
+    targets = {name: SegmentTarget(name, "cars") for name in names}
+    sought = NO_CAMPAIGNS.with_campaigns([campaign(targeting={"segments": tuple(targets.values())})])
+    asked, beyond = names[SEGMENT_CLIENTS_READ_MAX - 1], names[SEGMENT_CLIENTS_READ_MAX]
+    for name in (asked, beyond):
+        await feeds.put(name, ["cars"])
+    everybody = Market(direct=sought, feed_clients=frozenset(names))
+    assert await feeds.of_viewer(market=everybody) == Audience("found", (targets[asked],))
+    later = Market(direct=sought, feed_clients=frozenset(names[SEGMENT_CLIENTS_READ_MAX:]))
+    assert await feeds.of_viewer(market=later) == Audience("found", (targets[beyond],))
 
 
 async def test_what_has_expired_is_not_there(feeds: Feeds) -> None:
@@ -182,4 +200,5 @@ async def test_nobody_is_asked_who_may_not_be_known(feeds: Feeds) -> None:
     assert await look(MARKET, REQUEST, ("coppa",)) == Audience("restricted")
     assert await look(MARKET, BidRequest(id="r", imp=()), ()) == Audience("nobody")
     paused = msgspec.structs.replace(MARKET, feed_clients=frozenset())
-    assert await look(paused, REQUEST, ()) == Audience(None)
+    assert await look(paused, REQUEST, ()) == Audience("paused")
+    assert await look(Market(feed_clients=MARKET.feed_clients), REQUEST, ()) == Audience(None)
