@@ -89,32 +89,51 @@ async def test_a_killed_load_goes_on(feed: Feed, notes: Settings, tmp_path: Path
 async def test_the_example_loads_a_csv_and_a_table(
     feed: Feed, settings: Settings, api_database: str, tmp_path: Path
 ) -> None:
-    """With an access key of the client's own; a list stands in a column of its own."""
+    """With an access key of the client's own; a list stands in a column of its own, and a name sends nothing twice."""
     key_file = tmp_path / "key.txt"
     key_file.write_text((await issued(feed.api, "feed_client", feed.client)).secret)
     people = tmp_path / "people.csv"
-    with people.open("w", newline="") as file:
+    with people.open("w", newline="", encoding="utf-8-sig") as file:
         csv.writer(file).writerows([["id", "segments", "city"], ["u 1", "skiers hikers", "Graz"], ["u 2", "", "Wien"]])
     told = await example(feed, key_file, "csv", str(people))
     assert (told.code, "published: 2 records" in told.out) == (0, True), told.err
     assert await feed.record("u 1") == {"segments": ["skiers", "hikers"], "city": "Graz"}
     connection = await asyncpg.connect(api_database)
     try:
-        await connection.execute('CREATE TABLE "People" (id int, name text)')
-        await connection.execute("""INSERT INTO "People" SELECT n, 'Anna ' || n FROM generate_series(1, 2500) n""")
-        told = await example(feed, key_file, "postgres", api_database, "People")
-        assert (told.code, "published: 2500 records" in told.out) == (0, True), told.err
-        assert await feed.record("2500") == {"name": "Anna 2500"}
+        await connection.execute('CREATE SCHEMA crm CREATE TABLE "People" (id int, segments jsonb, name text)')
+        await connection.execute(
+            """INSERT INTO crm."People" SELECT n, '["cars", "a b"]', 'Anna ' || n FROM generate_series(1, 2500) n
+            UNION ALL SELECT NULL, '[]', 'Nobody'"""
+        )
+        for _ in range(2):
+            told = await example(feed, key_file, "--name", "tonight", "postgres", api_database, 'crm."People"')
+            assert (told.code, "published: 2500 records" in told.out) == (0, True), told.err
+            assert told.err == "row 2501 has no key and is not sent\n"
+        assert await feed.record("2500") == {"segments": ["cars", "a b"], "name": "Anna 2500"}
     finally:
-        await connection.execute('DROP TABLE IF EXISTS "People"')
+        await connection.execute("DROP SCHEMA IF EXISTS crm CASCADE")
         await connection.close()
 
 
-async def example(feed: Feed, key_file: Path, *source: str) -> Told:
+async def test_the_example_says_what_is_wrong(feed: Feed, tmp_path: Path) -> None:
+    """In a line, and before anything is sent: a column, a table, a file that is not there."""
+    key_file, people = tmp_path / "key.txt", tmp_path / "people.csv"
+    key_file.write_text("k")
+    people.write_text("id,city\n1,Graz\n")
+    for source, why in (
+        (("--key-column", "nr", "csv", str(people)), "there is no column 'nr', but id, city"),
+        (("csv", str(tmp_path / "none.csv")), "No such file"),
+        (("csv", str(people)), "401"),
+    ):
+        told = await example(feed, key_file, *source)
+        assert (told.code, why in told.err, "Traceback" in told.err) == (1, True, False), told.err
+
+
+async def example(feed: Feed, key_file: Path, *words: str) -> Told:
     """As its text says how to run it."""
     options = ("--url", feed.api.base_url, "--client", feed.name, "--key-file", str(key_file))
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, str(EXAMPLE), *options, *source),
+        *(sys.executable, str(EXAMPLE), *options, *words),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
