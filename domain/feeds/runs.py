@@ -54,7 +54,8 @@ def objection(run: Run, terms: FeedClient, *, records_before: int) -> str | None
     """
     sent, unreadable = run.received + run.rejected, run.rejected + run.parked
     if terms.unreadable_percent is not None and unreadable * PERCENT > terms.unreadable_percent * sent:
-        return f"{unreadable} of {sent} records were refused, more than {terms.unreadable_percent} percent."
+        stays = " What was merged stays." if run.mode == "merge" else ""
+        return f"{unreadable} of {sent} records were refused, more than {terms.unreadable_percent} percent.{stays}"
     return _objection_to_replacing(run, terms, records_before) if run.mode == "replace" else None
 
 

@@ -33,7 +33,7 @@ def terms(**some: int) -> FeedClient:
         (REPLACING, terms(allowed_shrinkage_percent=50), 201, "lost"),
         (MERGING, terms(allowed_shrinkage_percent=0), 201, None),
         (replace(MERGING, rejected=25), terms(unreadable_percent=20), 0, None),
-        (replace(MERGING, rejected=26), terms(unreadable_percent=20), 0, "refused"),
+        (replace(MERGING, rejected=26), terms(unreadable_percent=20), 0, "What was merged stays"),
         (replace(REPLACING, rejected=1), terms(unreadable_percent=0), 0, "refused"),
         (replace(REPLACING, received=0, loaded=0), terms(unreadable_percent=0), 0, None),
         (replace(REPLACING, loaded=99), terms(), 0, "could not be applied"),
