@@ -25,6 +25,7 @@ import asyncpg
 
 ROWS_AT_A_TIME = 1_000
 DECIDED = {"published", "failed", "superseded"}
+FAILURES = (aiohttp.ClientError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError, UnicodeDecodeError)
 
 Row = dict[str, Any]
 
@@ -126,7 +127,7 @@ async def main(options: argparse.Namespace) -> None:
     async with aiohttp.ClientSession(options.url, headers={"Authorization": f"Bearer {key}"}, timeout=timeout) as http:
         try:
             run = await load(http, options, lines_of(await begun(with_keys(rows, options.key_column))))
-        except (aiohttp.ClientError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError, UnicodeDecodeError) as error:
+        except FAILURES as error:
             raise SystemExit(f"cannot load it: {error.__cause__ or error}") from error
     print(f"{run['status']}: {run['applied']} records in {time.monotonic() - began:.1f} s {run.get('reason', '')}")
     if run["status"] != "published":
