@@ -8,7 +8,7 @@ after Redis has lost its memory the same records come in other batches: a row ta
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from operator import attrgetter
 from typing import TYPE_CHECKING, Final, cast
 
@@ -19,6 +19,7 @@ from domain.errors import Unavailable
 from projections.feed_script import WRITTEN
 from projections.postgres_store import Pool, connected
 from projections.redis_store import answering
+from projections.store import StoreFault
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
@@ -96,11 +97,25 @@ _values = [attrgetter(name) for name in AuditRow.__struct_fields__]
 
 
 async def write_rows(connection: Connection, client: str, rows: Sequence[AuditRow]) -> None:
-    """Within a transaction; rows that overlap must not be among them."""
-    if rows:
-        columns = [[value(row) for row in rows] for value in _values]
+    """Within a transaction. Each takes the place of those that it overlaps, also of those before it in `rows`."""
+    for some in _disjoint(rows):
+        columns = [[value(row) for row in some] for value in _values]
         await connection.execute(REPLACE, client, *columns[:4])
         await connection.execute(WRITE, client, *columns)
+
+
+def _disjoint(rows: Sequence[AuditRow]) -> Iterator[list[AuditRow]]:
+    """The same rows, cut where records come again."""
+    some: list[AuditRow] = []
+    ends: dict[tuple[str, int], int] = {}
+    for row in rows:
+        if row.first_offset <= ends.get((row.topic, row.partition), -1):
+            yield some
+            some, ends = [], {}
+        some.append(row)
+        ends[row.topic, row.partition] = row.last_offset
+    if some:
+        yield some
 
 
 class FeedAudit:
@@ -131,13 +146,16 @@ class FeedAudit:
             await asyncio.sleep(LOOK_S)
 
     async def bring(self) -> None:
-        """What stands in Redis now. Raises Unavailable."""
+        """What stands in Redis now. Of a client whose rows Postgres refuses it stays there. Raises Unavailable."""
         clients = await clients_of(self._redis, self._names)
         for start in range(0, len(clients), CLIENTS_AT_ONCE):
             some = clients[start : start + CLIENTS_AT_ONCE]
             outcomes = await asyncio.gather(*(self._bring_of(client) for client in some), return_exceptions=True)
-            for failure in filter(None, outcomes):
-                raise failure
+            for client, failure in zip(some, outcomes, strict=True):
+                if isinstance(failure, StoreFault):
+                    log.error("rows of the audit of a feed client are refused", client=client, error=str(failure))
+                elif failure is not None:
+                    raise failure
 
     async def _bring_of(self, client: str) -> None:
         key = self._names.feed_audit(client)

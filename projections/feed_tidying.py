@@ -19,6 +19,7 @@ from projections.feed_audit import clients_of
 from projections.feed_script import TIDY
 from projections.postgres_store import Pool, connected
 from projections.redis_store import answering
+from projections.store import StoreFault
 
 PASS_S = 60.0
 """From the end of one pass over all clients to the next."""
@@ -58,8 +59,8 @@ class FeedTidying:
         while True:
             try:
                 await self._in_turn()
-            except Unavailable as away:
-                log.warning("the tidying of feeds waits for a server", error=str(away))
+            except (Unavailable, StoreFault) as fault:
+                log.warning("the tidying of feeds is to be done later", error=str(fault))
             await asyncio.sleep(PASS_S)
 
     async def _in_turn(self) -> None:
