@@ -30,6 +30,7 @@ class Connector:
         assert settings.kafka_url is not None
         self.settings, self.feed, self.kafka_url = settings, feed, settings.kafka_url
         self.topic = f"shop.public.{uuid.uuid4().hex[:8]}"
+        self.group = f"{settings.namespace}.feeds.follow.{feed.client}.{self.topic}"
 
     async def tell(self, *envelopes: Any, partition: int = 0) -> None:
         """None is a tombstone."""
@@ -46,12 +47,20 @@ class Connector:
 
     async def forget(self, offset: int, partition: int = 0) -> None:
         """The group's place is one of before: as after a crash between the log and the commit."""
-        group = f"{self.settings.namespace}.feeds.follow.{self.feed.client}.{self.topic}"
-        consumer = AIOKafkaConsumer(bootstrap_servers=self.kafka_url, group_id=group, enable_auto_commit=False)
+        consumer = AIOKafkaConsumer(bootstrap_servers=self.kafka_url, group_id=self.group, enable_auto_commit=False)
         await consumer.start()
         consumer.assign([TopicPartition(self.topic, partition)])
         await consumer.commit({TopicPartition(self.topic, partition): offset})
         await consumer.stop()
+
+    async def members(self) -> int:
+        """Of the group, once each of them has its partitions."""
+        admin = AIOKafkaAdminClient(bootstrap_servers=self.kafka_url)
+        await admin.start()
+        (answer,) = await admin.describe_consumer_groups([self.group])
+        await admin.close()
+        (_, _, state, _, _, members, *_) = answer.groups[0]
+        return len(members) if state == "Stable" else 0
 
     async def stands(self, expected: dict[str, Any]) -> None:
         async def is_so() -> bool:
@@ -148,6 +157,37 @@ async def test_it_goes_on_until_it_is_told_to_end(connector: Connector) -> None:
         if process.returncode is None:
             process.kill()
             await process.wait()
+
+
+async def test_two_share_a_topic(connector: Connector) -> None:
+    """Each has a partition of its own; when one is killed the other goes on with both, and every change counts once."""
+    shell = Shell("feeds", environment_of(connector.settings))
+    words = ("follow", connector.topic, "--client", connector.feed.name, "--key-column", "id")
+    processes = [await shell.started(*words) for _ in range(2)]
+    killed, other = processes
+
+    async def are_both_in() -> bool:
+        return await connector.members() == len(processes)
+
+    try:
+        await until(are_both_in, seconds=60)
+        for round_of in range(2):
+            for partition in range(2):
+                await connector.tell(*rows([10 * round_of + partition], n=round_of), partition=partition)
+            await connector.stands({str(10 * round_of + partition): {"n": round_of} for partition in range(2)})
+            if killed.returncode is None:
+                killed.kill()
+                await shell.ended(killed)
+        other.send_signal(signal.SIGINT)
+        told = await shell.ended(other)
+        assert told.code == 0, told.err
+    finally:
+        for process in processes:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+    totals = await connector.totals()
+    assert [totals[each] for each in ("adds", "overwrites", "updates", "deletes")] == [4, 0, 0, 0]
 
 
 async def test_nobody_is_followed_by_mistake(connector: Connector) -> None:

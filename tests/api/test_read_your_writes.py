@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -16,6 +17,7 @@ from api.position_token import POSITIONS_MAX, positions_of, token_of
 from commands.ports import Position
 from domain.errors import InvalidInput
 from tests.api.conftest import Auction, bid_request
+from tests.api.feed import Feed, ndjson, record
 from tests.api.running_api import RunningApi
 from tests.api.tenants import Buyer, Seller, buyer, issued, seller
 from tests.api.test_catalogue import CHANGES, KINDS, Answer, Market, ask, registered, terms_of
@@ -29,6 +31,7 @@ NOT_LOGGED = {
     f"POST /v1/projections/{{id}}/{command}": "it is about read models, and nothing is logged"
     for command in ("rebuild", "verify", "swap", "retire", "cancel", "pause", "resume")
 }
+NOT_LOGGED |= {"POST /v1/feeds/{id}/records": "a query, whose keys do not fit into an address"}
 """Commands that answer without a token, and why."""
 NO_READ_MODEL = {
     "GET /ad.js": "a file",
@@ -41,6 +44,9 @@ NO_READ_MODEL = {
     "GET /v1/projections": "the lag is what it tells, of each partition",
     "GET /v1/dead-letters": "the engine's own notes, which are no model of the log",
     "GET /v1/dead-letters/{id}": "the engine's own notes",
+    "GET /v1/feeds/{id}/audit": "its batches say up to which offset they tell",
+    "GET /v1/feeds/{id}/records/{id}": "complete or marked as stale; Kafka is asked nothing on this path",
+    "GET /v1/feeds/{id}/runs/{id}": "how far the load is applied is what it tells",
 }
 """Queries that answer without a lag, and why."""
 
@@ -63,7 +69,7 @@ async def test_every_operation_is_accounted_for(api: RunningApi) -> None:
 async def test_every_command_says_where_the_log_has_it(api: RunningApi) -> None:
     """Each operation that promises a token gives one, of a position that the log has."""
     one, other = await seller(api, "Tokens"), await buyer(api, "Tokenbuyer")
-    tokens = await of_the_exchange(api, one) | await of_the_catalogue(api, one, other)
+    tokens = await of_the_exchange(api, one) | await of_the_catalogue(api, one, other) | await of_feeds(api)
     promised = {name for name, each in (await documented(api)).items() if answers_with(each, "Gavel-Token")}
     assert tokens.keys() == promised
     ends = await api.services.watermarks.high(api.services.names.topics)
@@ -143,6 +149,26 @@ async def of_the_catalogue(api: RunningApi, one: Seller, other: Buyer) -> Tokens
     note("POST /v1/currency-rates", await ask(api, "POST", "/v1/currency-rates", rate))
     await ask(api, "POST", f"/v1/bidders/{bidder['id']}/archive")
     return tokens
+
+
+async def of_feeds(api: RunningApi) -> Tokens:
+    """Of a feed client's life, and of what it sends in it, which is looked up."""
+    made = await ask(api, "POST", "/v1/feed-clients", {"name": f"data {uuid.uuid4()}"})
+    feed = Feed(api, made.body["name"], made.body["id"])
+    loaded = await feed.send("bulk", ndjson([record("a", n=1), record("b", n=1)]))
+    assert await feed.record("a", after=loaded) == {"n": 1}
+    changed = await feed.change({"op": "delete", "key": "b"})
+    assert await feed.record("b", after=changed) is None
+    path = made.headers["Location"]
+    answers = {
+        "POST /v1/feed-clients": made,
+        "POST /v1/feeds/{id}/bulk": loaded,
+        "POST /v1/feeds/{id}/changes": changed,
+        "PATCH /v1/feed-clients/{id}": await ask(api, "PATCH", path, {"ttl_seconds": 60}),
+    }
+    for move in ("pause", "resume", "archive"):
+        answers[f"POST /v1/feed-clients/{{id}}/{move}"] = await ask(api, "POST", f"{path}/{move}")
+    return {name: answer.headers["Gavel-Token"] for name, answer in answers.items()}
 
 
 async def test_every_query_says_how_old_its_answer_is(api: RunningApi, auction: Auction) -> None:
