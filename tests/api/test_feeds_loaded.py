@@ -102,7 +102,7 @@ async def test_the_example_loads_a_csv_and_a_table(
     try:
         await connection.execute('CREATE SCHEMA crm CREATE TABLE "People" (id int, segments jsonb, name text)')
         await connection.execute(
-            """INSERT INTO crm."People" SELECT n, '["cars", "a b"]', 'Anna ' || n FROM generate_series(1, 2500) n
+            """INSERT INTO crm."People" SELECT n, '["cars", "a b"]'::jsonb, 'Anna ' || n FROM generate_series(1, 2500) n
             UNION ALL SELECT NULL, '[]', 'Nobody'"""
         )
         for _ in range(2):
