@@ -11,12 +11,15 @@ from domain.feed_events import FeedEvent
 from domain.limits import FEED_BATCH_MAX_BYTES, FEED_LOG_PATIENCE_SECONDS
 
 RETRY_SECONDS = 0.1
+LINGER_SECONDS = 0.2
+"""So long an event waits for others to be written with it."""
 
 
 class OrderedLog:
     """One batch is under way while the next is gathered; an event is written only once all before it are.
 
-    That is what lets a resumed upload go on behind the last line that was seen of it. A log that is away is waited
+    What was gathered goes when it is a batch, or after LINGER_SECONDS if nothing is under way by then. The order is
+    what lets a resumed upload go on behind the last line that was seen of it. A log that is away is waited
     for up to FEED_LOG_PATIENCE_SECONDS, and the sender with it, whose chunks nobody takes meanwhile.
     """
 
@@ -27,7 +30,9 @@ class OrderedLog:
         self._clock = clock
         self._gathered: list[FeedEvent] = []
         self._gathered_bytes = 0
+        self._lingering: asyncio.TimerHandle | None = None
         self._under_way: asyncio.Task[Position | None] | None = None
+        """The latest, also once it is written."""
         self.written_at: Position | None = None
         """Of the last event that is written, where the log has said so."""
 
@@ -36,6 +41,8 @@ class OrderedLog:
 
     def gather(self, event: FeedEvent, size_bytes: int) -> bool:
         """Takes an event of about that size; True when it is time to `send`."""
+        if not self._gathered:
+            self._lingering = asyncio.get_running_loop().call_later(LINGER_SECONDS, self._hurry)
         self._gathered.append(event)
         self._gathered_bytes += size_bytes
         return self._gathered_bytes >= FEED_BATCH_MAX_BYTES
@@ -44,14 +51,12 @@ class OrderedLog:
         """Starts writing what was gathered, once the batch before is written. Raises LogUnavailable, Overloaded."""
         await self.settle()
         if self._gathered:
-            self._under_way = asyncio.create_task(self._append(self._gathered, placed=False))
-            self._gathered, self._gathered_bytes = [], 0
+            self._start()
 
     async def settle(self) -> None:
         """Returns when what was sent is written. Raises LogUnavailable, Overloaded."""
         if self._under_way is not None:
-            under_way, self._under_way = self._under_way, None
-            self.written_at = await under_way
+            self.written_at = await self._under_way
 
     async def write(self, *events: FeedEvent) -> None:
         """Writes what was gathered, then these. Raises as `settle`."""
@@ -67,9 +72,24 @@ class OrderedLog:
 
     async def abandon(self) -> None:
         """Waits for nothing any more: what is under way may be written or not."""
+        self._gathered.clear()
         if self._under_way is not None:
             self._under_way.cancel()
             await asyncio.gather(self._under_way, return_exceptions=True)
+
+    def _start(self) -> None:
+        if self._lingering is not None:
+            self._lingering.cancel()
+        self._under_way = asyncio.create_task(self._append(self._gathered, placed=False))
+        self._gathered, self._gathered_bytes = [], 0
+
+    def _hurry(self, _written: object = None) -> None:
+        """Starts writing what was gathered once nothing is under way; behind what has failed nothing may stand."""
+        under_way = self._under_way
+        if under_way is not None and not under_way.done():
+            under_way.add_done_callback(self._hurry)
+        elif self._gathered and (under_way is None or _is_written(under_way)):
+            self._start()
 
     async def _append(self, events: Sequence[FeedEvent], *, placed: bool) -> Position | None:
         until = self._clock.monotonic() + FEED_LOG_PATIENCE_SECONDS
@@ -92,3 +112,7 @@ class OrderedLog:
                 return await undecided.decision()
         except TimeoutError:
             raise LogUnavailable from undecided
+
+
+def _is_written(task: asyncio.Task[Position | None]) -> bool:
+    return not task.cancelled() and task.exception() is None
