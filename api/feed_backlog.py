@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Literal
+from collections.abc import Callable, Collection, Mapping
+from typing import Literal, NamedTuple
 
 from aiokafka import TopicPartition
 
 from api.problems import ProblemRaised
 from commands.feeds.intake import UploadCut
 from commands.kafka_partitioner import partition_of
+from commands.ports import Position
 from domain.errors import Unavailable
 from domain.limits import (
     FEED_BACKLOG_MAX_RECORDS,
@@ -19,7 +21,7 @@ from domain.limits import (
 )
 from domain.names import Names
 from projections.queries.feed_memory import feed_memory
-from projections.queries.freshness import Whereabouts, next_offsets
+from projections.queries.freshness import Whereabouts, next_offsets, wait_for
 from projections.watermarks import Watermarks
 
 FeedTopicName = Literal["bulk", "changes"]
@@ -34,6 +36,15 @@ class UploadHeldUp(UploadCut):
     def __init__(self, problem: ProblemRaised) -> None:
         super().__init__(str(problem))
         self.problem = problem
+
+
+class Reach(NamedTuple):
+    """Of a client's partition of the bulk loads."""
+
+    applied: int
+    """What stands before this offset is applied."""
+    end: int
+    """Nothing stands there, or behind, by now."""
 
 
 class FeedBacklog:
@@ -77,13 +88,26 @@ class FeedBacklog:
             else:
                 return
 
-    async def has_backlog(self, topic: str, client: str) -> bool:
-        """Whether anything is logged and not applied of the partition that has the client's; True where unknown."""
-        self._asked_at.pop(topic, None)
-        try:
-            return await self._of(topic, client) > 0
-        except Unavailable:
-            return True
+    async def reach(self) -> Callable[[str], Reach]:
+        """What tells of a client how far its loads are applied, and how far they go, as of now. Raises Unavailable."""
+        applied = await next_offsets(self._whereabouts, PROJECTIONS["bulk"])
+        ends = await self._ends()
+
+        def reach_of(client: str) -> Reach:
+            tp = _partition_of(client, ends)
+            return Reach(applied.get(tp, 0), ends[tp])
+
+        return reach_of
+
+    async def loads_met(self, client: str, within_s: float) -> bool:
+        """Returns once all is applied that the log has by now of the client's loads, or False. Raises Unavailable."""
+        ends = await self._ends()
+        tp = _partition_of(client, ends)
+        last = Position(tp.topic, tp.partition, ends[tp] - 1)
+        return ends[tp] == 0 or await wait_for(self._whereabouts, PROJECTIONS["bulk"], [last], within_s)
+
+    async def _ends(self) -> Mapping[TopicPartition, int]:
+        return await self._watermarks.high([self._whereabouts.names.feeds_bulk])
 
     async def _of(self, topic: str, client: str) -> int:
         """Raises Unavailable."""
@@ -100,6 +124,11 @@ class FeedBacklog:
         applied = await next_offsets(self._whereabouts, PROJECTIONS[topic])
         self._behind[topic] = {tp: end - applied.get(tp, 0) for tp, end in high.items()}
         self._memory_percent = PERCENT * await feed_memory(self._whereabouts.redis)
+
+
+def _partition_of(client: str, partitions: Collection[TopicPartition]) -> TopicPartition:
+    number = partition_of(client.encode(), len(partitions))
+    return next(tp for tp in partitions if tp.partition == number)
 
 
 def _topic(names: Names, topic: str) -> str:

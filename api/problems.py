@@ -108,11 +108,22 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 class ProblemRaised(Exception):
     """A route found a problem of a kind that the rules do not know: of HTTP itself."""
 
-    def __init__(self, kind: str, detail: str = "", *, headers: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        kind: str,
+        detail: str = "",
+        *,
+        headers: Mapping[str, str] | None = None,
+        faults: tuple[errors.Fault, ...] = (),
+        members: Mapping[str, str | int] | None = None,
+    ) -> None:
+        """`members` are told beside those that every problem has (RFC 9457, section 3.2)."""
         super().__init__(detail or KINDS[kind].title)
         self.kind = kind
         self.detail = detail
         self.headers = dict(headers or {})
+        self.faults = faults
+        self.members = dict(members or {})
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -129,7 +140,7 @@ _encode = msgspec.json.Encoder().encode
 def problem_of(error: Exception) -> Answer:
     """What to answer to an error. One that nobody expected is logged here, loudly, with its traceback."""
     if isinstance(error, ProblemRaised):
-        return _answer(error.kind, error.detail, headers=error.headers)
+        return _answer(error.kind, error.detail, faults=error.faults, headers=error.headers, members=error.members)
     if isinstance(error, HTTPException):
         return _of_litestar(error)
     for error_type in type(error).__mro__:
@@ -167,14 +178,20 @@ def _faults(error: ValidationException) -> list[errors.Fault]:
 
 
 def _answer(
-    name: str, detail: str = "", *, faults: tuple[errors.Fault, ...] = (), headers: Mapping[str, str] | None = None
+    name: str,
+    detail: str = "",
+    *,
+    faults: tuple[errors.Fault, ...] = (),
+    headers: Mapping[str, str] | None = None,
+    members: Mapping[str, str | int] | None = None,
 ) -> Answer:
     kind = KINDS[name]
     problem = Problem(type=f"/problems/{name}", title=kind.title, status=kind.status, detail=detail, errors=faults)
     all_headers = {"Cache-Control": "no-store", **(headers or {})}
     if kind.status == HTTPStatus.SERVICE_UNAVAILABLE:
         all_headers.setdefault("Retry-After", str(RETRY_AFTER_SECONDS))
-    return Answer(kind.status, all_headers, _encode(problem))
+    body = {**msgspec.to_builtins(problem), **members} if members else problem
+    return Answer(kind.status, all_headers, _encode(body))
 
 
 @get("/problems/{name:str}", tags=["Operations"], media_type=MediaType.JSON, summary="What a problem type means")

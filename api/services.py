@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from api.live.feed import LiveFeed
     from api.metrics import Metrics
     from api.shared_progress import SharedProgress
+    from api.upload_slots import UploadSlots
     from commands.access_keys import AccessKeys
     from commands.auction_rates import AuctionRates
     from commands.budgets import RedisBudgets
@@ -69,6 +70,7 @@ class ApiServices:
     feed_data_key: Callable[[str, str], DataKey | None]
     """That of a client's id and a key's id, which opens its records; None where it is destroyed."""
     feed_backlog: FeedBacklog
+    upload_slots: UploadSlots
     sweep_runs: SweepRuns
     fresh_id: Ids
     budgets: RedisBudgets

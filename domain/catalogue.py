@@ -191,9 +191,9 @@ class FeedClient(Terms, frozen=True, kw_only=True):
     allowed_shrinkage_percent: int | None = None
     """By how much fewer records than now there may be afterwards; None: by any number."""
     minimum_records: int | None = None
-    """At least so many records there have to be afterwards."""
+    """At least so many records there have to be afterwards; None: one."""
     unreadable_percent: int | None = None
-    """At most this share of the upload's records may be refused; None: any share."""
+    """At most this share of the upload's records may be refused; None: none of those that replace, of others any."""
 
 
 class AccessKey(Terms, frozen=True, kw_only=True):

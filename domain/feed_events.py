@@ -81,6 +81,8 @@ class FeedLoadOpened(FeedRun, frozen=True, kw_only=True):
     mode: FeedMode
     since: int
     """Offset of its FeedLoadStarted in the partition of the same number among the changes."""
+    may_be_resumed: bool = True
+    """Its sender has named it; else nobody can go on with it once its upload has ended."""
 
 
 class FeedRecordLoaded(FeedRecord, frozen=True, kw_only=True):
@@ -88,6 +90,8 @@ class FeedRecordLoaded(FeedRecord, frozen=True, kw_only=True):
 
     run_id: str
     line: int
+    digest: str = ""
+    """Of the upload's records up to this one: see `domain/feeds/upload_digest.py`."""
 
 
 class FeedLoadReceived(FeedRun, frozen=True, kw_only=True):
@@ -95,6 +99,8 @@ class FeedLoadReceived(FeedRun, frozen=True, kw_only=True):
 
     records: int
     rejected: int
+    digest: str = ""
+    """Of all its records."""
 
 
 class FeedLoadPublished(FeedRun, frozen=True, kw_only=True):
@@ -106,6 +112,10 @@ class FeedLoadFailed(FeedRun, frozen=True, kw_only=True):
 
     reason: str
     """A sentence for a person."""
+    records: int = 0
+    """Of an upload that broke off: those that stand before this."""
+    rejected: int = 0
+    """Lines of such an upload that were no records and are not in the log."""
 
 
 class FeedClientErased(FeedEvent, frozen=True, kw_only=True):

@@ -237,6 +237,12 @@ FEED_UPLOADS_KEPT: Final = 1_000
 """Uploads of changes of a client that can be sent again under their names without a second effect; the latest."""
 FEED_CHUNK_TIMEOUT_SECONDS: Final = 60
 """An upload of which nothing comes for so long is cut off."""
+FEED_UPLOAD_FREE_SECONDS: Final = 3_600
+"""An upload's sender may be waited for so long in all, and longer by what it has sent at the least rate."""
+FEED_UPLOAD_MIN_BYTES_PER_SECOND: Final = 1_024
+FEED_UPLOADS_MAX: Final = 32
+"""Taken at once by one process: of each there may be 8 MiB in memory, a block of Avro."""
+FEED_UPLOADS_OF_A_CLIENT_MAX: Final = 4
 FEED_BACKLOG_MAX_RECORDS: Final = 1_000_000
 """Of a partition of a feed topic: with more to be applied nothing is taken for its clients."""
 FEED_BACKLOG_PATIENCE_SECONDS: Final = 20
@@ -248,9 +254,12 @@ FEED_RETRY_SECONDS: Final = 5
 FEED_LOOK_UP_KEYS_MAX: Final = 100
 """Of one look-up: Redis answers nobody else meanwhile."""
 FEED_START_PATIENCE_SECONDS: Final = 120
-"""A load that was started and not opened for so long will not be: its upload gave up, or its process died."""
+"""A load that was started and not opened for so long will not be: its upload gave up, or its process died.
+
+So it is with one that nobody can resume and of which no record has come for so long.
+"""
 FEED_RUN_PATIENCE_SECONDS: Final = 24 * 3_600
-"""A load of which nothing new has come for so long is given up: what was deleted meanwhile is remembered for it."""
+"""A load that may be resumed is given up after that: what was deleted meanwhile is remembered for it."""
 
 # -- notices to bidders --------------------------------------------------------------------------
 NOTICE_SENT_URL_MAX_CHARS: Final = 3 * NOTICE_URL_MAX_CHARS
@@ -286,5 +295,8 @@ assert BIDDER_TIME_MIN_MS < ANSWER_RESERVE_MS < TMAX_DEFAULT_MS < TMAX_MAX_MS
 assert CLICKS_PER_IP_AND_AD_MINUTE_MAX < IMPRESSIONS_PER_IP_AND_AD_MINUTE_MAX < ENGAGEMENTS_PER_IP_MINUTE_MAX
 assert FEED_RECORD_MAX_BYTES < FEED_PIECE_MAX_BYTES
 assert FEED_LOG_PATIENCE_SECONDS * 2 < FEED_START_PATIENCE_SECONDS
+assert (
+    FEED_CHUNK_TIMEOUT_SECONDS + FEED_BACKLOG_PATIENCE_SECONDS + FEED_LOG_PATIENCE_SECONDS < FEED_START_PATIENCE_SECONDS
+)
 assert 2 * FEED_RECORD_MAX_BYTES + FEED_BATCH_MAX_BYTES < LOG_BATCH_MAX_BYTES, "sealed text is longer by a third"
 assert NOTICE_TIMEOUT_SECONDS < NOTICE_LEASE_SECONDS

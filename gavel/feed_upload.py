@@ -111,7 +111,7 @@ class FeedUpload:
         _check_url(load.url)
         with explained(load.file, "read"):
             headers = _headers_of(load.file)
-        note = self._note()
+        note = self.note()
         self._name = _kept_name(note)
         path = f"/v1/feeds/{quote(load.client, safe='')}"
         run_path = f"{path}/runs/{named_run(feed_client_id(load.client), self._name)}"
@@ -158,6 +158,9 @@ class FeedUpload:
         named = {**headers, "Idempotency-Key": self._name}
         query = {"mode": self._load.mode}
         async with http.post(f"{path}/bulk", params=query, headers=named, data=self._chunks()) as response:
+            if response.status == HTTPStatus.UNPROCESSABLE_ENTITY:
+                again = "Run the same command again to load it as it is now."
+                raise _Refused(f"{self._load.file} has changed since its load was begun. {again}")
             return await _understood(response)
 
     async def _decided(self, http: aiohttp.ClientSession, run_path: str) -> dict[str, Any]:
@@ -194,8 +197,8 @@ class FeedUpload:
                 self._sent += len(chunk)
                 self._report()
 
-    def _note(self) -> Path:
-        """Another one for every other file, also for the same one with other content."""
+    def note(self) -> Path:
+        """Keeps its name: another one for every other file, also for the same one with another size or age."""
         load = self._load
         stat = load.file.stat()
         about = [str(load.file.resolve()), stat.st_size, stat.st_mtime_ns, load.client, load.mode, load.url]

@@ -9,6 +9,8 @@ from redis.asyncio import Redis
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from api.feed_backlog import FeedBacklog
+from api.feed_turn import FeedTurn
+from api.upload_slots import UploadSlots
 from commands.catalogue_head import CatalogueHead
 from commands.feeds.change_feed import ChangeFeed
 from commands.feeds.change_writer import ChangeParts
@@ -40,6 +42,7 @@ class FeedParts(NamedTuple):
     records: FeedRecords
     completeness: FeedCompleteness
     backlog: FeedBacklog
+    upload_slots: UploadSlots
     sweep: SweepRuns
 
 
@@ -54,6 +57,7 @@ class FeedServices(TypedDict):
     feed_completeness: FeedCompleteness
     feed_data_key: Callable[[str, str], DataKey | None]
     feed_backlog: FeedBacklog
+    upload_slots: UploadSlots
     sweep_runs: SweepRuns
     fresh_id: Ids
 
@@ -84,12 +88,21 @@ def feed_parts(
         ids=fresh_id,
     )
     return FeedParts(
-        load=LoadFeed(log=log, names=names, runs=runs, sealing=keys.sealing, clock=clock, ids=fresh_id),
+        load=LoadFeed(
+            log=log,
+            names=names,
+            runs=runs,
+            turn=FeedTurn(backlog, runs),
+            sealing=keys.sealing,
+            clock=clock,
+            ids=fresh_id,
+        ),
         change=ChangeFeed(ChangeParts(log, names, keys.sealing, clock, fresh_id), RedisSources(redis, names)),
         senders=senders,
         runs=runs,
         records=records,
         completeness=FeedCompleteness(database, redis, names),
         backlog=backlog,
-        sweep=SweepRuns(runs=runs, decide=decide, has_backlog=backlog.has_backlog, clock=clock),
+        upload_slots=UploadSlots(),
+        sweep=SweepRuns(runs=runs, decide=decide, reach=backlog.reach, clock=clock),
     )

@@ -175,6 +175,7 @@ class ApiProcess:
             feed_completeness=self._feeds.completeness,
             feed_data_key=self._feed_keys.opening,
             feed_backlog=self._feeds.backlog,
+            upload_slots=self._feeds.upload_slots,
             sweep_runs=self._feeds.sweep,
             fresh_id=fresh_id,
         )

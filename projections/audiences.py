@@ -123,7 +123,10 @@ def _from(event: FeedRecordAdded | FeedRecordUpdated | FeedRecordDeleted | FeedC
 
 _Told = tuple[str, Callable[[Any], Own]]
 _TOLD: Final[dict[type[Event], _Told]] = {
-    feed_events.FeedRecordLoaded: ("loaded", lambda event: (event.run_id, event.line, event.key, packed(event))),
+    feed_events.FeedRecordLoaded: (
+        "loaded",
+        lambda event: (event.run_id, f"{event.line} {event.digest}", event.key, packed(event)),
+    ),
     feed_events.FeedRecordAdded: ("put", lambda event: (event.key, packed(event), "", _from(event))),
     feed_events.FeedRecordUpdated: (
         "updated",
@@ -135,10 +138,16 @@ _TOLD: Final[dict[type[Event], _Told]] = {
         lambda event: (event.records, event.rejected, "", _from(event)),
     ),
     feed_events.FeedLoadStarted: ("started", lambda event: (event.run_id, event.mode, "", "")),
-    feed_events.FeedLoadOpened: ("opened", lambda event: (event.run_id, event.mode, event.since, "")),
-    feed_events.FeedLoadReceived: ("received", lambda event: (event.run_id, event.records, event.rejected, "")),
+    feed_events.FeedLoadOpened: (
+        "opened",
+        lambda event: (event.run_id, event.mode, event.since, int(event.may_be_resumed)),
+    ),
+    feed_events.FeedLoadReceived: (
+        "received",
+        lambda event: (event.run_id, event.records, event.rejected, event.digest),
+    ),
     feed_events.FeedLoadPublished: ("published", lambda event: (event.run_id, "", "", "")),
-    feed_events.FeedLoadFailed: ("failed", lambda event: (event.run_id, event.reason, "", "")),
+    feed_events.FeedLoadFailed: ("failed", lambda event: (event.run_id, event.reason, event.records, event.rejected)),
     feed_events.FeedClientErased: ("erased", lambda _: ("", "", "", "")),
 }
 """What the script is to do, and its four arguments."""

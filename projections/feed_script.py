@@ -3,7 +3,7 @@
 All keys of a client have `{client id}` in them and stand on one slot of a cluster:
 
 - `state`      hash: how far each topic has come; what the runs are up to; the latest record behind which one is gone
-- `runs`       hash: run id to `since mode status loaded duplicates received rejected next_line reason`
+- `runs`       hash: run id to the array that `domain.feeds.runs.Run` is
 - `records:N`  hash: the bulk records of the namespace that the run of place N has begun; -1 is there from the start
 - `changed`    hash: the last record of every key that a change has put
 - `tombstones` hash: key to the stamp of the change that took it away
@@ -99,7 +99,9 @@ local function count(what) counts[what] = counts[what] + 1 end
 local refused = 0
 
 local run = redis.call('HGET', STATE, 'undecided')
-local FIGURES = {'since', 'mode', 'status', 'loaded', 'duplicates', 'received', 'rejected', 'next_line', 'reason'}
+local FIGURES = {'since', 'mode', 'status', 'loaded', 'duplicates', 'received', 'rejected', 'next_line', 'reason',
+  'digest', 'may_be_resumed'}
+local TWO_UPLOADS = 'Two uploads that are not the same came under its name.'
 
 local function run_of(id)
   local text = redis.call('HGET', RUNS, id)
@@ -168,11 +170,11 @@ function does.started(offset, id, mode)
   redis.call('HSET', STATE, 'started', (started and started .. ' ' or '') .. offset .. ':' .. id)
 end
 
-function does.opened(_, id, mode, since)
+function does.opened(_, id, mode, since, may_be_resumed)
   since = tonumber(since)
   if run_of(id) then return end
   local fresh = {since = since, mode = mode, status = 'receiving', loaded = 0, duplicates = 0, received = 0,
-    rejected = 0, next_line = 1, reason = ''}
+    rejected = 0, next_line = 1, reason = '', digest = '', may_be_resumed = may_be_resumed == '1'}
   if since <= number('opened') then
     fresh.status = 'superseded'
     keep_run(id, fresh)
@@ -185,13 +187,18 @@ function does.opened(_, id, mode, since)
   let_start_go(id, since)
 end
 
-function does.loaded(_, id, line, key, value)
+function does.loaded(_, id, place, key, value)
+  if id ~= run or current.status ~= 'receiving' then return count('stale') end
+  local line, digest = string.match(place, '^(%d+) (%x*)$')
   line = tonumber(line)
-  if id ~= run or current.status ~= 'receiving' or line < current.next_line then return count('stale') end
+  if line < current.next_line then
+    if line == current.next_line - 1 and digest ~= current.digest then ended('failed', TWO_UPLOADS) end
+    return count('stale')
+  end
   local since, replaces = current.since, current.mode == 'replace'
   local namespace = records_of(replaces and since or active)
   local before = redis.call('HGET', namespace, key)
-  current.next_line, current.loaded = line + 1, current.loaded + 1
+  current.next_line, current.loaded, current.digest = line + 1, current.loaded + 1, digest
   if replaces and before then current.duplicates = current.duplicates + 1 end
   local shadowed = change_of(key) > since or since < erased
   local existed
@@ -201,10 +208,12 @@ function does.loaded(_, id, line, key, value)
   if shadowed then count('stale') elseif existed then count('overwrites') else count('adds') end
 end
 
-function does.received(_, id, received, rejected)
+function does.received(_, id, received, rejected, digest)
   if id ~= run or current.status ~= 'receiving' then return end
   refused = refused + tonumber(rejected)
   current.status, current.received, current.rejected = 'loading', tonumber(received), tonumber(rejected)
+  -- Where none is missing, the last one met was the upload's last one.
+  if digest ~= current.digest and current.loaded >= current.received then ended('failed', TWO_UPLOADS) end
 end
 
 function does.published(_, id)
@@ -218,8 +227,13 @@ function does.published(_, id)
   ended('published', '')
 end
 
-function does.failed(_, id, reason)
-  if id == run then ended('failed', reason) end
+function does.failed(_, id, reason, received, rejected)
+  if id ~= run then return end
+  if current.status == 'receiving' then
+    refused = refused + tonumber(rejected)
+    current.received, current.rejected = tonumber(received), tonumber(rejected)
+  end
+  ended('failed', reason)
 end
 
 -- Takes the key away. What stood there below the active namespace's floor was never seen in it.

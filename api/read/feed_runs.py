@@ -13,11 +13,8 @@ from api.feed_names import own_feed
 from api.problems import ProblemRaised
 from api.read.waiting import wait_as_asked
 from api.services import ApiServices, Services
-from commands.kafka_partitioner import partition_of
-from commands.ports import Position
 from domain.errors import NotFound
 from domain.feeds.runs import Run, RunStatus
-from projections.queries.freshness import Whereabouts, wait_for
 
 MET_WITHIN_S = 2.0
 """A run that was just received is waited for so long before it is called unknown."""
@@ -69,13 +66,7 @@ async def show_feed_run(
 
 async def _read_all(client: str, services: ApiServices) -> None:
     """Returns once all is applied that the log has of the client by now; raises ProblemRaised where that takes long."""
-    topic = services.names.feeds_bulk
-    high = await services.watermarks.high([topic])
-    partition = partition_of(client.encode(), len(high))
-    [end] = [end for tp, end in high.items() if tp.partition == partition]
-    whereabouts = Whereabouts(services.database, services.redis, services.names)
-    last = Position(topic, partition, end - 1)
-    if end > 0 and not await wait_for(whereabouts, "audiences_bulk", [last], MET_WITHIN_S):
+    if not await services.feed_backlog.loads_met(client, MET_WITHIN_S):
         raise ProblemRaised("not-yet", "it is not known yet: there are records that are still to be applied")
 
 

@@ -24,13 +24,17 @@ from api.raw_http import CLOSING, DISCARDED_MAX_BYTES
 from api.services import ApiServices, Services
 from api.write.preconditions import idempotency_key
 from commands.feeds.change_feed import Changes
-from commands.feeds.intake import Received, Sender, TooDense, UploadCut, named_run
+from commands.feeds.intake import BrokenOff, Received, Sender, TooDense, UploadCut, named_run
 from commands.feeds.load_feed import Bulk
 from domain.errors import Fault, GavelError, InvalidInput
 from domain.event_parts import FeedMode
 from domain.feeds.debezium import Columns
 from domain.feeds.upload import Form
-from domain.limits import FEED_CHUNK_TIMEOUT_SECONDS
+from domain.limits import (
+    FEED_CHUNK_TIMEOUT_SECONDS,
+    FEED_UPLOAD_FREE_SECONDS,
+    FEED_UPLOAD_MIN_BYTES_PER_SECOND,
+)
 
 NDJSON: Final = ("application/x-ndjson", "application/ndjson", "application/jsonl", "application/json", "text/plain")
 AVRO: Final = ("application/avro", "avro/binary", "application/vnd.apache.avro", "application/octet-stream")
@@ -108,15 +112,16 @@ class _Upload:
     async def answer(self, take: Callable[[], Awaitable[Received]]) -> Response[ToldReceived]:
         """Raises ProblemRaised and GavelError, once who is told of it listens."""
         try:
-            received = await take()
+            async with self._services.upload_slots.taken(own_feed(self._client, tenant_of(self._request))):
+                received = await take()
         except UploadHeldUp as held_up:
             await self._discard()
             raise held_up.problem from held_up
         except UploadCut as cut:
             raise ProblemRaised("bad-request", "the upload was cut off", headers=CLOSING) from cut
-        except TooDense as error:
+        except BrokenOff as error:
             await self._discard()
-            raise ProblemRaised("body-too-large", error.faults[0].message, headers=CLOSING) from error
+            raise _broken(error) from error
         except (GavelError, ProblemRaised):
             await self._discard()
             raise
@@ -162,14 +167,17 @@ class _Upload:
 
     async def _chunks(self, sender: Sender) -> AsyncIterator[bytes]:
         """The body as it comes; nothing of it is asked for while what came before has not found its place."""
+        clock = asyncio.get_running_loop().time
+        left_s: float = FEED_UPLOAD_FREE_SECONDS
         while self._more:
             await self._services.feed_backlog.wait(self._topic, sender.id)
+            began = clock()
             try:
-                async with asyncio.timeout(FEED_CHUNK_TIMEOUT_SECONDS):
+                async with asyncio.timeout(min(FEED_CHUNK_TIMEOUT_SECONDS, left_s)):
                     chunk = await self._next_chunk()
             except TimeoutError:
-                why = f"nothing came for {FEED_CHUNK_TIMEOUT_SECONDS} s"
-                raise UploadHeldUp(ProblemRaised("too-slow", why, headers=CLOSING)) from None
+                raise UploadHeldUp(ProblemRaised("too-slow", _too_slow(left_s), headers=CLOSING)) from None
+            left_s += len(chunk) / FEED_UPLOAD_MIN_BYTES_PER_SECOND - (clock() - began)
             yield chunk
 
     async def _next_chunk(self) -> bytes:
@@ -204,3 +212,21 @@ class _Upload:
         """A misspelt one must not change what is done with millions of records."""
         if self._query:
             raise InvalidInput([Fault(name, "is no parameter of this") for name in sorted(self._query)])
+
+
+def _broken(error: BrokenOff) -> ProblemRaised:
+    """What is wrong with the upload, and what became of that which came before."""
+    is_bomb, received = isinstance(error, TooDense), error.received
+    return ProblemRaised(
+        "body-too-large" if is_bomb else "invalid-input",
+        error.faults[0].message,
+        headers=CLOSING if is_bomb else None,
+        faults=error.faults,
+        members={"run_id": received.run_id, "received": received.received, "rejected": received.rejected},
+    )
+
+
+def _too_slow(left_s: float) -> str:
+    if left_s < FEED_CHUNK_TIMEOUT_SECONDS:
+        return f"it came at less than {FEED_UPLOAD_MIN_BYTES_PER_SECOND} bytes a second for too long"
+    return f"nothing came for {FEED_CHUNK_TIMEOUT_SECONDS} s"

@@ -55,9 +55,9 @@ class ChangeFeed:
         Without a name they are applied again when they are sent again, in the same order; with one, what was told
         before has no second effect, whoever has said what since.
 
-        Raises InvalidInput for an upload that cannot be read to its end, and UploadCut, both with what it had before
-        in the log; KeyReused where another upload had the same name; Conflict for an erased client, LogUnavailable,
-        Overloaded, Unavailable.
+        Raises BrokenOff for an upload that cannot be read to its end, which ends it, and UploadCut, both with what it
+        had before in the log; KeyReused where another upload had the same name; Conflict for an erased client,
+        LogUnavailable, Overloaded, Unavailable.
         """
         source = f"upload/{changes.command_id}" if changes.may_be_repeated else None
         met = await self._sources.find(changes.sender.id, source) if source else None
@@ -67,8 +67,8 @@ class ChangeFeed:
             await upload.run()
             await upload.end()
         except BrokenUpload as broken:
-            await (writer.write() if source and broken.may_go_on else upload.end())
-            raise refusal(broken) from broken
+            await upload.end()
+            raise refusal(broken, upload.tally.outcome(changes.command_id, writer.written_at)) from broken
         except UploadCut:
             await (writer.write() if source else upload.end())
             raise
@@ -90,8 +90,8 @@ class _Upload:
         self._last_line = 0
 
     async def run(self) -> None:
-        await self._writer.renew()
         async for chunk in self._changes.chunks:
+            await self._writer.renew()
             for line in self._reader.lines(chunk):
                 await self._take(line)
         for line in self._reader.end():

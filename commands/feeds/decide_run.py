@@ -11,7 +11,7 @@ from commands.feeds.redis_runs import StartedRun
 from commands.ports import Clock, EventLog, Ids
 from domain.catalogue import FeedClient
 from domain.feed_events import FeedLoadFailed, FeedLoadOpened, FeedLoadPublished, FeedRun
-from domain.feeds.runs import objection
+from domain.feeds.runs import is_compared, objection
 from domain.names import Names
 
 TermsOf = Callable[[str], Awaitable[FeedClient | None]]
@@ -54,6 +54,7 @@ class DecideRun:
     async def __call__(self, client: str, run_id: str) -> bool:
         """Publishes or fails the run once all of it was met; False where that is still to come.
 
+        One that is compared with what there is waits until the changes before it are applied, which are part of that.
         Decided twice, by two processes, it is decided as the first one did. Raises LogUnavailable, Overloaded and
         Unavailable.
         """
@@ -63,7 +64,11 @@ class DecideRun:
         terms = await self._terms_of(client)
         if not run.is_decidable or terms is None:
             return True
-        before = await self._records_before(client) if run.mode == "replace" else 0
+        before = 0
+        if is_compared(run, terms):
+            if await self._runs.changes_met(client) < run.since:
+                return False
+            before = await self._records_before(client)
         reason = objection(run, terms, records_before=before)
         if reason is None:
             await self._write(client, FeedLoadPublished(**self._head(client, run_id)))

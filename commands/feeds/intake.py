@@ -31,10 +31,6 @@ class UploadCut(Exception):
     """Raised by an upload's chunks: its sender hung up before the end, or is not listened to any more."""
 
 
-class TooDense(InvalidInput):
-    """What was sent grows by unpacking as nobody's records do."""
-
-
 class Sender(NamedTuple):
     """The feed client that an upload is of."""
 
@@ -59,11 +55,28 @@ class Received(NamedTuple):
     """Of the last event, where there is one and the log has said where it stands."""
 
 
+class BrokenOff(InvalidInput):
+    """An upload that cannot be read to its end, by why and the lines that were refused before."""
+
+    def __init__(self, why: str, received: Received) -> None:
+        super().__init__([Fault("", why), *(Fault(f"line {each.line}", str(each.reason)) for each in received.errors)])
+        self.received = received
+        """What it had until there, which is in the log."""
+
+
+class TooDense(BrokenOff):
+    """What was sent grows by unpacking as nobody's records do."""
+
+
 class Runs(Protocol):
     """What the consumer has seen of bulk loads."""
 
     async def find(self, client: str, run_id: str) -> Run | None:
         """None for one that it has not met. Raises Unavailable."""
+        ...
+
+    async def changes_met(self, client: str) -> int:
+        """The offset of the client's last change, or start of a load, that is applied; -1: none. Raises Unavailable."""
         ...
 
 
@@ -112,10 +125,10 @@ class Sealer:
         return self._data_key.id, sealed
 
 
-def refusal(broken: BrokenUpload) -> InvalidInput:
+def refusal(broken: BrokenUpload, received: Received) -> BrokenOff:
     """Of an upload that cannot be read to its end."""
-    error = TooDense if isinstance(broken.__cause__, inflation.TooDense) else InvalidInput
-    return error([Fault("", str(broken))])
+    error = TooDense if isinstance(broken.__cause__, inflation.TooDense) else BrokenOff
+    return error(str(broken), received)
 
 
 def named_run(client: str, idempotency_key: str) -> str:

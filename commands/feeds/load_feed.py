@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import datetime
-from typing import NamedTuple, TypedDict
+from typing import NamedTuple, Protocol, TypedDict
 
 from commands.feeds.intake import (
     LINES_AT_A_TIME,
@@ -30,14 +30,29 @@ from domain.feeds.records import Reason, Record, record_of
 from domain.feeds.runs import Run
 from domain.feeds.sealing import BULK
 from domain.feeds.upload import BrokenUpload, Form, UploadReader
+from domain.feeds.upload_digest import UploadDigest
 from domain.limits import FEED_RECORD_MAX_BYTES
 from domain.names import Names
 
 REQUIRED = ("key", "value")
+CHECK_SECONDS = 1.0
+"""Between two looks at whether a slow upload is still wanted; a fast one looks with every batch."""
 
 
 class Superseded(Conflict):
     """A later load of the same client has taken this one's place."""
+
+
+class Turn(Protocol):
+    """A load's turn among those of its client."""
+
+    async def __call__(self, client: str, run_id: str) -> None:
+        """Returns when all loads are decided that the log has in full by now, but that run itself.
+
+        So none is superseded that its sender was told to be received; and the consumer has met what there is of the
+        run. Raises LogUnavailable, Overloaded where that takes too long, Unavailable.
+        """
+        ...
 
 
 class Bulk(NamedTuple):
@@ -67,52 +82,64 @@ class Head(TypedDict):
 class LoadFeed:
     """The command of `POST /v1/feeds/{client}/bulk`."""
 
-    def __init__(self, *, log: EventLog, names: Names, runs: Runs, sealing: Sealing, clock: Clock, ids: Ids) -> None:
+    def __init__(
+        self, *, log: EventLog, names: Names, runs: Runs, turn: Turn, sealing: Sealing, clock: Clock, ids: Ids
+    ) -> None:
         self._log = log
         self._names = names
         self._runs = runs
+        self._turn = turn
         self._sealing = sealing
-        self._clock = clock
+        self.clock = clock
         self._ids = ids
 
     async def __call__(self, bulk: Bulk) -> Received:
         """Returns when all of it is in the log; whether it may be published is decided once it is loaded.
 
-        Raises InvalidInput for an upload that cannot be read to its end (what it had before is in the log), KeyReused
-        where another upload had the same name, Superseded, Conflict for one that has failed before or an erased
-        client, LogUnavailable, Overloaded, Unavailable; and what the chunks raise.
+        Raises BrokenOff for an upload that cannot be read to its end, which has failed (what it had before is in the
+        log), KeyReused where another upload had the same name or was begun under it, Superseded, Conflict for one that
+        has failed before or an erased client, LogUnavailable, Overloaded, Unavailable; and what the chunks raise.
         """
+        await self._turn(bulk.sender.id, bulk.run_id)
         known = await self._runs.find(bulk.sender.id, bulk.run_id) if bulk.may_be_resumed else None
         _refuse_ended(known, bulk)
-        log = OrderedLog(self._log, self._names.feeds_bulk, bulk.sender.id, self._clock)
-        upload = _Upload(self, bulk, log, next_line=known.next_line if known else 1)
+        log = OrderedLog(self._log, self._names.feeds_bulk, bulk.sender.id, self.clock)
+        upload = _Upload(self, bulk, log, known)
+        is_open = known is None or known.status == "receiving"
         try:
             if known is None:
                 await self._open(bulk, log)
             await upload.run()
-            tally = upload.tally
-            if known is not None and known.status != "receiving":
-                _refuse_other(known, tally)
-            else:
-                await log.write(FeedLoadReceived(**self.head(bulk), records=tally.received, rejected=tally.rejected))
+            if is_open:
+                await self.check_current(bulk)
+                await log.write(self._received(bulk, upload))
         except BrokenUpload as broken:
-            await self._fail(bulk, log, str(broken), is_over=not (broken.may_go_on and bulk.may_be_resumed))
-            raise refusal(broken) from broken
+            if is_open:
+                await log.write(self._failed(bulk, upload.tally, str(broken)))
+            raise refusal(broken, upload.tally.outcome(bulk.run_id, log.written_at)) from broken
         except UploadCut:
-            await self._fail(bulk, log, "The upload was cut off.", is_over=not bulk.may_be_resumed)
+            if not bulk.may_be_resumed:
+                await log.write(self._failed(bulk, upload.tally, "The upload was cut off."))
+            elif is_open:
+                await log.write()
             raise
         finally:
             await log.abandon()
-        return tally.outcome(bulk.run_id, log.written_at)
+        return upload.tally.outcome(bulk.run_id, log.written_at)
 
     async def _open(self, bulk: Bulk, log: OrderedLog) -> None:
         """Takes the load's place among the changes, then tells the bulk topic which it is."""
-        changes = OrderedLog(self._log, self._names.feeds_changes, bulk.sender.id, self._clock)
+        changes = OrderedLog(self._log, self._names.feeds_changes, bulk.sender.id, self.clock)
         since = await changes.place(FeedLoadStarted(**self.head(bulk), mode=bulk.mode))
-        await log.write(FeedLoadOpened(**self.head(bulk), mode=bulk.mode, since=since))
+        opened = FeedLoadOpened(**self.head(bulk), mode=bulk.mode, since=since, may_be_resumed=bulk.may_be_resumed)
+        await log.write(opened)
 
-    async def _fail(self, bulk: Bulk, log: OrderedLog, reason: str, *, is_over: bool) -> None:
-        await log.write(*([FeedLoadFailed(**self.head(bulk), reason=reason)] if is_over else []))
+    def _received(self, bulk: Bulk, upload: _Upload) -> FeedLoadReceived:
+        tally, digest = upload.tally, upload.digest.text
+        return FeedLoadReceived(**self.head(bulk), records=tally.received, rejected=tally.rejected, digest=digest)
+
+    def _failed(self, bulk: Bulk, tally: Tally, reason: str) -> FeedLoadFailed:
+        return FeedLoadFailed(**self.head(bulk), reason=reason, records=tally.received, rejected=tally.rejected)
 
     async def check_current(self, bulk: Bulk) -> None:
         """Raises Superseded, and Conflict for one that was given up. With Redis away nobody knows: the log decides."""
@@ -130,7 +157,7 @@ class LoadFeed:
         client, run_id = bulk.sender.id, bulk.run_id
         return Head(
             id=self._ids(),
-            at=self._clock.now(),
+            at=self.clock.now(),
             correlation_id=client,
             causation_id=run_id,
             client=client,
@@ -141,44 +168,85 @@ class LoadFeed:
 class _Upload:
     """One pass over the chunks."""
 
-    def __init__(self, command: LoadFeed, bulk: Bulk, log: OrderedLog, *, next_line: int) -> None:
+    def __init__(self, command: LoadFeed, bulk: Bulk, log: OrderedLog, known: Run | None) -> None:
         self.tally = Tally()
+        self.digest = UploadDigest()
         self._command = command
         self._bulk = bulk
         self._log = log
-        self._next_line = next_line
+        self._known = known
+        """What the log has under its name, until that is known to be the beginning of this upload."""
         self._sealer = command.sealer(bulk)
         self._reader = UploadReader(bulk.form, required=REQUIRED, line_max_bytes=FEED_RECORD_MAX_BYTES)
         self._lines = 0
+        self._checked_at = command.clock.monotonic()
 
     async def run(self) -> None:
-        await self._sealer.renew()
         async for chunk in self._bulk.chunks:
+            await self._sealer.renew()
             for line in self._reader.lines(chunk):
                 await self._take(line)
+            if self._command.clock.monotonic() >= self._checked_at + CHECK_SECONDS:
+                await self._check_current()
         for line in self._reader.end():
             await self._take(line)
+        self._check_same()
 
     async def _take(self, line: Line) -> None:
         self._lines += 1
         if self._lines % LINES_AT_A_TIME == 0:
             await asyncio.sleep(0)
             await self._sealer.renew()
-        record = record_of(line.content) if isinstance(line.content, bytes) else line.content
+        if isinstance(line.content, Reason):
+            self.tally.reject(line.number, line.content)
+            return
+        record = record_of(line.content)
         if isinstance(record, Reason):
             self.tally.reject(line.number, record)
             return
+        is_new = self._is_new(line.number)
         self.tally.received += 1
-        if line.number >= self._next_line and self._gather(line.number, record):
+        self.digest.add(line.number, line.content)
+        if is_new and self._gather(line.number, record):
             await self._log.send()
-            await self._command.check_current(self._bulk)
+            await self._check_current()
+
+    def _is_new(self, line: int) -> bool:
+        """Whether the log lacks this one, and all that follow."""
+        if self._known is None:
+            return True
+        if line < self._known.next_line or self._known.status != "receiving":
+            return False
+        self._check_same()
+        self._known = None
+        return True
+
+    def _check_same(self) -> None:
+        """Raises KeyReused where what the log has under the name is not this upload as far as it goes."""
+        known, tally = self._known, self.tally
+        if known is None:
+            return
+        is_other = known.digest != self.digest.text
+        if known.status != "receiving":
+            is_other |= (known.received, known.rejected) != (tally.received, tally.rejected)
+        if is_other:
+            raise KeyReused("Another upload was begun under this `Idempotency-Key`; take a fresh one.")
+
+    async def _check_current(self) -> None:
+        self._checked_at = self._command.clock.monotonic()
+        await self._command.check_current(self._bulk)
 
     def _gather(self, line: int, record: Record) -> bool:
         key_id, sealed = self._sealer.sealed(record.key, record.value)
         head = self._command.head(self._bulk)
-        expires_at = expiry(self._bulk.sender.terms, head["at"])
         event = FeedRecordLoaded(
-            **head, line=line, key=record.key, key_id=key_id, ciphertext=sealed, expires_at=expires_at
+            **head,
+            line=line,
+            key=record.key,
+            key_id=key_id,
+            ciphertext=sealed,
+            expires_at=expiry(self._bulk.sender.terms, head["at"]),
+            digest=self.digest.text,
         )
         return self._log.gather(event, size_of(record.key, sealed))
 
@@ -192,9 +260,3 @@ def _refuse_ended(known: Run | None, bulk: Bulk) -> None:
         raise Superseded
     if known.status == "failed":
         raise Conflict(f"This load has failed: {known.reason}")
-
-
-def _refuse_other(known: Run, tally: Tally) -> None:
-    """The load was received in full before: sent again it has the same figures."""
-    if (known.received, known.rejected) != (tally.received, tally.rejected):
-        raise KeyReused

@@ -53,6 +53,12 @@ class RedisRuns:
             kept = await self._redis.hget(self._names.feed_runs(client), run_id)
         return None if kept is None else _read(kept)
 
+    async def changes_met(self, client: str) -> int:
+        """As the port says."""
+        async with _answering():
+            offset = await self._redis.hget(self._names.feed_state(client), "changes")
+        return -1 if offset is None else int(offset)
+
     async def positions(self) -> dict[str, str]:
         """Every feed client that was ever met, with its last offset in each topic. Raises Unavailable."""
         positions: dict[str, str] = {}

@@ -32,6 +32,10 @@ class Run(msgspec.Struct, frozen=True, array_like=True):
     """The line that a resumed upload goes on with."""
     reason: str
     """Why it failed."""
+    digest: str = ""
+    """Of its records up to the one before `next_line`."""
+    may_be_resumed: bool = True
+    """By who sends the upload again; else it is over when nothing more comes of it."""
 
     @property
     def is_decidable(self) -> bool:
@@ -47,6 +51,11 @@ class Run(msgspec.Struct, frozen=True, array_like=True):
         return max(0, self.received - self.loaded)
 
 
+def is_compared(run: Run, terms: FeedClient) -> bool:
+    """Whether it matters how many records there are before it."""
+    return run.mode == "replace" and terms.allowed_shrinkage_percent is not None
+
+
 def objection(run: Run, terms: FeedClient, *, records_before: int) -> str | None:
     """Why the load must not be published, as a sentence; None: it may. The figures are those of a decidable run.
 
@@ -60,12 +69,16 @@ def objection(run: Run, terms: FeedClient, *, records_before: int) -> str | None
 
 
 def _objection_to_replacing(run: Run, terms: FeedClient, records_before: int) -> str | None:
-    if run.parked and terms.unreadable_percent is None:
-        return f"{run.parked} records could not be applied: their keys would be missing."
+    unread = run.rejected + run.parked
+    if unread and terms.unreadable_percent is None:
+        sent = run.received + run.rejected
+        return f"{unread} of {sent} records were refused or could not be applied: their keys would be missing."
     if run.duplicates:
         return f"{run.duplicates} records have a key that another record of the load has."
     if terms.minimum_records is not None and run.loaded < terms.minimum_records:
         return f"There are {run.loaded} records, and at least {terms.minimum_records} have to be."
+    if not run.loaded and terms.minimum_records is None:
+        return "There is no record in it, and a `minimum_records` of 0 does not say that this may be."
     shrinkage = terms.allowed_shrinkage_percent
     if shrinkage is not None and (records_before - run.loaded) * PERCENT > shrinkage * records_before:
         return f"{run.loaded} records would replace {records_before}: more than {shrinkage} percent would be lost."

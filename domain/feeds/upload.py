@@ -23,11 +23,6 @@ class Form(msgspec.Struct, frozen=True):
 class BrokenUpload(ValueError):
     """From here on nothing of the upload can be read; what it had before counts."""
 
-    def __init__(self, reason: str, *, may_go_on: bool) -> None:
-        super().__init__(reason)
-        self.may_go_on = may_go_on
-        """It is cut off: sent again in full, it could be read to its end."""
-
 
 class UploadReader:
     """Give it chunks, cut anywhere; memory holds a piece, and a line or a block."""
@@ -46,7 +41,7 @@ class UploadReader:
             for piece in self._inflation.pieces(chunk):
                 yield from self._reader.split(piece)
         except (CannotUnpack, NotAvro, OtherSchema) as error:
-            raise BrokenUpload(str(error), may_go_on=False) from error
+            raise BrokenUpload(str(error)) from error
 
     def end(self) -> Iterator[Line]:
         """What is left when nothing follows. Raises BrokenUpload."""
@@ -54,4 +49,4 @@ class UploadReader:
             self._inflation.end()
             yield from self._reader.end()
         except CutOff as error:
-            raise BrokenUpload(str(error), may_go_on=True) from error
+            raise BrokenUpload(str(error)) from error

@@ -13,6 +13,8 @@ import asyncpg
 import pytest
 from msgspec.structs import replace
 
+from gavel.feed_upload import FeedUpload, Load
+from gavel.secret_file import write_secret
 from gavel.settings import Settings, environment_of
 from tests.api.feed import Feed, fresh_feed, ndjson, record
 from tests.api.running_api import RunningApi, until
@@ -33,8 +35,9 @@ async def feed(empty_api: RunningApi) -> Feed:
     return await fresh_feed(empty_api)
 
 
-async def test_a_file_is_loaded(feed: Feed, notes: Settings, tmp_path: Path) -> None:
+async def test_a_file_is_loaded(empty_api: RunningApi, notes: Settings, tmp_path: Path) -> None:
     """Packed or not; bad lines are told, and the same file again is loaded again."""
+    feed = await fresh_feed(empty_api, unreadable_percent=50)
     file = tmp_path / "people.ndjson.gz"
     file.write_bytes(gzip.compress(ndjson([record("a", n=1), b"bad\n", record("b", n=2)])))
     shell = Shell("feeds", environment_of(notes))
@@ -62,6 +65,22 @@ async def test_what_is_not_published_ends_with_an_error(empty_api: RunningApi, n
     assert (told.code, told.err.splitlines()[-1]) == (1, "gavel: 404: There is no feed client 'nobody'.")
     told = await shell("load", str(file), "--client", feed.name, "--key-file", sys.executable)
     assert (told.code, "holds no access key" in told.err, "Traceback" in told.err) == (1, True, False)
+
+
+async def test_a_file_that_has_changed(feed: Feed, notes: Settings, tmp_path: Path) -> None:
+    """What was begun with another content is not gone on with, and says so; run again, the file is loaded as it is."""
+    file = tmp_path / "people.ndjson"
+    file.write_bytes(ndjson([record("a", n=2)]))
+    folder = notes.cache / "feed-loads"
+    plan = Load(file=file, client=feed.name, mode="merge", url=notes.base_url, key=notes.admin_key, notes=folder)
+    folder.mkdir(parents=True)
+    write_secret(FeedUpload(plan, lambda _: None).note(), {"name": "night"})
+    await feed.load([record("a", n=1)], Idempotency_Key="night")
+    shell = Shell("feeds", environment_of(notes))
+    told = await shell("load", str(file), "--client", feed.name)
+    assert (told.code, "has changed since" in told.err) == (1, True), told.err
+    told = await shell("load", str(file), "--client", feed.name)
+    assert (told.code, await feed.record("a")) == (0, {"n": 2}), told.err
 
 
 async def test_a_killed_load_goes_on(feed: Feed, notes: Settings, tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ class Fact(NamedTuple):
     source: str = ""
     place: int = 0
     rejected: int = 0
+    digest: str = ""
 
 
 class Candidate(NamedTuple):

@@ -163,12 +163,12 @@ def arguments(topic: str, at: int, fact: Fact) -> list[str | bytes | int]:
         "changes_received": [2, 3, "", told_at],
         "started": [fact.run_id, fact.mode, "", ""],
         "erased": ["", "", "", ""],
-        "opened": [fact.run_id, fact.mode, fact.since, ""],
-        "loaded": [fact.run_id, fact.line, fact.key, value],
-        "received": [fact.run_id, 1, fact.rejected, ""],
+        "opened": [fact.run_id, fact.mode, fact.since, 0],
+        "loaded": [fact.run_id, f"{fact.line} {fact.digest}", fact.key, value],
+        "received": [fact.run_id, 1, fact.rejected, fact.digest],
         "rejected": ["", "", "", ""],
         "published": [fact.run_id, "", "", ""],
-        "failed": [fact.run_id, "why", "", ""],
+        "failed": [fact.run_id, "why", 2, fact.rejected],
     }
     return [at, digest_of(f"{at}".encode()), fact.what, *own[fact.what]]
 
@@ -246,7 +246,7 @@ def test_nothing_is_kept_that_nobody_can_see(redis: Redis) -> None:
     client.tidy()
     assert client.held() == {"state", "runs", "audit", "records:1"}
     assert client.records() == {"c": "b3"}
-    assert client.run("r0") == [1, "replace", "published", 3, 1, 0, 0, 4, ""]
+    assert client.run("r0") == [1, "replace", "published", 3, 1, 0, 0, 4, "", "", False]
 
 
 def test_an_erasure_reaches_loads_that_were_read_before_it(redis: Redis) -> None:
@@ -324,6 +324,38 @@ def test_what_was_refused_is_counted_once(redis: Redis) -> None:
     client = Client(redis, changes, bulk)
     client.read_to_the_end()
     assert [row["refused"] for row in client.audit()] == [0, 5]
+
+
+def test_what_was_refused_of_a_broken_upload_is_counted(redis: Redis) -> None:
+    """Its failure tells it; a failure that is decided behind its end has nothing to add."""
+    changes, bulk = logged([("started", "merge", True), ("failed", 0), ("started", "merge", True), ("received", 0)])
+    broken = [fact._replace(rejected=5) for fact in bulk[:2]]
+    client = Client(redis, changes, [*broken, bulk[2], bulk[3], bulk[2]._replace(what="failed", rejected=7)])
+    client.apply("bulk", 0, 2)
+    assert client.run("r0")[2:8] == ["failed", 0, 0, 2, 5, 1]
+    client.read_to_the_end()
+    assert [row["refused"] for row in client.audit() if row["topic"] == "bulk"] == [5, 0]
+
+
+@pytest.mark.parametrize(
+    ("second", "status"),
+    [("abc", "loading"), ("abca", "loading"), ("abb", "failed"), ("cbaa", "failed"), ("ab", "failed")],
+)
+def test_two_uploads_of_one_name(redis: Redis, second: str, status: str) -> None:
+    """At the same time: where the one does not go on as the other one has begun, the load fails."""
+    changes, [opened] = logged([("started", "replace", True)])
+    client = Client(redis, changes, [opened, *uploaded("abc")[:-1], *uploaded(second)])
+    client.read_to_the_end()
+    assert client.run("r0")[2] == status
+
+
+def uploaded(upload: str) -> list[Fact]:
+    """The records of a load, whose digests are what there was of it by then, and its end."""
+    told = [upload[:line].encode().hex() for line in range(1, len(upload) + 1)]
+    records = [
+        Fact("loaded", run_id="r0", line=at, key=upload[at - 1], digest=so_far) for at, so_far in enumerate(told, 1)
+    ]
+    return [*records, Fact("received", run_id="r0", digest=told[-1])]
 
 
 def test_only_the_latest_runs_are_kept(redis: Redis) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import gzip
 import time
@@ -16,13 +17,13 @@ from redis.asyncio import Redis
 
 from commands.feeds.change_feed import ChangeFeed, Changes
 from commands.feeds.change_writer import ChangeParts
-from commands.feeds.intake import Sender, UploadCut, named_run
+from commands.feeds.intake import BrokenOff, Rejected, Sealing, Sender, UploadCut, named_run
 from commands.feeds.load_feed import Bulk, LoadFeed, Superseded
 from commands.feeds.redis_runs import RedisRuns
 from commands.feeds.redis_sources import RedisSources
 from commands.kafka_log import KafkaLog
 from domain.catalogue import FeedClient
-from domain.errors import Conflict, InvalidInput, KeyReused
+from domain.errors import Conflict, KeyReused
 from domain.feeds.debezium import Columns
 from domain.feeds.records import Reason
 from domain.feeds.sealing import DataKey, unseal
@@ -44,6 +45,10 @@ class WallClock:
         return time.monotonic()
 
 
+async def at_once(client: str, run_id: str) -> None:
+    """Every load's turn: whoever tells what the consumer has met has told it."""
+
+
 async def sealing(client: str) -> DataKey:
     return DATA_KEY
 
@@ -62,9 +67,10 @@ def ndjson(keys: Iterable[str]) -> bytes:
 class Desk:
     """A client's uploads, and what came of them."""
 
-    def __init__(self, log: KafkaLog, redis: Redis, names: Names, kafka_url: str) -> None:
+    def __init__(self, log: KafkaLog, redis: Redis, names: Names, kafka_url: str, sealing: Sealing = sealing) -> None:
         parts = ChangeParts(log, names, sealing, WallClock(), fresh_id)
-        self.load = LoadFeed(runs=RedisRuns(redis, names), **parts._asdict())
+        self.load = LoadFeed(runs=RedisRuns(redis, names), turn=at_once, **parts._asdict())
+        self.log = log
         self.change = ChangeFeed(parts, RedisSources(redis, names))
         self.redis, self.names, self.kafka_url = redis, names, kafka_url
         self.sender = Sender(uuid.uuid4().hex, FeedClient(name="provider", ttl_seconds=60))
@@ -153,7 +159,7 @@ async def test_a_resumed_load(desk: Desk) -> None:
     before = await desk.bulk_log()
     assert [each["key"] for each in before[1:]] == ["a", "b", "c"]
     run_id = named_run(desk.sender.id, "night")
-    await desk.seen(run_id, 0, "merge", "receiving", 3, 0, 0, 0, 5, "")
+    await desk.seen(run_id, 0, "merge", "receiving", 3, 0, 0, 0, 5, "", before[-1]["digest"])
     received = await desk.load(desk.bulk(content, name="night"))
     assert (received.run_id, received.received, received.rejected) == (run_id, 6, 1)
     *records, end = (await desk.bulk_log())[len(before) :]
@@ -163,14 +169,30 @@ async def test_a_resumed_load(desk: Desk) -> None:
 
 async def test_a_load_that_was_received_already(desk: Desk) -> None:
     """Sent again it changes nothing and has the same answer; another upload under its name is refused."""
-    run_id = named_run(desk.sender.id, "night")
-    await desk.seen(run_id, 0, "merge", "published", 3, 0, 3, 0, 4, "")
+    first = await desk.load(desk.bulk(ndjson("abc"), name="night"))
+    before = await desk.bulk_log()
+    await desk.seen(first.run_id, 0, "merge", "published", 3, 0, 3, 0, 4, "", before[-1]["digest"])
     assert (await desk.load(desk.bulk(ndjson("abc"), name="night"))).received == 3
-    with pytest.raises(KeyReused):
-        await desk.load(desk.bulk(ndjson("ab"), name="night"))
+    for other in ("ab", "abd", "abcd", "xbc"):
+        with pytest.raises(KeyReused):
+            await desk.load(desk.bulk(ndjson(other), name="night"))
     with pytest.raises(KeyReused):
         await desk.load(desk.bulk(ndjson("abc"), name="night", mode="replace"))
-    assert await desk.bulk_log() == []
+    assert await desk.bulk_log() == before
+
+
+@pytest.mark.parametrize("other", [ndjson("xbcdef"), ndjson("abx"), ndjson("ab"), b"bad\n" + ndjson("bcdef"), b""])
+async def test_no_load_goes_on_with_another_upload(desk: Desk, other: bytes) -> None:
+    """What is not as it has begun is refused, before anything of it is in the log."""
+    with pytest.raises(UploadCut):
+        await desk.load(desk.bulk(ndjson("abc"), name="night", cut=True))
+    before = await desk.bulk_log()
+    await desk.seen(
+        named_run(desk.sender.id, "night"), 0, "merge", "receiving", 3, 0, 0, 0, 4, "", before[-1]["digest"]
+    )
+    with pytest.raises(KeyReused):
+        await desk.load(desk.bulk(other, name="night"))
+    assert await desk.bulk_log() == before
 
 
 @pytest.mark.parametrize(("status", "error"), [("superseded", Superseded), ("failed", Conflict)])
@@ -193,18 +215,77 @@ async def test_superseded_on_the_way(desk: Desk) -> None:
 
 @pytest.mark.parametrize("named", [False, True])
 async def test_a_truncated_gzip(desk: Desk, named: bool) -> None:
-    """What it has until there is loaded; the load has failed, unless it has a name to be resumed by."""
-    with pytest.raises(InvalidInput, match="cut off"):
-        await desk.load(desk.bulk(gzip.compress(ndjson("abc"))[:-4], GZIP, name="n" if named else ""))
-    types = [each["type"] for each in await desk.bulk_log()]
-    records = ["feed_load_opened", *["feed_record_loaded"] * 3]
-    assert types == (records if named else [*records, "feed_load_failed"])
+    """What it has until there is loaded, and told with what was refused; the load has failed, whatever its name."""
+    bulk = desk.bulk(gzip.compress(b"bad\n" + ndjson("abc"))[:-4], GZIP, name="n" if named else "")
+    with pytest.raises(BrokenOff, match="cut off") as broken:
+        await desk.load(bulk)
+    told = broken.value.received
+    assert (told.run_id, told.received, told.rejected) == (bulk.run_id, 3, 1)
+    assert told.errors == (Rejected(1, Reason.NOT_JSON),)
+    opened, *records, failed = await desk.bulk_log()
+    assert opened["type"] == "feed_load_opened"
+    assert [each["type"] for each in records] == ["feed_record_loaded"] * 3
+    assert (failed["type"], failed["records"], failed["rejected"]) == ("feed_load_failed", 3, 1)
+
+
+@pytest.mark.parametrize("named", [False, True])
+async def test_a_load_that_was_cut_off(desk: Desk, named: bool) -> None:
+    """Where it has a name it stays open to be resumed; else it has failed, as the log was told that it would."""
+    with pytest.raises(UploadCut):
+        await desk.load(desk.bulk(b"bad\n" + ndjson("abc"), name="n" if named else "", cut=True))
+    opened, *records = await desk.bulk_log()
+    assert opened.get("may_be_resumed", True) == named
+    ends = [(each["records"], each["rejected"]) for each in records if each["type"] == "feed_load_failed"]
+    assert ends == ([] if named else [(3, 1)])
+
+
+@pytest.mark.parametrize("what", ["load", "change"])
+async def test_what_comes_slowly_is_in_the_log_before_more_comes(desk: Desk, what: str) -> None:
+    """An upload that stays open is written as it comes."""
+    topic = desk.names.feeds_bulk if what == "load" else desk.names.feeds_changes
+
+    async def slowly() -> AsyncIterator[bytes]:
+        for key in "abc":
+            yield ndjson(key) if what == "load" else adds(key)
+            async with asyncio.timeout(20):
+                while key not in [each.get("key") for each in await desk.logged(topic)]:  # noqa: ASYNC110 - another process
+                    await asyncio.sleep(0.05)
+
+    await sent(desk, what, slowly())
+    assert [each["key"] for each in await desk.logged(topic) if "key" in each] == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize("what", ["load", "change"])
+async def test_nothing_is_taken_of_an_erased_client(desk: Desk, what: str) -> None:
+    """Also not of an upload that was under way when its key was destroyed."""
+    is_erased = False
+
+    async def sealing_until_erased(_client: str) -> DataKey:
+        if is_erased:
+            raise Conflict("It is erased.")
+        return DATA_KEY
+
+    async def slowly() -> AsyncIterator[bytes]:
+        nonlocal is_erased
+        yield ndjson("a") if what == "load" else adds("a")
+        is_erased = True
+        yield ndjson("b") if what == "load" else adds("b")
+
+    with pytest.raises(Conflict):
+        await sent(Desk(desk.log, desk.redis, desk.names, desk.kafka_url, sealing_until_erased), what, slowly())
+
+
+async def sent(desk: Desk, what: str, chunks: AsyncIterator[bytes]) -> None:
+    if what == "load":
+        await desk.load(desk.bulk(b"")._replace(chunks=chunks))
+    else:
+        await desk.change(desk.changes(b"")._replace(chunks=chunks))
 
 
 async def test_a_bomb_fails_the_load(desk: Desk) -> None:
     """A bomb ends a load, also a named one; the records before it are in."""
     content = gzip.compress(ndjson("ab")) + gzip.compress(bytes(40_000_000))
-    with pytest.raises(InvalidInput, match="times as large"):
+    with pytest.raises(BrokenOff, match="times as large"):
         await desk.load(desk.bulk(content, GZIP, name="n"))
     assert [each["type"] for each in await desk.bulk_log()][-1] == "feed_load_failed"
 
