@@ -227,6 +227,10 @@ FEED_AVRO_RECORD_MAX_BYTES: Final = 3 * FEED_RECORD_MAX_BYTES
 """Packed as it is: a number of two digits takes eight bytes there, so JSON may be a good deal shorter."""
 FEED_AVRO_NAME_MAX_CHARS: Final = 256
 """Of a field or symbol: a single byte of data may bring one to each record's JSON."""
+FEED_SCRIPT_RECORDS: Final = 100
+"""Of a client, applied to Redis at a time, and one row of the audit; Redis answers nobody else meanwhile."""
+FEED_SCRIPT_RECORDS_MAX: Final = 1_000
+"""That it may be set to: a script can hand over so many at once."""
 FEED_BATCH_MAX_BYTES: Final = 512 * 1024
 """Events of an upload that are written to the log at a time, roughly."""
 FEED_LOG_PATIENCE_SECONDS: Final = 30

@@ -12,7 +12,7 @@ KEYED_BY_AUCTION = ("auctions", "engagements")
 """Same key and same number of partitions, so an auction has the same partition in both."""
 
 _PROGRESS = ("offsets", "parked", "clients")
-_OF_A_FEED_CLIENT = ("state", "runs", "changed", "tombstones", "audit", "sources")
+_OF_A_FEED_CLIENT = ("state", "runs", "changed", "tombstones", "audit", "sources", "started")
 
 
 class Names(msgspec.Struct, frozen=True):
@@ -131,6 +131,10 @@ class Names(msgspec.Struct, frozen=True):
     def feed_sources(self, client: str) -> str:
         """Hash: name of a source of changes to how far it is: see `projections/feed_script.py`."""
         return self.feed_keys(client)[5]
+
+    def feed_started(self, client: str) -> str:
+        """Sorted set: ids of loads that were started and have not brought a record, by their place."""
+        return self.feed_keys(client)[6]
 
     def feed_audit(self, client: str) -> str:
         """List: audit rows that are not yet in Postgres, the oldest first."""

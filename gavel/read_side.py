@@ -21,7 +21,11 @@ def read_side(settings: Settings) -> Addresses:
     """Where projections find their servers."""
     kafka_url, postgres_url, redis_url = require(settings, "kafka_url", "postgres_url", "redis_url")
     return Addresses(
-        kafka_url=kafka_url, postgres_url=postgres_url, redis_url=redis_url, names=Names(settings.namespace)
+        kafka_url=kafka_url,
+        postgres_url=postgres_url,
+        redis_url=redis_url,
+        names=Names(settings.namespace),
+        feed_batch=settings.feed_batch,
     )
 
 

@@ -14,7 +14,7 @@ from typing import Annotated, Any, get_type_hints
 import msgspec
 
 from domain.errors import Fault, InvalidInput
-from domain.limits import BASIS_POINTS
+from domain.limits import BASIS_POINTS, FEED_SCRIPT_RECORDS, FEED_SCRIPT_RECORDS_MAX
 
 PREFIX = "GAVEL_"
 METRICS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
@@ -23,6 +23,7 @@ INSTALLATION_FILE = "installation.json"
 
 Port = Annotated[int, msgspec.Meta(ge=0, le=65_535)]
 Count = Annotated[int, msgspec.Meta(ge=1)]
+FeedBatch = Annotated[int, msgspec.Meta(ge=1, le=FEED_SCRIPT_RECORDS_MAX)]
 Share = Annotated[int, msgspec.Meta(ge=0, le=BASIS_POINTS)]
 
 
@@ -73,6 +74,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Where it is found otherwise, in the data folder unless absolute; made when the first record comes."""
     feed_keys_file: Path = Path("feed-keys.json")
     """The wrapped keys, one file for all API processes, in the data folder unless absolute; they follow it."""
+    feed_batch: FeedBatch = FEED_SCRIPT_RECORDS
+    """Records of a feed client that are applied to Redis at a time, which answers nobody else meanwhile: 1 to 1,000.
+
+    Each batch is one row of the audit.
+    """
     robot_patterns: Path | None = None
     """File of regular expressions, one a line: user agents of robots beside those that are known anyway.
 

@@ -7,6 +7,7 @@ of a client's state, whatever the other one has done; what stands is decided whe
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from hashlib import sha256
 from typing import Any, Final, NamedTuple
 
@@ -16,7 +17,7 @@ from domain import feed_events
 from domain.events import Event
 from domain.feed_events import FeedChangesReceived, FeedEvent, FeedRecordAdded, FeedRecordDeleted, FeedRecordUpdated
 from domain.names import Names
-from projections.feed_value import milliseconds, packed
+from projections.feed_value import packed
 from projections.projection import Placed
 
 Own = tuple[str | bytes | int, str | bytes | int, str | bytes | int, str | bytes | int]
@@ -28,8 +29,8 @@ class Step(NamedTuple):
     offset: int
     what: str
     own: Own
-    at_ms: int
-    """When it happened, in Unix milliseconds."""
+    at: datetime
+    """When it happened."""
     digest: bytes
     """Of what the log has."""
 
@@ -92,12 +93,18 @@ class Audiences:
 
     def fold_placed(self, placed: Sequence[Placed], onto: FeedRows | None = None) -> FeedRows:
         rows: FeedRows = {} if onto is None else onto
+        new, partition, key, client = tuple.__new__, -1, b"", ""
+        steps: list[Step] = []
         for record, event in placed:
-            if not isinstance(event, FeedEvent) or record.key != event.client.encode():
-                raise ValueError(f"the key {record.key!r} is not the feed client of the event")
+            if record.key != key or record.partition != partition:
+                # Most often it is whose the record before was.
+                partition, key = record.partition, record.key or b""
+                client = key.decode()
+                steps = rows.setdefault(PartOfClient(partition, client), [])
+            if not isinstance(event, FeedEvent) or event.client != client:
+                raise ValueError(f"the key {key!r} is not the feed client of the event")
             what, own = _TOLD[type(event)]
-            step = Step(record.offset, what, own(event), milliseconds(event.at), digest_of(record.value))
-            rows.setdefault(PartOfClient(record.partition, event.client), []).append(step)
+            steps.append(new(Step, (record.offset, what, own(event), event.at, digest_of(record.value))))
         return rows
 
     async def arguments(self, _redis: Redis, rows: FeedRows) -> Sequence[str | bytes]:

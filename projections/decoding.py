@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from domain.codec import Decoder, Shape
@@ -28,7 +28,19 @@ def decoded(decoder: Decoder[Shape], records: Iterable[Record]) -> list[Shape]:
     A NUL character, which JSON allows and Postgres does not, becomes U+FFFD: an outsider's text must not be able
     to park an auction.
     """
-    found: list[Shape] = []
+    return [event for event in _each(decoder, records) if event is not None]
+
+
+def placed(decoder: Decoder[Any], records: Sequence[Record]) -> list[Placed]:
+    """As `decoded`, each with its record."""
+    new = tuple.__new__
+    pairs = zip(records, _each(decoder, records), strict=True)
+    return [new(Placed, pair) for pair in pairs if pair[1] is not None]
+
+
+def _each(decoder: Decoder[Shape], records: Iterable[Record]) -> list[Shape | None]:
+    """None for those that the decoder was not made for."""
+    found: list[Shape | None] = []
     decode = decoder.decode
     for record in records:
         payload = record.value
@@ -36,12 +48,5 @@ def decoded(decoder: Decoder[Shape], records: Iterable[Record]) -> list[Shape]:
             raise UndecodableEvent("the record has no payload")
         if payload.find(BACKSLASH) >= 0 and NUL_ESCAPE in payload:
             payload = _NUL_ESCAPE.sub(_REPLACEMENT, payload)
-        event = decode(payload)
-        if event is not None:
-            found.append(event)
+        found.append(decode(payload))
     return found
-
-
-def placed(decoder: Decoder[Any], records: Iterable[Record]) -> list[Placed]:
-    """As `decoded`, each with its record."""
-    return [Placed(record, event) for record in records for event in decoded(decoder, (record,))]

@@ -191,8 +191,13 @@ class Projector(Generic[Rows]):
                 return
             self._writing = asyncio.create_task(self._apply(prepared))
             await self._report()
-        if batch is None or len(batch) < self._store.batch_max_records:
+        if batch is None or (len(batch) < self._store.batch_max_records and not self._is_behind()):
             await asyncio.sleep(max(0.0, started + PACE_S - time.monotonic()))
+
+    def _is_behind(self) -> bool:
+        """Whether a full batch waits anywhere, of which a fetch brought a part only."""
+        ends = {tp: self.known_end(tp) or 0 for tp in self._read}
+        return any(end - self._read[tp] >= self._store.batch_max_records for tp, end in ends.items())
 
     # -- positions --------------------------------------------------------------------------------
 

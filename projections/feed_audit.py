@@ -16,7 +16,7 @@ import msgspec
 import structlog
 
 from domain.errors import Unavailable
-from projections.feed_script import WRITTEN
+from projections.feed_freeing import WRITTEN
 from projections.postgres_store import Pool, connected
 from projections.redis_store import answering
 from projections.store import StoreFault

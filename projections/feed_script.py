@@ -8,6 +8,7 @@ All keys of a client have `{client id}` in them and stand on one slot of a clust
 - `changed`    hash: the last record of every key that a change has put
 - `tombstones` hash: key to the stamp of the change that took it away
 - `audit`      list: rows that are not in Postgres yet
+- `started`    sorted set: the runs that the changes tell of and the bulk topic does not yet, by their place
 - `sources`    hash: who tells changes to `place offset`, the last place that was met of it and where it stands in the
                log; of an upload that has ended also `records rejected`
 
@@ -32,35 +33,41 @@ READS: Final = "#!lua flags=no-writes\n"
 FREES: Final = "#!lua flags=allow-oom\n"
 
 SHAPES: Final = """
-local STATE, RUNS, CHANGED, TOMBSTONES, AUDIT, SOURCES = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
+local STATE, RUNS, CHANGED, TOMBSTONES, AUDIT, SOURCES, STARTED = unpack(KEYS)
+local RECORDS = string.gsub(STATE, 'state$', '') .. 'records:'
 
-local function records_of(namespace) return string.gsub(STATE, 'state$', '') .. 'records:' .. namespace end
+local function records_of(namespace) return RECORDS .. namespace end
 local function stamp_of(value) return value and struct.unpack('>I8', value) or -1 end
 local function stamped(stamp, value) return struct.pack('>I8', stamp) .. value end
 local function number(field) return tonumber(redis.call('HGET', STATE, field) or -1) end
 
-local active, floor, erased = number('active'), -1, number('erased')
-local function set_floor() floor = math.max(active, erased) end
+local active, erased = number('active'), number('erased')
+local floor, standing
+local function set_floor() floor, standing = math.max(active, erased), records_of(active) end
 set_floor()
 
--- The stamp of the change that stands for the key, and whether it put something there.
-local function change_of(key)
-  local put = stamp_of(redis.call('HGET', CHANGED, key))
-  local gone = tonumber(redis.call('HGET', TOMBSTONES, key) or -1)
-  if put > gone then return put, true end
-  return gone, false
+-- Of what `changed` and `tombstones` have under a key: the stamp of the change that stands for it, and whether that put
+-- something there.
+local function change_of(put, gone)
+  local put_at, gone_at = stamp_of(put), tonumber(gone or -1)
+  if put_at > gone_at then return put_at, true end
+  return gone_at, false
 end
 
--- The record that a reader sees; nil where there is none.
-local function seen(key)
-  local change, is_put = change_of(key)
-  local loaded = redis.call('HGET', records_of(active), key)
+-- Of what these two and the active namespace have under a key: the record that a reader sees; nil where there is none.
+local function visible(put, gone, loaded)
+  local change, is_put = change_of(put, gone)
   if not loaded or stamp_of(loaded) < change then
     if not is_put or change < floor then return nil end
-    return redis.call('HGET', CHANGED, key)
+    return put
   end
   if stamp_of(loaded) < floor then return nil end
   return loaded
+end
+
+local function seen(key)
+  local put, gone = redis.call('HGET', CHANGED, key), redis.call('HGET', TOMBSTONES, key)
+  return visible(put, gone, redis.call('HGET', standing, key))
 end
 
 -- A record of this stamp, or what stood beneath it, is gone without a trace: of what was passed over nobody can tell
@@ -72,10 +79,8 @@ end
 -- Whether a record may yet be loaded that is older than the stamp: of the open run, or one that was started only.
 local function older_may_come(stamp)
   if redis.call('HGET', STATE, 'undecided') and number('opened') < stamp then return true end
-  for since in string.gmatch(redis.call('HGET', STATE, 'started') or '', '(%d+):%S+') do
-    if tonumber(since) < stamp then return true end
-  end
-  return false
+  local oldest = redis.call('ZRANGE', STARTED, 0, 0, 'WITHSCORES')[2]
+  return oldest ~= nil and tonumber(oldest) < stamp
 end
 """
 
@@ -85,9 +90,9 @@ _APPLY: Final = (
     + """
 -- ARGV: 'bulk' or 'changes'; the last offset that was ever applied of the client as far as the caller knows, or 'late'
 -- where records are applied that were passed over; partition, generation; the moments of the last record's event and
--- when the batch was begun, in Unix milliseconds; then for each record its offset, its digest, what it is, and four
--- more of its own.
-local FIELD, PREVIOUS = ARGV[1], tonumber(ARGV[2])
+-- when the batch was begun, in Unix milliseconds; the digests of all records in one; then for each record its offset,
+-- what it is, and four more of its own.
+local FIELD, PREVIOUS, DIGESTS = ARGV[1], tonumber(ARGV[2]), ARGV[7]
 local late = not PREVIOUS
 local position = late and -1 or number(FIELD)
 if not late and position < PREVIOUS then return -1 end
@@ -117,14 +122,19 @@ local function keep_run(id, figures)
   redis.call('HSET', RUNS, id, cjson.encode(values))
 end
 
-local function let_start_go(id, below)
-  local kept = {}
-  for since, started in string.gmatch(redis.call('HGET', STATE, 'started') or '', '(%d+):(%S+)') do
-    if started ~= id and tonumber(since) > below then table.insert(kept, since .. ':' .. started) end
-  end
-  if #kept == 0 then redis.call('HDEL', STATE, 'started')
-  else redis.call('HSET', STATE, 'started', table.concat(kept, ' ')) end
+-- A place that is known to be empty is not asked for each key: to ask is what takes the time here.
+local is_empty = {}
+local function has_nothing(place)
+  if is_empty[place] == nil then is_empty[place] = redis.call('EXISTS', place) == 0 end
+  return is_empty[place]
 end
+local function get(place, key) return not has_nothing(place) and redis.call('HGET', place, key) end
+local function get_all(place, keys) return has_nothing(place) and {} or redis.call('HMGET', place, unpack(keys)) end
+local function set(place, ...)
+  is_empty[place] = false
+  redis.call('HSET', place, ...)
+end
+local function under(key) return get(CHANGED, key), get(TOMBSTONES, key), get(standing, key) end
 
 local current = run and run_of(run)
 
@@ -136,9 +146,16 @@ local function ended(status, reason)
   run, current = nil, nil
 end
 
+-- What was met of sources in this batch is kept at its end.
 -- Of uploads that have a name only the latest are known, counted as the log has them: so it is the same each time that
 -- it is read.
+local told = {}
+local function keep_told()
+  for name, known in pairs(told) do redis.call('HSET', SOURCES, name, known) end
+  told = {}
+end
 local function let_uploads_go()
+  keep_told()
   if redis.call('HLEN', SOURCES) < UPLOADS_KEPT then return end
   local uploads, flat = {}, redis.call('HGETALL', SOURCES)
   for at = 1, #flat, 2 do
@@ -155,19 +172,18 @@ end
 local function was_told(offset, from, figures)
   local place, name = string.match(from, '^(%d+) (.+)$')
   if late or not place then return false end
-  local known = redis.call('HGET', SOURCES, name)
+  local known = told[name] or redis.call('HGET', SOURCES, name)
   if known and tonumber(string.match(known, '^%d+')) >= tonumber(place) then return true end
   if not known then let_uploads_go() end
-  redis.call('HSET', SOURCES, name, place .. ' ' .. offset .. (figures or ''))
+  told[name] = place .. ' ' .. offset .. (figures or '')
   return false
 end
 
 local does = {}
 
-function does.started(offset, id, mode)
+function does.started(offset, id)
   if offset <= number('opened') or run_of(id) then return end
-  local started = redis.call('HGET', STATE, 'started')
-  redis.call('HSET', STATE, 'started', (started and started .. ' ' or '') .. offset .. ':' .. id)
+  redis.call('ZADD', STARTED, 'NX', offset, id)
 end
 
 function does.opened(_, id, mode, since, may_be_resumed)
@@ -184,28 +200,74 @@ function does.opened(_, id, mode, since, may_be_resumed)
   run, current = id, fresh
   keep_run(run, current)
   redis.call('HSET', STATE, 'opened', since, 'undecided', run)
-  let_start_go(id, since)
+  redis.call('ZREM', STARTED, id)
+  redis.call('ZREMRANGEBYSCORE', STARTED, '-inf', since)
 end
 
-function does.loaded(_, id, place, key, value)
+-- Records of the open run that follow each other, which are looked up and put all at once.
+local keys, values = {}, {}
+
+local function put_loaded()
+  if #keys == 0 then return end
+  local since, replaces = current.since, current.mode == 'replace'
+  local namespace = replaces and records_of(since) or standing
+  local puts, gones, loaded = get_all(CHANGED, keys), get_all(TOMBSTONES, keys), get_all(namespace, keys)
+  local stamp, met, kept = stamped(since, ''), {}, {}
+  for i, key in ipairs(keys) do
+    local before, put, gone = met[key] or loaded[i], puts[i], gones[i]
+    if replaces and before then current.duplicates = current.duplicates + 1 end
+    local shadowed = change_of(put, gone) > since or since < erased
+    local existed = before
+    if not replaces then existed = visible(put, gone, before) end
+    -- What a change stands over is kept for a run that replaces, so that its figures follow from its lines alone.
+    if since >= erased and (replaces or not shadowed) then
+      met[key] = stamp .. values[i]
+      kept[#kept + 1] = key
+      kept[#kept + 1] = met[key]
+    end
+    if shadowed then count('stale') elseif existed then count('overwrites') else count('adds') end
+  end
+  if #kept > 0 then set(namespace, unpack(kept)) end
+  keys, values = {}, {}
+end
+
+-- What comes late, and what stands over it may be gone without a trace: nothing is done, for nobody knows whether it
+-- counts, and the first such offset is answered.
+local too_late = -1
+local function comes_too_late(offset)
+  if too_late < 0 then too_late = offset end
+end
+
+-- By the run's place alone, for which line it was that stands under the key is not known any more.
+local function load_late(offset, id, key, value)
+  local figures = id == run and current or run_of(id)
+  if not figures then return comes_too_late(offset) end
+  local since, replaces, status = figures.since, figures.mode == 'replace', figures.status
+  if since < floor or replaces and (status == 'failed' or status == 'superseded') then return end
+  local namespace, record = replaces and records_of(since) or standing, stamped(since, value)
+  local put, gone = under(key)
+  local loaded = get(namespace, key)
+  if change_of(put, gone) > since or stamp_of(loaded) > since or loaded == record then return end
+  if loaded and stamp_of(loaded) == since or since <= number('removed') then return comes_too_late(offset) end
+  set(namespace, key, record)
+  figures.loaded = figures.loaded + 1
+  keep_run(id, figures)
+end
+
+function does.loaded(offset, id, place, key, value)
+  if late then return load_late(offset, id, key, value) end
   if id ~= run or current.status ~= 'receiving' then return count('stale') end
   local line, digest = string.match(place, '^(%d+) (%x*)$')
   line = tonumber(line)
   if line < current.next_line then
-    if line == current.next_line - 1 and digest ~= current.digest then ended('failed', TWO_UPLOADS) end
+    if line == current.next_line - 1 and digest ~= current.digest then
+      put_loaded()
+      ended('failed', TWO_UPLOADS)
+    end
     return count('stale')
   end
-  local since, replaces = current.since, current.mode == 'replace'
-  local namespace = records_of(replaces and since or active)
-  local before = redis.call('HGET', namespace, key)
   current.next_line, current.loaded, current.digest = line + 1, current.loaded + 1, digest
-  if replaces and before then current.duplicates = current.duplicates + 1 end
-  local shadowed = change_of(key) > since or since < erased
-  local existed
-  if replaces then existed = before else existed = seen(key) end
-  -- What a change stands over is kept for a run that replaces, so that its figures follow from its lines alone.
-  if since >= erased and (replaces or not shadowed) then redis.call('HSET', namespace, key, stamped(since, value)) end
-  if shadowed then count('stale') elseif existed then count('overwrites') else count('adds') end
+  keys[#keys + 1], values[#values + 1] = key, value
 end
 
 function does.received(_, id, received, rejected, digest)
@@ -238,46 +300,52 @@ end
 
 -- Takes the key away. What stood there below the active namespace's floor was never seen in it.
 local function remove(offset, key)
-  if change_of(key) > offset then return end
-  redis.call('HDEL', CHANGED, key)
-  local loaded = redis.call('HGET', records_of(active), key)
+  local put, gone, loaded = under(key)
+  if change_of(put, gone) > offset then return end
+  if put then redis.call('HDEL', CHANGED, key) end
   if loaded and stamp_of(loaded) > offset then return end
-  if loaded then redis.call('HDEL', records_of(active), key) end
+  if loaded then redis.call('HDEL', standing, key) end
   note_removal(offset)
-  if older_may_come(offset) then redis.call('HSET', TOMBSTONES, key, offset) end
-end
-
-local function put(offset, key, value)
-  redis.call('HDEL', TOMBSTONES, key)
-  redis.call('HSET', CHANGED, key, stamped(offset, value))
+  if older_may_come(offset) then set(TOMBSTONES, key, offset) end
 end
 
 -- Whether a reader can see what the change says, now or later; what stands over it may come from the bulk only.
-local function stands(offset, key)
-  if offset < floor or change_of(key) > offset then return false end
-  local loaded = redis.call('HGET', records_of(active), key)
+local function stands(offset, put, gone, loaded)
+  if offset < floor or change_of(put, gone) > offset then return false end
   return not loaded or stamp_of(loaded) < offset
 end
 
 -- Whether something behind it may have been taken away that it would bring back.
-local function comes_too_late(offset) return late and offset < number('removed') end
+local function may_bring_back(offset, put)
+  return late and offset < number('removed') and stamp_of(put) ~= offset
+end
+
+local function put(offset, key, value, gone)
+  if gone then redis.call('HDEL', TOMBSTONES, key) end
+  set(CHANGED, key, stamped(offset, value))
+end
 
 function does.put(offset, key, value, _, from)
-  if was_told(offset, from) or comes_too_late(offset) or not stands(offset, key) then return count('stale') end
-  count(seen(key) and 'overwrites' or 'adds')
-  put(offset, key, value)
+  if was_told(offset, from) then return count('stale') end
+  local before, gone, loaded = under(key)
+  if not stands(offset, before, gone, loaded) then return count('stale') end
+  if may_bring_back(offset, before) then return comes_too_late(offset) end
+  count(visible(before, gone, loaded) and 'overwrites' or 'adds')
+  put(offset, key, value, gone)
 end
 
 function does.updated(offset, old, key, value, from)
   if was_told(offset, from) or offset < floor then return count('stale') end
-  local stood = stands(offset, key) and not comes_too_late(offset)
+  local before, gone, loaded = under(key)
+  local stood = stands(offset, before, gone, loaded)
+  if stood and may_bring_back(offset, before) then return comes_too_late(offset) end
   if old ~= key then remove(offset, old) end
-  if stood then put(offset, key, value) end
+  if stood then put(offset, key, value, gone) end
   count(stood and 'updates' or 'stale')
 end
 
 function does.deleted(offset, key, _, _, from)
-  if was_told(offset, from) or not stands(offset, key) then return count('stale') end
+  if was_told(offset, from) or not stands(offset, under(key)) then return count('stale') end
   remove(offset, key)
   count('deletes')
 end
@@ -303,24 +371,28 @@ function does.rejected() count('rejected') end
 
 local IS_RECORD = {loaded = true, put = true, updated = true, deleted = true, rejected = true}
 local first, last
-local digests = {}
-for at = 7, #ARGV, 7 do
-  local offset, what = tonumber(ARGV[at]), ARGV[at + 2]
-  if offset > position then
-    does[what](offset, ARGV[at + 3], ARGV[at + 4], ARGV[at + 5], ARGV[at + 6])
+local passed = 0
+for at = 8, #ARGV, 6 do
+  local offset, what = tonumber(ARGV[at]), ARGV[at + 1]
+  if offset <= position then
+    passed = passed + 1
+  else
+    if what ~= 'loaded' then put_loaded() end
+    does[what](offset, ARGV[at + 2], ARGV[at + 3], ARGV[at + 4], ARGV[at + 5])
     if not IS_RECORD[what] then count('marks') end
-    table.insert(digests, ARGV[at + 1])
     first, last, position = first or offset, offset, offset
   end
 end
-if not first then return 0 end
+if not first then return late and -1 or 0 end
+put_loaded()
+keep_told()
 if run then keep_run(run, current) end
-if late then return #ARGV end
+if late then return too_late end
 redis.call('HSET', STATE, FIELD, position)
 local now = redis.call('TIME')
 local row = {topic = FIELD, partition = tonumber(ARGV[3]), generation = tonumber(ARGV[4]), at = tonumber(ARGV[5]),
   started = tonumber(ARGV[6]), finished = now[1] * 1000 + math.floor(now[2] / 1000), first_offset = first,
-  last_offset = last, refused = refused, digest = redis.sha1hex(table.concat(digests))}
+  last_offset = last, refused = refused, digest = redis.sha1hex(string.sub(DIGESTS, passed * 32 + 1))}
 local sum = 0
 for what, figure in pairs(counts) do
   row[what] = figure
@@ -331,7 +403,10 @@ return sum
 """
 )
 APPLY: Final = APPLIES + _APPLY
-"""Answers a number, which is -1 where nothing was done because the client's state is older than the caller knows it."""
+"""Answers a number, which is -1 where nothing was done because the client's state is older than the caller knows it.
+
+Of what comes late it answers the first offset that was not applied, for nobody knows what stood over it, or -1.
+"""
 APPLY_WHEN_FULL: Final = FREES + _APPLY
 """The same for what puts no record anywhere: it makes room, and is not refused for lack of it."""
 
@@ -357,55 +432,6 @@ return found
 """
 )
 
-TIDY: Final = (
-    FREES
-    + SHAPES
-    + """
--- ARGV: 'changed', 'tombstones', 'records' or 'runs'; cursor; how many; the present in Unix milliseconds. Answers the
--- cursor. Takes out what nobody can see any more: what is below the floor, what has expired, and tombstones without a
--- use; and of the runs all but the latest, so many as that.
-if ARGV[1] == 'runs' then
-  local kept = tonumber(ARGV[3])
-  if redis.call('HLEN', RUNS) <= kept then return '0' end
-  local undecided, runs, flat = redis.call('HGET', STATE, 'undecided'), {}, redis.call('HGETALL', RUNS)
-  for at = 1, #flat, 2 do
-    if flat[at] ~= undecided then table.insert(runs, {cjson.decode(flat[at + 1])[1], flat[at]}) end
-  end
-  table.sort(runs, function(one, other) return one[1] > other[1] end)
-  for at = kept + 1, #runs do redis.call('HDEL', RUNS, runs[at][2]) end
-  return '0'
-end
-local PLACES = {changed = CHANGED, tombstones = TOMBSTONES, records = records_of(active)}
-local place, now = PLACES[ARGV[1]], tonumber(ARGV[4])
-local answer = redis.call('HSCAN', place, ARGV[2], 'COUNT', ARGV[3])
-for at = 1, #answer[2], 2 do
-  local key, value = answer[2][at], answer[2][at + 1]
-  if place == TOMBSTONES then
-    local stamp = tonumber(value)
-    local loaded = redis.call('HGET', records_of(active), key)
-    if stamp < floor then redis.call('HDEL', place, key)
-    elseif not older_may_come(stamp) then
-      if loaded and stamp_of(loaded) < stamp then redis.call('HDEL', records_of(active), key) end
-      redis.call('HDEL', place, key)
-    end
-  else
-    local stamp, expiry = struct.unpack('>I8I8', value)
-    local loaded = place == CHANGED and redis.call('HGET', records_of(active), key)
-    if stamp < floor or loaded and stamp_of(loaded) > stamp then redis.call('HDEL', place, key)
-    -- Not one that changes are still to be read which it stands over.
-    elseif expiry > 0 and expiry <= now and number('changes') >= stamp then
-      redis.call('HDEL', place, key)
-      note_removal(stamp)
-      -- It may be all that stands between a reader and an older record: that stays away.
-      if place == CHANGED then redis.call('HSET', TOMBSTONES, key, stamp)
-      elseif stamp_of(redis.call('HGET', CHANGED, key)) < stamp then redis.call('HDEL', CHANGED, key) end
-    end
-  end
-end
-return answer[1]
-"""
-)
-
 COUNT: Final = (
     READS
     + SHAPES
@@ -417,31 +443,12 @@ local answer = redis.call('HSCAN', place, ARGV[2], 'COUNT', ARGV[3])
 local more = 0
 for at = 1, #answer[2], 2 do
   local key = answer[2][at]
-  local is_loaded = redis.call('HEXISTS', records_of(active), key) == 1
+  local is_loaded = redis.call('HEXISTS', standing, key) == 1
   -- One that is in both is counted with the changed ones.
   if place == CHANGED or redis.call('HEXISTS', CHANGED, key) == 0 then
     more = more + (seen(key) and 1 or 0) - (is_loaded and 1 or 0)
   end
 end
-return {answer[1], more, redis.call('HLEN', records_of(active))}
+return {answer[1], more, redis.call('HLEN', standing)}
 """
 )
-
-WRITTEN: Final = (
-    FREES
-    + """
--- KEYS[1]: a list of rows of the audit. ARGV: rows that are written elsewhere by now.
-for _, row in ipairs(ARGV) do redis.call('LREM', KEYS[1], 1, row) end
-return 1
-"""
-)
-
-DROP: Final = (
-    FREES
-    + SHAPES
-    + """
-redis.call('UNLINK', records_of(active), records_of(number('opened')), unpack(KEYS))
-return 1
-"""
-)
-"""Forgets the client."""

@@ -11,13 +11,14 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Collection, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from hashlib import sha1
 from itertools import takewhile
 from typing import Final, NamedTuple, cast
 
 from aiokafka import TopicPartition
 from redis.asyncio import Redis
+from redis.commands.core import AsyncScript
 
 from domain.errors import Unavailable
 from domain.limits import FEED_MEMORY_MAX_PERCENT
@@ -25,14 +26,16 @@ from projections import parking
 from projections.audiences import Audiences, FeedRows, PartOfClient, Step, digest_of
 from projections.batch import DeadLetter, Letter, Move
 from projections.feed_audit import NOBODY, AuditRow, write_rows
-from projections.feed_script import APPLY, APPLY_WHEN_FULL, DROP, FREES
+from projections.feed_freeing import DROP
+from projections.feed_script import APPLY, APPLY_WHEN_FULL, FREES
+from projections.feed_value import milliseconds
 from projections.postgres_store import Pool, connected
 from projections.queries.feed_memory import feed_memory
 from projections.redis_store import RedisStore, answering, microseconds, offset_field
-from projections.store import Checkpoint, FenceLost
+from projections.store import Checkpoint, EventRefused, FenceLost
 
-SCRIPT_RECORDS: Final = 100
-"""One script's worth, and one row of the audit: Redis answers nobody else meanwhile."""
+SCRIPTS_AT_ONCE: Final = 10
+"""Are on their way to Redis before their answers are waited for."""
 CLIENTS_AT_ONCE: Final = 16
 FORGET_MAX: Final = 1000
 """Clients in one script; the others are found the next time."""
@@ -87,12 +90,14 @@ class FeedStore(RedisStore[FeedRows]):
     """
 
     script_head = FREES
-    batch_max_records = 20_000
-    """However many there are, none of their scripts has more than `SCRIPT_RECORDS`."""
+    batch_max_records = 2_000
+    """However many there are, none of their scripts has more than it is told."""
 
-    def __init__(self, redis: Redis, pool: Pool, projection: Audiences) -> None:
+    def __init__(self, redis: Redis, pool: Pool, projection: Audiences, script_records: int) -> None:
+        """`script_records` is one script's worth at most, and one row of the audit."""
         super().__init__(redis, pool, projection)
         self._audiences = projection
+        self._script_records = script_records
         self._apply_to_client = redis.register_script(APPLY)
         self._apply_when_full = redis.register_script(APPLY_WHEN_FULL)
         self._drop_client = redis.register_script(DROP)
@@ -136,10 +141,11 @@ class FeedStore(RedisStore[FeedRows]):
         await super().apply(steps or None, moves)
 
     async def unpark(self, rows: FeedRows | None, letters: Sequence[Letter], *, by: str) -> None:
-        """Where they are older than what stands by now, they change nothing."""
+        """Where they are older than what stands by now, they change nothing; EventRefused where nobody knows."""
         async with connected(self._pool) as connection:
             at = await connection.fetchval("SELECT clock_timestamp()")
-        await self._to_clients(rows or {}, Known(0, dict.fromkeys(rows or {}, LATE)))
+        for part, steps in (rows or {}).items():
+            await self._apply_late(part, steps)
         async with answering():
             await self._note_retry(keys=[self._audiences.offsets_key], args=[microseconds(at)])
         async with connected(self._pool) as connection:
@@ -198,29 +204,61 @@ class FeedStore(RedisStore[FeedRows]):
 
     async def _to_client(self, part: PartOfClient, steps: Sequence[Step], known: Known) -> None:
         """By scripts of which each finds the one before it applied, or FenceLost."""
-        before, start = known.before[part], 0
+        before, start, most = known.before[part], 0, self._script_records
         while start < len(steps):
             is_full = await self._is_nearly_full()
-            some = steps[start : start + SCRIPT_RECORDS]
+            some = steps[start : start + most]
             if is_full:
                 some = [*takewhile(lambda step: step.what not in PUTS, some)]
             if not some:
                 raise Unavailable(
                     f"Redis has no room for records: over {FEED_MEMORY_MAX_PERCENT} % of maxmemory, raise it"
                 )
-            records: list[str | bytes | int] = [
-                each for step in some for each in (step.offset, step.digest, step.what, *step.own)
-            ]
-            where = (self._audiences.topic, before, part.partition, known.generation)
-            when = (some[-1].at_ms, _now_ms())
             script = self._apply_when_full if is_full else self._apply_to_client
+            await self._run(script, part, some, before, known.generation)
+            before, start = str(some[-1].offset), start + len(some)
+            # The first one alone: it has Redis learn the script.
+            most = self._script_records * SCRIPTS_AT_ONCE
+
+    async def _run(
+        self, script: AsyncScript, part: PartOfClient, steps: Sequence[Step], before: str, generation: int
+    ) -> None:
+        """The scripts for these records, whose answers are waited for at their end."""
+        keys, size, calls = self._keys_of(part.client), self._script_records, []
+        for start in range(0, len(steps), size):
+            some = steps[start : start + size]
+            calls.append(self._arguments(part, some, before, generation))
+            before = str(some[-1].offset)
+        async with answering():
+            if len(calls) == 1:
+                done = [await script(keys=keys, args=calls[0])]
+            else:
+                async with self._redis.pipeline(transaction=False) as pipeline:
+                    for call in calls:
+                        pipeline.execute_command("EVALSHA", script.sha, len(keys), *keys, *call)
+                    done = await pipeline.execute()
+        if min(done) < 0:
+            raise FenceLost(f"Redis has forgotten what it knew of the feed client {part.client}")
+
+    async def _apply_late(self, part: PartOfClient, steps: Sequence[Step]) -> None:
+        """Records that were passed over, each by its place. Raises EventRefused, with the others applied."""
+        for start in range(0, len(steps), self._script_records):
+            arguments = self._arguments(part, steps[start : start + self._script_records], LATE, 0)
             async with answering():
-                done = await script(keys=self._keys_of(part.client), args=[*where, *when, *records])
-            if done < 0:
-                raise FenceLost(f"Redis has forgotten what it knew of the feed client {part.client}")
-            if before != LATE:
-                before = str(some[-1].offset)
-            start += len(some)
+                offset = await self._apply_to_client(keys=self._keys_of(part.client), args=arguments)
+            if offset >= 0:
+                raise EventRefused(f"what stands over the record at {offset} may be gone: send it again, and skip this")
+
+    def _arguments(
+        self, part: PartOfClient, steps: Sequence[Step], before: str, generation: int
+    ) -> list[str | bytes | int]:
+        """Of a script, behind its keys."""
+        where = (self._audiences.topic, before, part.partition, generation)
+        when = (milliseconds(steps[-1].at), _now_ms())
+        arguments: list[str | bytes | int] = [*where, *when, b"".join([step.digest for step in steps])]
+        for offset, what, own, _, _ in steps:
+            arguments += (offset, what, *own)
+        return arguments
 
     async def _is_nearly_full(self) -> bool:
         if time.monotonic() >= self._memory_asked_at + MEMORY_ASKED_S:
@@ -237,7 +275,7 @@ class FeedStore(RedisStore[FeedRows]):
                 first_offset=step.offset,
                 last_offset=step.offset,
                 generation=generation,
-                at=step.at_ms,
+                at=milliseconds(step.at),
                 started=_now_ms(),
                 finished=_now_ms(),
                 digest=sha1(step.digest, usedforsecurity=False).hexdigest(),
@@ -265,7 +303,7 @@ def _rejected(parked: Sequence[DeadLetter]) -> FeedRows:
         client = (record.key or b"").decode(errors="replace")
         if not client.isprintable() or len(client) > CLIENT_MAX_CHARS or {"{", "}", " ", "\ufffd"} & {*client}:
             client = NOBODY
-        step = Step(record.offset, "rejected", ("", "", "", ""), _now_ms(), digest_of(record.value))
+        step = Step(record.offset, "rejected", ("", "", "", ""), datetime.now(UTC), digest_of(record.value))
         rows.setdefault(PartOfClient(record.partition, client), []).append(step)
     return rows
 

@@ -16,7 +16,7 @@ from domain.errors import Unavailable
 from domain.limits import FEED_RUNS_KEPT
 from domain.names import Names
 from projections.feed_audit import clients_of
-from projections.feed_script import TIDY
+from projections.feed_freeing import TIDY
 from projections.postgres_store import Pool, connected
 from projections.redis_store import answering
 from projections.store import StoreFault

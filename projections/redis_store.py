@@ -16,7 +16,7 @@ from typing import Generic, Protocol, TypeVar, cast
 import structlog
 from aiokafka import TopicPartition
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
+from redis.exceptions import RedisClusterException, RedisError
 
 from domain.errors import Unavailable
 from projections import decisions, parking, partition_growth
@@ -454,7 +454,7 @@ async def answering() -> AsyncIterator[None]:
     """Redis's errors inside are raised as Unavailable."""
     try:
         yield
-    except (RedisError, OSError, TimeoutError) as error:
+    except (RedisError, RedisClusterException, OSError, TimeoutError) as error:
         raise Unavailable(f"Redis: {error!r}") from error
 
 

@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import msgspec
-from redis.asyncio import Redis
 from sqlalchemy import Table
 
 from domain.errors import NotFound
@@ -26,7 +25,7 @@ from projections.layout import fingerprint
 from projections.ledger import Ledger
 from projections.notices import TABLES as NOTICE_TABLES
 from projections.notices import Notices
-from projections.postgres_store import Pool, PostgresStore
+from projections.postgres_store import PostgresStore
 from projections.projection import Projection
 from projections.redis_store import RedisStore
 from projections.servers import Servers
@@ -34,6 +33,14 @@ from projections.store import Store
 from projections.tables import DELIVERY_TABLES, read_models
 from projections.traffic import TABLES as TRAFFIC_TABLES
 from projections.traffic import Traffic
+
+
+def _redis_store(servers: Servers, made: Any) -> RedisStore[Any]:
+    return RedisStore(servers.redis, servers.pool, made)
+
+
+def _feed_store(servers: Servers, made: Any) -> FeedStore:
+    return FeedStore(servers.redis, servers.pool, made, servers.feed_batch)
 
 
 class Registration(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,7 +55,7 @@ class Registration(msgspec.Struct, frozen=True, kw_only=True):
     projection: Callable[[Names], Projection[Any]]
     version: int = 1
     """Raised when its rows mean something else than before, in the same tables: then it is built anew."""
-    store: Callable[[Redis, Pool, Any], RedisStore[Any]] = RedisStore
+    store: Callable[[Servers, Any], RedisStore[Any]] = _redis_store
     """Of one in Redis."""
     never_rebuilt: str | None = None
     """Why it cannot be built anew, where it cannot."""
@@ -76,7 +83,7 @@ class Registration(msgspec.Struct, frozen=True, kw_only=True):
         """The projection and the store that a generation is written to."""
         made: Any = self.projection(servers.names)
         if self.place == "redis":
-            return made, self.store(servers.redis, servers.pool, made)
+            return made, self.store(servers, made)
         pool = await servers.pool_of(schema_of(self.name, generation)) if self.tables else servers.pool
         return made, PostgresStore(pool, made, generation)
 
@@ -135,7 +142,7 @@ REGISTRY: tuple[Registration, ...] = (
         place="redis",
         writes=lambda names: _feed_keys(names, "changes"),
         projection=Audiences,
-        store=FeedStore,
+        store=_feed_store,
     ),
     Registration(
         name="audiences_bulk",
@@ -143,7 +150,7 @@ REGISTRY: tuple[Registration, ...] = (
         place="redis",
         writes=lambda names: _feed_keys(names, "bulk"),
         projection=AudiencesBulk,
-        store=FeedStore,
+        store=_feed_store,
     ),
     Registration(
         name="bidder_health",

@@ -8,6 +8,7 @@ from typing import Any, Self
 import asyncpg
 import msgspec
 
+from domain.limits import FEED_SCRIPT_RECORDS
 from domain.names import Names
 from projections.connections import kafka_options
 from projections.postgres_store import Pool
@@ -26,12 +27,14 @@ REDIS_TIMEOUT_S = 5.0
 
 
 class Addresses(msgspec.Struct, frozen=True, kw_only=True):
-    """Where the servers are and what names are used on them."""
+    """Where the servers are, what names are used on them, and how much is asked of them at a time."""
 
     kafka_url: str
     postgres_url: str
     redis_url: str
     names: Names
+    feed_batch: int = FEED_SCRIPT_RECORDS
+    """Records of a feed client that are applied to Redis at a time."""
 
 
 class Servers:
@@ -42,6 +45,7 @@ class Servers:
 
     def __init__(self, addresses: Addresses, *, client_id: str) -> None:
         self.names = addresses.names
+        self.feed_batch = addresses.feed_batch
         self.client_id = client_id
         self.kafka: dict[str, Any] = kafka_options(addresses.kafka_url, client_id)
         self.watermarks = Watermarks(addresses.kafka_url, client_id=f"{client_id}-watermarks")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, cast
 
 import msgspec
 from redis.asyncio import Redis
@@ -17,6 +17,8 @@ from domain.feeds.runs import Run
 from domain.names import Names
 
 CLIENTS_AT_ONCE: Final = 50
+STARTED_AT_ONCE: Final = 100
+"""Of a client."""
 
 _read = msgspec.json.Decoder(Run).decode
 
@@ -79,10 +81,12 @@ class RedisRuns:
         return [each for each in found if each.undecided is not None or each.started]
 
     async def _open_runs(self, client: str) -> OpenRuns:
-        state = self._names.feed_state(client)
-        undecided, started = await self._redis.hmget(state, ["undecided", "started"])
-        told = [each.partition(":") for each in str_if_bytes(started or b"").split()]
-        runs = tuple(StartedRun(run_id, int(since)) for since, _, run_id in told)
+        # In this order: one that is opened in between is then in both. Of many the oldest, for when all is read again,
+        # the changes are soon ahead by every load there was.
+        found = await self._redis.zrange(self._names.feed_started(client), 0, STARTED_AT_ONCE - 1, withscores=True)
+        started = cast("list[tuple[bytes | str, float]]", found)
+        undecided = await self._redis.hget(self._names.feed_state(client), "undecided")
+        runs = tuple(StartedRun(str_if_bytes(run_id), int(since)) for run_id, since in started)
         return OpenRuns(client, None if undecided is None else str_if_bytes(undecided), runs)
 
 

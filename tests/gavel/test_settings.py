@@ -22,7 +22,12 @@ def test_order_of_the_sources(tmp_path: Path) -> None:
 
 def test_every_wrong_setting_is_named(tmp_path: Path) -> None:
     """All faults are told at once, each under its variable's name."""
-    wrong = {"GAVEL_PORT": "70000", "GAVEL_WORKERS": "none", "GAVEL_ALLOW_PRIVATE_ENDPOINTS": "perhaps"}
+    wrong = {
+        "GAVEL_PORT": "70000",
+        "GAVEL_WORKERS": "none",
+        "GAVEL_ALLOW_PRIVATE_ENDPOINTS": "perhaps",
+        "GAVEL_FEED_BATCH": "1001",
+    }
     with pytest.raises(InvalidInput) as caught:
         settings.load(wrong, dotenv=tmp_path / ".env", data=tmp_path)
     assert [fault.path for fault in caught.value.faults] == sorted(wrong)

@@ -127,6 +127,21 @@ async def test_a_letter_that_is_retried(read_side: ReadSide, desk: DeadLetters) 
     assert await story.records("a", "b", "c") == {"a": "one", "c": "later"}
 
 
+async def test_a_letter_that_may_bring_something_back_stays_open(read_side: ReadSide, desk: DeadLetters) -> None:
+    """A key was deleted behind it, and perhaps its own: whoever tries it again is told to send the record again."""
+    story = FeedStory(read_side, "client-1")
+    await story.poison(read_side.names.feeds_changes)
+    await story.delete("a")
+    async with read_side.running("audiences"):
+        await read_side.caught_up("audiences")
+        (letter,) = await letters(read_side, "audiences")
+        await read_side.fetch("UPDATE dead_letters SET payload = $1", story.added("a", "mended"))
+        tried = await desk.retry(letter["id"], by=OPERATOR)
+        assert (tried.applied, tried.waiting) == (0, 1)
+        assert tried.error == "what stands over the record at 0 may be gone: send it again, and skip this"
+    assert await story.records("a") == {}
+
+
 async def test_batches_of_a_hundred_and_many_clients(read_side: ReadSide) -> None:
     """Each record has its effect once, through restarts in the middle of it."""
     stories = [FeedStory(read_side, f"client-{number}") for number in range(3)]

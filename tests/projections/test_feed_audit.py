@@ -311,7 +311,10 @@ async def test_a_redis_that_is_emptied_within_a_batch_is_filled_again(read_side:
     async with Servers(read_side.addresses, client_id="test") as servers:
         store = EmptiedOnce(servers.redis, servers.pool, Audiences(servers.names), FEED_SCRIPT_RECORDS)
         part = PartOfClient(0, story.client)
-        steps = [Step(at, "put", (f"k{at}", b"\0" * 16, "", ""), AT, b"") for at in range(3 * FEED_SCRIPT_RECORDS)]
+        steps = [
+            Step(number, "put", (f"k{number}", b"\0" * 16, "", ""), AT, b"")
+            for number in range(3 * FEED_SCRIPT_RECORDS)
+        ]
         with pytest.raises(FenceLost, match="has forgotten"):
             await store.apply_all(part, steps)
     async with read_side.running(*BOTH):

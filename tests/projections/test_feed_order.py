@@ -15,13 +15,14 @@ from redis import Redis
 
 from domain.limits import FEED_UPLOADS_KEPT
 from projections.audiences import digest_of
-from projections.feed_script import APPLY, COUNT, LOOK_UP, TIDY
+from projections.feed_freeing import TIDY
+from projections.feed_script import APPLY, COUNT, LOOK_UP
 from tests.projections.feed_model import Fact, expected
 
 KEYS = ("a", "b", "c")
 LONG_AGO_MS, NOW_MS = 1, 2
 CLIENT = "t-feed-order:{client}:"
-PARTS = ("state", "runs", "changed", "tombstones", "audit", "sources")
+PARTS = ("state", "runs", "changed", "tombstones", "audit", "sources", "started")
 RECORDS = {"loaded", "put", "updated", "deleted"}
 
 keys = st.sampled_from(KEYS)
@@ -94,7 +95,7 @@ class Client:
 
     def __init__(self, redis: Redis, changes: Sequence[Fact], bulk: Sequence[Fact]) -> None:
         self._redis = redis
-        self._logs = {"changes": changes, "bulk": bulk}
+        self.logs = {"changes": changes, "bulk": bulk}
         self.ends = {"changes": 0, "bulk": 0}
         self._names = [CLIENT + part for part in PARTS]
         self._apply, self._look_up, self._tidy, self._count = (
@@ -105,23 +106,25 @@ class Client:
 
     def apply(self, topic: str, start: int, end: int, *, previous: int | None = None) -> int:
         """Records from `start` to before `end`; answers what the script does."""
-        records = [part for at in range(start, end) for part in arguments(topic, at, self._logs[topic][at])]
+        records = [part for at in range(start, end) for part in arguments(topic, at, self.logs[topic][at])]
         known = self.ends[topic] - 1 if previous is None else previous
-        done = self._apply(keys=self._names, args=[topic, known, 0, 1, 0, 0, *records])
+        digests = b"".join(digest_of(f"{at}".encode()) for at in range(start, end))
+        done = self._apply(keys=self._names, args=[topic, known, 0, 1, 0, 0, digests, *records])
         self.ends[topic] = max(self.ends[topic], end)
         return cast("int", done)
 
-    def apply_late(self, at: int, fact: Fact) -> None:
-        """A change that was passed over, at its place."""
-        self._apply(keys=self._names, args=["changes", "late", 0, 0, 0, 0, *arguments("changes", at, fact)])
+    def apply_late(self, at: int, fact: Fact, topic: str = "changes") -> int:
+        """What was passed over, at its place; answers its offset if nobody knows whether it counts."""
+        args = [topic, "late", 0, 0, 0, 0, b"", *arguments(topic, at, fact)]
+        return cast("int", self._apply(keys=self._names, args=args))
 
     def read(self, topic: str, count: int, back: int) -> None:
         """The next batch, which begins `back` records before what was read already."""
         start = max(0, self.ends[topic] - back)
-        self.apply(topic, start, min(len(self._logs[topic]), start + count))
+        self.apply(topic, start, min(len(self.logs[topic]), start + count))
 
     def read_to_the_end(self) -> None:
-        for topic, log in self._logs.items():
+        for topic, log in self.logs.items():
             self.apply(topic, self.ends[topic], len(log))
 
     def tidy(self, *places: str, count: int = 1000) -> None:
@@ -170,7 +173,7 @@ def arguments(topic: str, at: int, fact: Fact) -> list[str | bytes | int]:
         "published": [fact.run_id, "", "", ""],
         "failed": [fact.run_id, "why", 2, fact.rejected],
     }
-    return [at, digest_of(f"{at}".encode()), fact.what, *own[fact.what]]
+    return [at, fact.what, *own[fact.what]]
 
 
 @pytest.fixture(scope="module")
@@ -299,9 +302,9 @@ def test_a_change_that_comes_late_brings_nothing_back(redis: Redis, behind: Fact
     client = Client(redis, [Fact("rejected"), behind], [])
     client.read_to_the_end()
     before = client.records()
-    client.apply_late(0, parked)
+    assert client.apply_late(0, parked) == 0
     assert client.records() == before
-    client.apply_late(2, parked)
+    assert client.apply_late(2, parked) == -1
     assert client.records() == {**before, "a": "c2"}
 
 
@@ -312,9 +315,75 @@ def test_a_change_that_comes_late_brings_back_nothing_that_has_expired(redis: Re
     client = Client(redis, [Fact("rejected"), Fact("rejected"), *changes], later)
     client.read_to_the_end()
     client.tidy()
-    for at, key in enumerate("ab"):
-        client.apply_late(at, Fact("put", key=key))
+    assert [client.apply_late(at, Fact("put", key=key)) for at, key in enumerate("ab")] == [0, 1]
     assert client.records() == {}
+
+
+@pytest.mark.parametrize("mode", ["merge", "replace"])
+@pytest.mark.parametrize("end", [0, 1, 2])
+def test_a_loaded_record_that_comes_late_stands_by_the_place_of_its_load(redis: Redis, mode: str, end: int) -> None:
+    """While the load is open, received and published; told again it changes nothing."""
+    changes, bulk = logged([("started", mode, True), ("loaded", 0, 2, "b", False), ("received", 0), ("published", 0)])
+    opened, *behind = bulk
+    client = Client(redis, changes, [opened, Fact("rejected"), *behind])
+    client.apply("changes", 0, 1)
+    client.apply("bulk", 0, 3 + end)
+    for _ in range(2):
+        assert client.apply_late(1, opened._replace(what="loaded", line=1, key="a"), "bulk") == -1
+    assert client.run("r0")[3] == 2
+    client.read_to_the_end()
+    client.tidy()
+    assert client.records() == {"a": "b1", "b": "b2"}
+
+
+def test_a_loaded_record_that_comes_late_changes_nothing_that_is_newer(redis: Redis) -> None:
+    """What a change has put since the load began, or a later load; nor what was replaced or erased."""
+    parked = Fact("loaded", run_id="r0", line=1, key="a")
+    started: list[tuple[Any, ...]] = [("started", "merge", True)]
+    stories: list[list[tuple[Any, ...]]] = [
+        [*started, ("put", "a", False)],
+        [*started, *started, ("loaded", 0, 0, "a", False)],
+        [*started, ("started", "replace", True), ("published", 0)],
+        [*started, ("erased",)],
+        [("started", "replace", True), ("failed", 0)],
+    ]
+    for story in stories:
+        client = Client(redis, *logged(story))
+        client.read_to_the_end()
+        before = client.records()
+        assert client.apply_late(9, parked, "bulk") == -1
+        assert client.records() == before
+
+
+def test_a_loaded_record_that_comes_late_is_told_where_nobody_knows(redis: Redis) -> None:
+    """Which line of one load is the later one, whether its key was deleted since, or what became of its load."""
+    parked = Fact("loaded", run_id="r0", line=1, key="a")
+    load: list[tuple[Any, ...]] = [("started", "merge", True), ("loaded", 0, 2, "a", False), ("received", 0)]
+    stories: list[list[tuple[Any, ...]]] = [load, [load[0], ("published", 0), ("deleted", "a")], []]
+    for story in stories:
+        client = Client(redis, *logged(story))
+        client.read_to_the_end()
+        client.tidy()
+        before = client.records()
+        assert client.apply_late(9, parked, "bulk") == 9
+        assert client.records() == before
+
+
+def test_starts_ahead_of_their_loads_cost_the_same_each(redis: Redis) -> None:
+    """When all is read again, the changes tell of every load ever made before the first of them is opened."""
+    many = [step for _ in range(2_000) for step in (("started", "merge", True), ("received", 0), ("published", 0))]
+    few, all_of_them = (_cost_of(redis, many[: 3 * count]) for count in (200, 2_000))
+    assert all_of_them < 30 * few
+
+
+def _cost_of(redis: Redis, story: Sequence[tuple[Any, ...]]) -> float:
+    """Microseconds that Redis spends on reading these, all changes first."""
+    client = Client(redis, *logged(story))
+    redis.config_resetstat()
+    for topic, log in client.logs.items():
+        while client.ends[topic] < len(log):
+            client.read(topic, 100, 0)
+    return float(redis.info("commandstats")["cmdstat_evalsha"]["usec"])
 
 
 def test_what_was_refused_is_counted_once(redis: Redis) -> None:
