@@ -47,6 +47,8 @@ async def test_figures_add_up_to_what_was_logged(read_side: ReadSide) -> None:
             "bidder_health",
             "traffic",
             "notices",
+            "audiences",
+            "audiences_bulk",
         }
         assert first.lag["delivery"] is not None
         assert first.lag["delivery"] > 0
