@@ -8,7 +8,7 @@ FROM_LOCK := install --require-hashes --only-binary :all:
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test chaos lint types bench replay audit feeds lock clean
+.PHONY: help demo test long chaos lint types bench replay audit feeds lock clean
 
 help: ## List what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -18,6 +18,9 @@ demo: .venv/run.stamp ## Run an exchange with simulated traffic; Ctrl-C stops it
 
 test: .venv/dev.stamp ## Run all tests against real servers; ARGS='-k name' for some
 	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
+
+long: .venv/dev.stamp ## Run the tests that take too long for `make test`
+	@$(BIN)/python -m pytest -m long $(ARGS)
 
 chaos: .venv/dev.stamp ## Let everything die under traffic, then count it all again; ARGS='--seed N --minutes M'
 	@$(BIN)/python -m tests.chaos $(ARGS)

@@ -84,6 +84,8 @@ end
 return #ended
 """
 )
+TIME = "return redis.call('TIME')"
+"""A script, for in a cluster it is asked of the server that has the keys."""
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -103,7 +105,7 @@ class BudgetSettlement:
         self._grace_s = grace_s
         self._in_flight_s = in_flight_s
         self._settle = servers.redis.register_script(SETTLE)
-        self._time = servers.redis.register_script("return redis.call('TIME')")
+        self._time = servers.redis.register_script(TIME)
         self._kafka_answers_since: float | None = None
         """While it did not, pixels went to spools, which take a while to reach the log."""
         self._do_clocks_agree = True

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 from projections.postgres_store import Connection
 
@@ -44,16 +44,21 @@ async def end(connection: Connection, kind: int, projection: str) -> None:
 @asynccontextmanager
 async def kept(connection: Connection) -> AsyncIterator[None]:
     """While inside, whose turn it is says its word on this connection, which is used for nothing else."""
-    speaking = asyncio.create_task(_speak(connection))
+    done = asyncio.Event()
+    speaking = asyncio.create_task(_speak(connection, done))
     try:
         yield
     finally:
-        speaking.cancel()
+        # A word that is being said is not cut off: the connection could not be used at once for anything else.
+        done.set()
         # One whose turn was taken away ends what it does all the same.
         await asyncio.gather(speaking, return_exceptions=True)
 
 
-async def _speak(connection: Connection) -> None:
-    while True:
-        await asyncio.sleep(WORD_S)
-        await connection.execute("SELECT 1")
+async def _speak(connection: Connection, done: asyncio.Event) -> None:
+    while not done.is_set():
+        with suppress(TimeoutError):
+            async with asyncio.timeout(WORD_S):
+                await done.wait()
+                return
+        await connection.execute("SELECT 1", timeout=SILENT_S)

@@ -28,6 +28,7 @@ async def side(
         await delete_topics(kafka_url, side.names)
 
 
+@pytest.mark.long
 async def test_two_workers_build_a_generation_together(side: ReadSide) -> None:
     """It stands still until both have their share; every event is applied, and their CPU and memory are told."""
     await fill(side.addresses.kafka_url, side.names, PARTITIONS, 3_000)

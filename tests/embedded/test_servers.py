@@ -107,6 +107,7 @@ async def test_a_server_can_be_away_for_a_while(data: Path) -> None:
             assert await redis.ping()
 
 
+@pytest.mark.long
 async def test_three_brokers_bear_the_loss_of_one(data: Path) -> None:
     """With one of three brokers away, a record is still acknowledged by all replicas that are in sync."""
     servers = EmbeddedServers(Settings(data=data, brokers=3), only={"kafka"})

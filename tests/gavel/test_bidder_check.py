@@ -40,7 +40,8 @@ async def check(bidder: HostileBidder, body: bytes = SAMPLE, *, accepts_gzip: bo
 
 
 def found(report: Report) -> list[tuple[str, str]]:
-    return [(each.level, each.what) for each in report.findings]
+    """But for the time that a busy machine took to connect."""
+    return [(each.level, each.what) for each in report.findings if each.what != "slow_connection"]
 
 
 NO_CONTENT = b"HTTP/1.1 204 No Content\r\n\r\n"
@@ -110,17 +111,18 @@ async def test_a_late_bidder_hears_by_how_much() -> None:
         await release.wait()
         await says(bids(BANNER))(reader, writer)
 
-    body = msgspec.json.encode({**msgspec.json.decode(SAMPLE), "tmax": 100})
+    body = msgspec.json.encode({**msgspec.json.decode(SAMPLE), "tmax": 400})
     async with hostile_bidder(answer) as bidder:
         checking = asyncio.create_task(check(bidder, body))
         await eventually(lambda: len(bidder.requests) == bidder_check.CALLS)
         release.set()  # which may be in time for the last call
         report = await checking
     assert not report.ok
-    assert [each.what for each in report.findings] == ["late", "answered_late"]
-    assert report.findings[0].sentence.endswith(" of 5 calls: The bidder did not answer in time.")
+    assert [what for _, what in found(report)] == ["late", "answered_late"]
+    late = next(each for each in report.findings if each.what == "late")
+    assert late.sentence.endswith(" of 5 calls: The bidder did not answer in time.")
     assert [call.status for call in report.calls[:4]] == [None] * 4
-    assert report.time_ms == 85
+    assert report.time_ms == 385
 
 
 async def test_nobody_there() -> None:

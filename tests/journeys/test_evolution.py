@@ -25,8 +25,9 @@ import asyncio, sys, msgspec
 from projections.dead_letters import DeadLetters
 from projections.servers import Addresses
 desk = DeadLetters(msgspec.json.decode(sys.argv[1], type=Addresses))
-print(asyncio.run(desk.retry_all(sys.argv[2], by="the test")).applied)
+print(asyncio.run(desk.retry_all(sys.argv[2], by="the test")))
 """
+RETRIED = "Tried(applied=1, waiting=0, error=None)\n"
 CLICKS_OF_THE_DAY = """
 import asyncio, sys
 from sqlalchemy.ext.asyncio import create_async_engine
@@ -81,7 +82,7 @@ async def test_old_and_new_processes(with_a_version: ChangedCopy, read_side: Rea
     async with with_a_version.projecting(read_side.addresses, "auction_log", "bidder_health"):
         for projection in ("auction_log", "bidder_health"):
             addresses = msgspec.json.encode(read_side.addresses).decode()
-            assert await asyncio.to_thread(with_a_version.python, "-c", RETRY, addresses, projection) == "1\n"
+            assert await asyncio.to_thread(with_a_version.python, "-c", RETRY, addresses, projection) == RETRIED
     assert [row["latency_ms"] for row in await read_side.fetch(lateness, late["auction_id"])] == [LATE_US / 1000]
     counted = "SELECT events FROM bidder_health WHERE bidder_id = $1 AND outcome = 'late'"
     assert [row["events"] for row in await read_side.fetch(counted, late["bidder_id"])] == [1]

@@ -11,6 +11,7 @@ from typing import Any
 
 import asyncpg
 import msgspec
+import pytest
 from aiokafka import AIOKafkaConsumer
 
 from tests.journeys.running_exchange import RunningExchange, eventually, gavel, running_exchange
@@ -51,6 +52,7 @@ async def test_every_count_agrees_after_a_burst_of_traffic(data_folder: Path) ->
         await assert_awards_follow(exchange)
 
 
+@pytest.mark.long
 async def test_counts_stay_exact_when_processes_are_killed(data_folder: Path) -> None:
     """Projectors, API and broker are killed in mid-traffic: nothing that was answered is lost or counts twice."""
     async with running_exchange(data_folder / "kills") as exchange:

@@ -58,6 +58,7 @@ async def test_a_zombie_changes_nothing(read_side: ReadSide, workers: Workers) -
     await check_budgets(read_side)
 
 
+@pytest.mark.long
 async def test_without_the_fence_it_does(read_side: ReadSide, workers: Workers) -> None:
     """Events count twice, an old version of an entity comes back, and offsets of every projection go back."""
     before, _ = await woken_late(read_side, workers, is_fenced=False)
@@ -79,6 +80,7 @@ async def test_without_the_fence_it_does(read_side: ReadSide, workers: Workers) 
     await check_budgets(read_side)
 
 
+@pytest.mark.long
 async def test_a_zombie_stops_nothing(read_side: ReadSide, workers: Workers) -> None:
     """It was about to say that the rebuild has to stop; an operator has accepted the letters, and others have swapped.
 

@@ -92,6 +92,7 @@ async def test_a_stop_that_comes_too_late_changes_nothing(read_side: ReadSide, p
         assert (await store.state()).stopped_reason == "in time"
 
 
+@pytest.mark.long
 async def test_killed_in_mid_stream(read_side: ReadSide) -> None:
     """SIGKILL again and again, wherever it may hit: nothing is lost and nothing counts twice."""
     await read_side.log.append_traffic(Traffic(3), 1_000)

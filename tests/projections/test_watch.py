@@ -112,6 +112,7 @@ async def test_a_silent_kafka_is_no_fault_of_the_store(read_side: ReadSide) -> N
         await onlooker.run(stop)
 
 
+@pytest.mark.long
 async def test_a_fetch_that_brings_nothing_any_more(read_side: ReadSide, impatient: None) -> None:
     """A worker whose connection for records is silent, while its heartbeats go on, gets a successor; no other does."""
     del impatient
@@ -132,6 +133,7 @@ async def test_a_fetch_that_brings_nothing_any_more(read_side: ReadSide, impatie
     assert await audit.delivery_in(read_side) == audit.delivery_of(await audit.logged(read_side))
 
 
+@pytest.mark.long
 async def test_a_database_that_does_not_answer_over_its_connections(read_side: ReadSide, impatient: None) -> None:
     """They are dead and nobody has closed them: they are thrown away, and the work goes on over fresh ones."""
     del impatient
