@@ -15,12 +15,19 @@ from redis.asyncio import Redis
 
 from domain import feed_events
 from domain.events import Event
-from domain.feed_events import FeedChangesReceived, FeedEvent, FeedRecordAdded, FeedRecordDeleted, FeedRecordUpdated
+from domain.feed_events import (
+    FeedChangesReceived,
+    FeedEvent,
+    FeedRecord,
+    FeedRecordAdded,
+    FeedRecordDeleted,
+    FeedRecordUpdated,
+)
 from domain.names import Names
 from projections.feed_value import packed
 from projections.projection import Placed
 
-Own = tuple[str | bytes | int, str | bytes | int, str | bytes | int, str | bytes | int]
+Own = tuple[str | int, str | int, str | int, str | int]
 
 
 class Step(NamedTuple):
@@ -29,6 +36,8 @@ class Step(NamedTuple):
     offset: int
     what: str
     own: Own
+    value: bytes
+    """Of a record that it puts."""
     at: datetime
     """When it happened."""
     digest: bytes
@@ -104,7 +113,8 @@ class Audiences:
             if not isinstance(event, FeedEvent) or event.client != client:
                 raise ValueError(f"the key {key!r} is not the feed client of the event")
             what, own = _TOLD[type(event)]
-            steps.append(new(Step, (record.offset, what, own(event), event.at, digest_of(record.value))))
+            value = packed(event) if isinstance(event, FeedRecord) else b""
+            steps.append(new(Step, (record.offset, what, own(event), value, event.at, digest_of(record.value))))
         return rows
 
     async def arguments(self, _redis: Redis, rows: FeedRows) -> Sequence[str | bytes]:
@@ -132,12 +142,12 @@ _Told = tuple[str, Callable[[Any], Own]]
 _TOLD: Final[dict[type[Event], _Told]] = {
     feed_events.FeedRecordLoaded: (
         "loaded",
-        lambda event: (event.run_id, f"{event.line} {event.digest}", event.key, packed(event)),
+        lambda event: (event.run_id, f"{event.line} {event.digest}", event.key, ""),
     ),
-    feed_events.FeedRecordAdded: ("put", lambda event: (event.key, packed(event), "", _from(event))),
+    feed_events.FeedRecordAdded: ("put", lambda event: (event.key, "", "", _from(event))),
     feed_events.FeedRecordUpdated: (
         "updated",
-        lambda event: (event.old_key, event.key, packed(event), _from(event)),
+        lambda event: (event.old_key, event.key, "", _from(event)),
     ),
     feed_events.FeedRecordDeleted: ("deleted", lambda event: (event.key, "", "", _from(event))),
     feed_events.FeedChangesReceived: (

@@ -90,9 +90,11 @@ _APPLY: Final = (
     + """
 -- ARGV: 'bulk' or 'changes'; the last offset that was ever applied of the client as far as the caller knows, or 'late'
 -- where records are applied that were passed over; partition, generation; the moments of the last record's event and
--- when the batch was begun, in Unix milliseconds; the digests of all records in one; then for each record its offset,
--- what it is, and four more of its own.
-local FIELD, PREVIOUS, DIGESTS = ARGV[1], tonumber(ARGV[2]), ARGV[7]
+-- when the batch was begun, in Unix milliseconds; the digests of all records in one, and their values; then, as one
+-- array of MessagePack, for each record its offset, what it is, four more of its own, and how long its value is. So few
+-- arguments because hundreds would take longer than what is done with them.
+local FIELD, PREVIOUS, DIGESTS, VALUES = ARGV[1], tonumber(ARGV[2]), ARGV[7], ARGV[8]
+local TOLD = cmsgpack.unpack(ARGV[9])
 local late = not PREVIOUS
 local position = late and -1 or number(FIELD)
 if not late and position < PREVIOUS then return -1 end
@@ -190,7 +192,7 @@ function does.opened(_, id, mode, since, may_be_resumed)
   since = tonumber(since)
   if run_of(id) then return end
   local fresh = {since = since, mode = mode, status = 'receiving', loaded = 0, duplicates = 0, received = 0,
-    rejected = 0, next_line = 1, reason = '', digest = '', may_be_resumed = may_be_resumed == '1'}
+    rejected = 0, next_line = 1, reason = '', digest = '', may_be_resumed = may_be_resumed == 1}
   if since <= number('opened') then
     fresh.status = 'superseded'
     keep_run(id, fresh)
@@ -254,7 +256,7 @@ local function load_late(offset, id, key, value)
   keep_run(id, figures)
 end
 
-function does.loaded(offset, id, place, key, value)
+function does.loaded(offset, id, place, key, _, value)
   if late then return load_late(offset, id, key, value) end
   if id ~= run or current.status ~= 'receiving' then return count('stale') end
   local line, digest = string.match(place, '^(%d+) (%x*)$')
@@ -325,7 +327,7 @@ local function put(offset, key, value, gone)
   set(CHANGED, key, stamped(offset, value))
 end
 
-function does.put(offset, key, value, _, from)
+function does.put(offset, key, _, _, from, value)
   if was_told(offset, from) then return count('stale') end
   local before, gone, loaded = under(key)
   if not stands(offset, before, gone, loaded) then return count('stale') end
@@ -334,7 +336,7 @@ function does.put(offset, key, value, _, from)
   put(offset, key, value, gone)
 end
 
-function does.updated(offset, old, key, value, from)
+function does.updated(offset, old, key, _, from, value)
   if was_told(offset, from) or offset < floor then return count('stale') end
   local before, gone, loaded = under(key)
   local stood = stands(offset, before, gone, loaded)
@@ -371,17 +373,19 @@ function does.rejected() count('rejected') end
 
 local IS_RECORD = {loaded = true, put = true, updated = true, deleted = true, rejected = true}
 local first, last
-local passed = 0
-for at = 8, #ARGV, 6 do
-  local offset, what = tonumber(ARGV[at]), ARGV[at + 1]
+local passed, value_at = 0, 1
+for at = 1, #TOLD, 7 do
+  local offset, what, value_end = TOLD[at], TOLD[at + 1], value_at + TOLD[at + 6]
   if offset <= position then
     passed = passed + 1
   else
     if what ~= 'loaded' then put_loaded() end
-    does[what](offset, ARGV[at + 2], ARGV[at + 3], ARGV[at + 4], ARGV[at + 5])
+    local value = string.sub(VALUES, value_at, value_end - 1)
+    does[what](offset, TOLD[at + 2], TOLD[at + 3], TOLD[at + 4], TOLD[at + 5], value)
     if not IS_RECORD[what] then count('marks') end
     first, last, position = first or offset, offset, offset
   end
+  value_at = value_end
 end
 if not first then return late and -1 or 0 end
 put_loaded()

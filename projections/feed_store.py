@@ -16,6 +16,7 @@ from hashlib import sha1
 from itertools import takewhile
 from typing import Final, NamedTuple, cast
 
+import msgspec
 from aiokafka import TopicPartition
 from redis.asyncio import Redis
 from redis.commands.core import AsyncScript
@@ -73,6 +74,9 @@ if tonumber(ARGV[1]) > tonumber(redis.call('HGET', KEYS[1], 'retried_at') or 0) 
   redis.call('HSET', KEYS[1], 'retried_at', ARGV[1])
 end
 """
+
+
+_encode = msgspec.msgpack.Encoder().encode
 
 
 class Known(NamedTuple):
@@ -251,14 +255,15 @@ class FeedStore(RedisStore[FeedRows]):
 
     def _arguments(
         self, part: PartOfClient, steps: Sequence[Step], before: str, generation: int
-    ) -> list[str | bytes | int]:
+    ) -> Sequence[str | bytes | int]:
         """Of a script, behind its keys."""
         where = (self._audiences.topic, before, part.partition, generation)
         when = (milliseconds(steps[-1].at), _now_ms())
-        arguments: list[str | bytes | int] = [*where, *when, b"".join([step.digest for step in steps])]
-        for offset, what, own, _, _ in steps:
-            arguments += (offset, what, *own)
-        return arguments
+        told: list[str | int] = []
+        for offset, what, own, value, _, _ in steps:
+            told += (offset, what, *own, len(value))
+        digests, values = b"".join([step.digest for step in steps]), b"".join([step.value for step in steps])
+        return *where, *when, digests, values, _encode(told)
 
     async def _is_nearly_full(self) -> bool:
         if time.monotonic() >= self._memory_asked_at + MEMORY_ASKED_S:
@@ -303,7 +308,7 @@ def _rejected(parked: Sequence[DeadLetter]) -> FeedRows:
         client = (record.key or b"").decode(errors="replace")
         if not client.isprintable() or len(client) > CLIENT_MAX_CHARS or {"{", "}", " ", "\ufffd"} & {*client}:
             client = NOBODY
-        step = Step(record.offset, "rejected", ("", "", "", ""), datetime.now(UTC), digest_of(record.value))
+        step = Step(record.offset, "rejected", ("", "", "", ""), b"", datetime.now(UTC), digest_of(record.value))
         rows.setdefault(PartOfClient(record.partition, client), []).append(step)
     return rows
 

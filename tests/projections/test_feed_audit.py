@@ -312,7 +312,7 @@ async def test_a_redis_that_is_emptied_within_a_batch_is_filled_again(read_side:
         store = EmptiedOnce(servers.redis, servers.pool, Audiences(servers.names), FEED_SCRIPT_RECORDS)
         part = PartOfClient(0, story.client)
         steps = [
-            Step(number, "put", (f"k{number}", b"\0" * 16, "", ""), AT, b"")
+            Step(number, "put", (f"k{number}", "", "", ""), b"\0" * 16, AT, b"")
             for number in range(3 * FEED_SCRIPT_RECORDS)
         ]
         with pytest.raises(FenceLost, match="has forgotten"):

@@ -106,16 +106,17 @@ class Client:
 
     def apply(self, topic: str, start: int, end: int, *, previous: int | None = None) -> int:
         """Records from `start` to before `end`; answers what the script does."""
-        records = [part for at in range(start, end) for part in arguments(topic, at, self.logs[topic][at])]
+        log = self.logs[topic]
         known = self.ends[topic] - 1 if previous is None else previous
         digests = b"".join(digest_of(f"{at}".encode()) for at in range(start, end))
+        records = arguments(topic, [(at, log[at]) for at in range(start, end)])
         done = self._apply(keys=self._names, args=[topic, known, 0, 1, 0, 0, digests, *records])
         self.ends[topic] = max(self.ends[topic], end)
         return cast("int", done)
 
     def apply_late(self, at: int, fact: Fact, topic: str = "changes") -> int:
         """What was passed over, at its place; answers its offset if nobody knows whether it counts."""
-        args = [topic, "late", 0, 0, 0, 0, b"", *arguments(topic, at, fact)]
+        args: list[str | bytes | int] = [topic, "late", 0, 0, 0, 0, b"", *arguments(topic, [(at, fact)])]
         return cast("int", self._apply(keys=self._names, args=args))
 
     def read(self, topic: str, count: int, back: int) -> None:
@@ -156,18 +157,30 @@ class Client:
         return {name.decode().removeprefix(CLIENT) for name in self._redis.scan_iter(CLIENT + "*")}
 
 
-def arguments(topic: str, at: int, fact: Fact) -> list[str | bytes | int]:
-    value = struct.pack(">Q", LONG_AGO_MS if fact.expired else 0) + f"{topic[0]}{at}".encode()
+def arguments(topic: str, facts: Sequence[tuple[int, Fact]]) -> tuple[bytes, bytes]:
+    """The values of records at these offsets, and what is told of each."""
+    values = [value_of(topic, at, fact) for at, fact in facts]
+    told = [part for (at, fact), value in zip(facts, values, strict=True) for part in (*of_one(at, fact), len(value))]
+    return b"".join(values), msgspec.msgpack.encode(told)
+
+
+def value_of(topic: str, at: int, fact: Fact) -> bytes:
+    if fact.what not in {"put", "updated", "loaded"}:
+        return b""
+    return struct.pack(">Q", LONG_AGO_MS if fact.expired else 0) + f"{topic[0]}{at}".encode()
+
+
+def of_one(at: int, fact: Fact) -> list[str | int]:
     told_at = f"{fact.place} {fact.source}" if fact.source else ""
-    own: dict[str, list[str | bytes | int]] = {
-        "put": [fact.key, value, "", told_at],
-        "updated": [fact.old_key, fact.key, value, told_at],
+    own: dict[str, list[str | int]] = {
+        "put": [fact.key, "", "", told_at],
+        "updated": [fact.old_key, fact.key, "", told_at],
         "deleted": [fact.key, "", "", told_at],
         "changes_received": [2, 3, "", told_at],
         "started": [fact.run_id, fact.mode, "", ""],
         "erased": ["", "", "", ""],
         "opened": [fact.run_id, fact.mode, fact.since, 0],
-        "loaded": [fact.run_id, f"{fact.line} {fact.digest}", fact.key, value],
+        "loaded": [fact.run_id, f"{fact.line} {fact.digest}", fact.key, ""],
         "received": [fact.run_id, 1, fact.rejected, fact.digest],
         "rejected": ["", "", "", ""],
         "published": [fact.run_id, "", "", ""],
