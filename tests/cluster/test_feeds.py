@@ -16,12 +16,14 @@ from tests.projections.test_audiences import (
 )
 from tests.projections.test_feed_audit import (
     check_proof,
+    test_a_batch_is_as_large_as_it_was_set,
     test_a_look_up_says_when_records_are_missing,
     test_rows_that_come_again_take_the_place_of_what_they_overlap,
     test_what_nobody_sees_is_freed,
 )
 
 __all__ = [
+    "test_a_batch_is_as_large_as_it_was_set",
     "test_a_client_that_redis_has_forgotten_is_read_again",
     "test_a_look_up_says_when_records_are_missing",
     "test_a_rebuild_gives_the_same",
