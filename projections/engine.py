@@ -29,6 +29,7 @@ from projections.backoff import Backoff
 from projections.batch import Batch, DeadLetter, Move, Record
 from projections.decoding import decoder_of
 from projections.folding import CannotApply, folded, told
+from projections.freed_memory import FreedMemory
 from projections.lean_fetch import LeanConsumer
 from projections.partition_growth import growth
 from projections.projection import ByPartition, ByPlace, Projection
@@ -121,6 +122,7 @@ class Projector(Generic[Rows]):
         self._reported: dict[TopicPartition, int] = {}
         """What Kafka was told last."""
         self.applied = 0
+        self._freed = FreedMemory()
         """Records applied or parked in this life."""
 
     def __repr__(self) -> str:
@@ -387,3 +389,4 @@ class Projector(Generic[Rows]):
         for tp, move in batch.moves.items():
             self._checkpoints[tp] = msgspec.structs.replace(self._checkpoints[tp], next_offset=move.next)
         self.applied += len(batch)
+        self._freed.count(len(batch))

@@ -25,7 +25,7 @@ TOKEN_KEY = "11" * 16
 PSEUDONYM_KEY = "22" * 16
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 async def api_database(postgres_url: str, template: str) -> AsyncIterator[str]:
     """A migrated database for the tests of the API."""
     name = f"api{uuid.uuid4().hex[:10]}"
@@ -36,7 +36,7 @@ async def api_database(postgres_url: str, template: str) -> AsyncIterator[str]:
     await connection.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 async def settings(kafka_url: str, redis_url: str, api_database: str, data_folder: Path) -> AsyncIterator[Settings]:
     """Of an exchange with topics of its own."""
     port = free_port()
@@ -58,7 +58,7 @@ async def settings(kafka_url: str, redis_url: str, api_database: str, data_folde
     await delete_topics(kafka_url, names)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 async def empty_api(settings: Settings) -> AsyncIterator[RunningApi]:
     """The API, and the projections that feed its queries."""
     async with running_projections(settings), running_api(settings) as api:
@@ -67,7 +67,7 @@ async def empty_api(settings: Settings) -> AsyncIterator[RunningApi]:
         yield api
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 async def api(empty_api: RunningApi) -> AsyncIterator[RunningApi]:
     """The API with two bidders that auctions already ask."""
     async with bidding(HIGH_CPM, LANDING_URL) as high, bidding(LOW_CPM, LANDING_URL) as low:

@@ -16,14 +16,14 @@ __all__ = ["api", "api_database", "auction", "empty_api", "read_side", "settings
 """Fixtures that are made anew here, on the cluster."""
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 async def cluster(data_folder: Path) -> AsyncIterator[RedisCluster]:
     """Tests may move slots and fail masters over: after each of them all slots are served again."""
     async with running_cluster(data_folder / "cluster") as cluster:
         yield cluster
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def redis_url(cluster: RedisCluster) -> str:
     return cluster.url
 
