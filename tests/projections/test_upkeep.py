@@ -6,7 +6,7 @@ import asyncio
 import signal
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import asyncpg
@@ -224,11 +224,11 @@ async def test_a_worker_that_works_keeps_its_turn(read_side: ReadSide, monkeypat
     """However long it takes: it says a word from time to time."""
     monkeypatch.setattr(turns, "SILENT_S", 1.0)
     monkeypatch.setattr(turns, "WORD_S", 0.1)
-    async with (
-        Servers(read_side.addresses, client_id="test") as servers,
-        connected(servers.pool) as first,
-        connected(servers.pool) as second,
-    ):
+    async with Servers(read_side.addresses, client_id="test") as servers, AsyncExitStack() as stack:
+        second = await stack.enter_async_context(connected(servers.pool))
+        # Of no pool, for it is ended in the end, and a pool may notice that when it takes it back.
+        first = await asyncpg.connect(read_side.addresses.postgres_url)
+        stack.callback(first.terminate)
         assert await turns.taken(first, upkeep.TURN, "catalogue")
         async with turns.kept(first):
             await second.execute("SELECT pg_sleep(1.5)")
