@@ -54,6 +54,8 @@ async def measure(installation: Installation, size: Size) -> Section:
         },
         rounds=size.rounds,
     )
+    # Whose turn was the last differs from round to round.
+    await _in_a_process("bench.feed_replay", plan, [])()
     look_ups = [await _looked_up(plan, keys, size) for keys in LOOKED_UP_AT_ONCE]
     return Section(
         title="Feed records",
