@@ -122,8 +122,8 @@ class Projector(Generic[Rows]):
         self._reported: dict[TopicPartition, int] = {}
         """What Kafka was told last."""
         self.applied = 0
-        self._freed = FreedMemory()
         """Records applied or parked in this life."""
+        self._freed = FreedMemory()
 
     def __repr__(self) -> str:
         return f"Projector({self._projection.name!r}, {sorted(self._checkpoints)})"

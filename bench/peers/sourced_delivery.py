@@ -33,24 +33,10 @@ from bench.generated_events import History
 from domain import events
 from domain.codec import decode, encode
 from domain.event_parts import DirectDemand, Inventory
+from projections.tables import DELIVERY_DIMENSIONS
 
 TABLE = "sourced_delivery"
-KEY = (
-    "quarter",
-    "auction_quarter",
-    "publisher_id",
-    "placement_id",
-    "site",
-    "country",
-    "device_type",
-    "bidder_id",
-    "deal_id",
-    "advertiser_id",
-    "campaign_id",
-    "ad_id",
-    "size",
-    "currency",
-)
+KEY = ("quarter", "auction_quarter", *DELIVERY_DIMENSIONS)
 ENGAGED = ("impressions_gross", "impressions", "spend_nanos", "revenue_nanos", "fee_nanos")
 """What a valid impression adds to."""
 SUMS = ("requests", "imps", "bids", "wins", *ENGAGED)
