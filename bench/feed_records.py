@@ -154,7 +154,7 @@ async def _chunks(file: Path) -> AsyncIterator[bytes]:
 
 async def _looked_up(plan: FeedPlan, keys: int, size: Size) -> str:
     """What the consumer's last round has left, one look-up after the other; a sentence."""
-    milliseconds = []
+    milliseconds, records_found = [], 0
     async with Redis.from_url(plan.redis_url) as redis:
         records = FeedRecords(redis, plan.names)
         for number in range(size.feed_look_ups):
@@ -163,7 +163,9 @@ async def _looked_up(plan: FeedPlan, keys: int, size: Size) -> str:
             began = perf_counter()
             found = await records.of(plan.client, wanted, now=datetime.now(UTC))
             milliseconds.append((perf_counter() - began) * 1_000)
-            assert any(found), "the records are there"
+            records_found += sum(record is not None for record in found)
+    # Some numbers have no record: their line was bad, or brought the key of another.
+    assert records_found > 0.99 * size.feed_look_ups * keys, "the records are there"
     milliseconds.sort()
     p50, p99 = milliseconds[len(milliseconds) // 2], milliseconds[int(len(milliseconds) * 0.99)]
     what = "one key" if keys == 1 else f"{keys} keys"
