@@ -18,7 +18,7 @@ from domain.codec import Decoder
 from projections.collector import calm_the_collector
 from projections.connections import kafka_options
 from projections.decoding import decoder_of
-from projections.engine import FETCH_MAX_BYTES_PER_PARTITION, POLL_MS
+from projections.engine import POLL_MS
 from projections.lean_fetch import LeanConsumer
 from projections.postgres_store import PostgresStore
 from projections.watermarks import Watermarks
@@ -31,9 +31,8 @@ async def fetch_and_decode(plan: ReplayPlan) -> Cost:
     async with Watermarks(plan.kafka_url, client_id="bench-fetch") as watermarks:
         ends = await watermarks.high(plan.registration.topics_of(plan.names))
     kind = LeanConsumer if plan.is_lean else AIOKafkaConsumer
-    consumer = kind(
-        **kafka_options(plan.kafka_url, "bench-fetch"), max_partition_fetch_bytes=FETCH_MAX_BYTES_PER_PARTITION
-    )
+    options = kafka_options(plan.kafka_url, "bench-fetch")
+    consumer = kind(**options, max_partition_fetch_bytes=PostgresStore.partition_fetch_max_bytes)
     async with consumer:
         consumer.assign(list(ends))
         await consumer.seek_to_beginning(*ends)

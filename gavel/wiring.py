@@ -59,7 +59,7 @@ from gavel.token_keys import TokenKeyFile, TokenKeysInForce
 from gavel.traffic_list_files import TrafficListFiles
 from projections.collector import calm_the_collector
 from projections.dead_letters import DeadLetters
-from projections.feed_script import LOOK_UP
+from projections.feed_look_up import LOOK_UP
 from projections.feed_value import unpacked
 from projections.log_times import LogTimes
 from projections.logged_engagements import LoggedEngagements

@@ -142,7 +142,7 @@ _Told = tuple[str, Callable[[Any], Own]]
 _TOLD: Final[dict[type[Event], _Told]] = {
     feed_events.FeedRecordLoaded: (
         "loaded",
-        lambda event: (event.run_id, f"{event.line} {event.digest}", event.key, ""),
+        lambda event: (event.run_id, event.line, event.key, event.digest),
     ),
     feed_events.FeedRecordAdded: ("put", lambda event: (event.key, "", "", _from(event))),
     feed_events.FeedRecordUpdated: (

@@ -58,7 +58,6 @@ METADATA_MAX_AGE_MS = 10_000
 """How soon partitions are noticed that somebody has added."""
 FETCH_MAX_BYTES = 4 * 1024 * 1024
 """Of one answer of a broker, compressed: about one full batch, so that the next is on its way while one is decoded."""
-FETCH_MAX_BYTES_PER_PARTITION = 512 * 1024
 
 Rows = TypeVar("Rows")
 log = structlog.stdlib.get_logger(__name__)
@@ -102,7 +101,7 @@ class Projector(Generic[Rows]):
             heartbeat_interval_ms=HEARTBEAT_MS,
             max_poll_interval_ms=MAX_POLL_INTERVAL_MS,
             metadata_max_age_ms=METADATA_MAX_AGE_MS,
-            max_partition_fetch_bytes=FETCH_MAX_BYTES_PER_PARTITION,
+            max_partition_fetch_bytes=store.partition_fetch_max_bytes,
             fetch_max_bytes=FETCH_MAX_BYTES,
         )
         self._log = log.bind(projection=projection.name)

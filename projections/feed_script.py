@@ -29,7 +29,6 @@ from domain.limits import FEED_UPLOADS_KEPT
 
 APPLIES: Final = "#!lua\n"
 """Redis then refuses the script as a whole where it has no memory left, and not in the middle of it."""
-READS: Final = "#!lua flags=no-writes\n"
 FREES: Final = "#!lua flags=allow-oom\n"
 
 SHAPES: Final = """
@@ -91,8 +90,8 @@ _APPLY: Final = (
 -- ARGV: 'bulk' or 'changes'; the last offset that was ever applied of the client as far as the caller knows, or 'late'
 -- where records are applied that were passed over; partition, generation; the moments of the last record's event and
 -- when the batch was begun, in Unix milliseconds; the digests of all records in one, and their values; then, as one
--- array of MessagePack, for each record its offset, what it is, four more of its own, and how long its value is. So few
--- arguments because hundreds would take longer than what is done with them.
+-- array of MessagePack, what `feed_told.py` makes of them. So few because hundreds would take longer than what
+-- is done with them.
 local FIELD, PREVIOUS, DIGESTS, VALUES = ARGV[1], tonumber(ARGV[2]), ARGV[7], ARGV[8]
 local TOLD = cmsgpack.unpack(ARGV[9])
 local late = not PREVIOUS
@@ -104,6 +103,24 @@ local counts = {adds = 0, overwrites = 0, updates = 0, deletes = 0, stale = 0, r
 local function count(what) counts[what] = counts[what] + 1 end
 -- Lines of uploads that never became records.
 local refused = 0
+
+local first, last
+local passed, value_at = 0, 1
+
+local function next_value(length)
+  value_at = value_at + length
+  return string.sub(VALUES, value_at - length, value_at - 1)
+end
+
+-- Whether the record is still to be applied; from now on it is.
+local function is_new(offset)
+  if offset <= position then
+    passed = passed + 1
+    return false
+  end
+  first, last, position = first or offset, offset, offset
+  return true
+end
 
 local run = redis.call('HGET', STATE, 'undecided')
 local FIGURES = {'since', 'mode', 'status', 'loaded', 'duplicates', 'received', 'rejected', 'next_line', 'reason',
@@ -134,7 +151,7 @@ local function get(place, key) return not has_nothing(place) and redis.call('HGE
 local function get_all(place, keys) return has_nothing(place) and {} or redis.call('HMGET', place, unpack(keys)) end
 local function set(place, ...)
   is_empty[place] = false
-  redis.call('HSET', place, ...)
+  return redis.call('HSET', place, ...)
 end
 local function under(key) return get(CHANGED, key), get(TOMBSTONES, key), get(standing, key) end
 
@@ -206,15 +223,26 @@ function does.opened(_, id, mode, since, may_be_resumed)
   redis.call('ZREMRANGEBYSCORE', STARTED, '-inf', since)
 end
 
--- Records of the open run that follow each other, which are looked up and put all at once.
-local keys, values = {}, {}
+local function is_any(found, count)
+  for i = 1, count do
+    if found[i] then return true end
+  end
+  return false
+end
 
-local function put_loaded()
-  if #keys == 0 then return end
+-- What nobody has changed: then Redis counts itself what is new, and nothing has to be looked up.
+local function put_unchanged(namespace, keys, values)
+  local stamp, flat = stamped(current.since, ''), {}
+  for i, key in ipairs(keys) do flat[2 * i - 1], flat[2 * i] = key, stamp .. values[i] end
+  local fresh = set(namespace, unpack(flat))
+  local again = #keys - fresh
+  counts.adds, counts.overwrites = counts.adds + fresh, counts.overwrites + again
+  if current.mode == 'replace' then current.duplicates = current.duplicates + again end
+end
+
+local function put_changed(namespace, keys, values, puts, gones)
   local since, replaces = current.since, current.mode == 'replace'
-  local namespace = replaces and records_of(since) or standing
-  local puts, gones, loaded = get_all(CHANGED, keys), get_all(TOMBSTONES, keys), get_all(namespace, keys)
-  local stamp, met, kept = stamped(since, ''), {}, {}
+  local loaded, stamp, met, kept = get_all(namespace, keys), stamped(since, ''), {}, {}
   for i, key in ipairs(keys) do
     local before, put, gone = met[key] or loaded[i], puts[i], gones[i]
     if replaces and before then current.duplicates = current.duplicates + 1 end
@@ -230,7 +258,17 @@ local function put_loaded()
     if shadowed then count('stale') elseif existed then count('overwrites') else count('adds') end
   end
   if #kept > 0 then set(namespace, unpack(kept)) end
-  keys, values = {}, {}
+end
+
+-- Records of the open run that follow each other.
+local function put_loaded(keys, values)
+  if #keys == 0 then return end
+  local namespace = current.mode == 'replace' and records_of(current.since) or standing
+  local puts, gones = get_all(CHANGED, keys), get_all(TOMBSTONES, keys)
+  if erased >= 0 or is_any(puts, #keys) or is_any(gones, #keys) then
+    return put_changed(namespace, keys, values, puts, gones)
+  end
+  put_unchanged(namespace, keys, values)
 end
 
 -- What comes late, and what stands over it may be gone without a trace: nothing is done, for nobody knows whether it
@@ -256,20 +294,36 @@ local function load_late(offset, id, key, value)
   keep_run(id, figures)
 end
 
-function does.loaded(offset, id, place, key, _, value)
-  if late then return load_late(offset, id, key, value) end
-  if id ~= run or current.status ~= 'receiving' then return count('stale') end
-  local line, digest = string.match(place, '^(%d+) (%x*)$')
-  line = tonumber(line)
-  if line < current.next_line then
-    if line == current.next_line - 1 and digest ~= current.digest then
-      put_loaded()
-      ended('failed', TWO_UPLOADS)
-    end
-    return count('stale')
+-- The next line of the open run, or one that was met before.
+local function load_next(line, key, digest, value, keys, values)
+  if line >= current.next_line then
+    current.next_line, current.loaded, current.digest = line + 1, current.loaded + 1, digest
+    keys[#keys + 1], values[#values + 1] = key, value
+    return
   end
-  current.next_line, current.loaded, current.digest = line + 1, current.loaded + 1, digest
-  keys[#keys + 1], values[#values + 1] = key, value
+  if line == current.next_line - 1 and digest ~= current.digest then
+    put_loaded(keys, values)
+    ended('failed', TWO_UPLOADS)
+  end
+  count('stale')
+end
+
+-- Records of one run that follow each other: all but the run are arrays.
+local function load_run(offsets, id, lines, names, digests, lengths)
+  local keys, values = {}, {}
+  for i, offset in ipairs(offsets) do
+    local value = next_value(lengths[i])
+    if is_new(offset) then
+      if late then
+        load_late(offset, id, names[i], value)
+      elseif id == run and current.status == 'receiving' then
+        load_next(lines[i], names[i], digests[i], value, keys, values)
+      else
+        count('stale')
+      end
+    end
+  end
+  if run == id then put_loaded(keys, values) end
 end
 
 function does.received(_, id, received, rejected, digest)
@@ -371,24 +425,20 @@ end
 
 function does.rejected() count('rejected') end
 
-local IS_RECORD = {loaded = true, put = true, updated = true, deleted = true, rejected = true}
-local first, last
-local passed, value_at = 0, 1
+local IS_RECORD = {put = true, updated = true, deleted = true, rejected = true}
 for at = 1, #TOLD, 7 do
-  local offset, what, value_end = TOLD[at], TOLD[at + 1], value_at + TOLD[at + 6]
-  if offset <= position then
-    passed = passed + 1
+  local offset, what = TOLD[at], TOLD[at + 1]
+  if what == 'loaded' then
+    load_run(offset, unpack(TOLD, at + 2, at + 6))
   else
-    if what ~= 'loaded' then put_loaded() end
-    local value = string.sub(VALUES, value_at, value_end - 1)
-    does[what](offset, TOLD[at + 2], TOLD[at + 3], TOLD[at + 4], TOLD[at + 5], value)
-    if not IS_RECORD[what] then count('marks') end
-    first, last, position = first or offset, offset, offset
+    local value = next_value(TOLD[at + 6])
+    if is_new(offset) then
+      does[what](offset, TOLD[at + 2], TOLD[at + 3], TOLD[at + 4], TOLD[at + 5], value)
+      if not IS_RECORD[what] then count('marks') end
+    end
   end
-  value_at = value_end
 end
 if not first then return late and -1 or 0 end
-put_loaded()
 keep_told()
 if run then keep_run(run, current) end
 if late then return too_late end
@@ -413,46 +463,3 @@ Of what comes late it answers the first offset that was not applied, for nobody 
 """
 APPLY_WHEN_FULL: Final = FREES + _APPLY
 """The same for what puts no record anywhere: it makes room, and is not refused for lack of it."""
-
-LOOK_UP: Final = (
-    READS
-    + SHAPES
-    + """
--- ARGV: record keys. Answers their values, each with its stamp in front.
-local found = {}
-for i, key in ipairs(ARGV) do found[i] = seen(key) or false end
-return found
-"""
-)
-
-LOOK_UP_IN_PLACE: Final = (
-    READS
-    + SHAPES
-    + """
--- The same, behind how far each topic has been read of the client: the bulk, then the changes; -1 for not at all.
-local found = {number('bulk'), number('changes')}
-for i, key in ipairs(ARGV) do found[i + 2] = seen(key) or false end
-return found
-"""
-)
-
-COUNT: Final = (
-    READS
-    + SHAPES
-    + """
--- ARGV: 'changed' or 'tombstones'; cursor; how many. Answers the cursor, and how many records a reader sees more, or
--- fewer, than `records:<active>` has, by that part of the keys.
-local place = ARGV[1] == 'changed' and CHANGED or TOMBSTONES
-local answer = redis.call('HSCAN', place, ARGV[2], 'COUNT', ARGV[3])
-local more = 0
-for at = 1, #answer[2], 2 do
-  local key = answer[2][at]
-  local is_loaded = redis.call('HEXISTS', standing, key) == 1
-  -- One that is in both is counted with the changed ones.
-  if place == CHANGED or redis.call('HEXISTS', CHANGED, key) == 0 then
-    more = more + (seen(key) and 1 or 0) - (is_loaded and 1 or 0)
-  end
-end
-return {answer[1], more, redis.call('HLEN', standing)}
-"""
-)

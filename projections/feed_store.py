@@ -10,16 +10,17 @@ from __future__ import annotations
 
 import asyncio
 import time
+from bisect import bisect
 from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from hashlib import sha1
-from itertools import takewhile
+from itertools import accumulate, takewhile
 from typing import Final, NamedTuple, cast
 
-import msgspec
 from aiokafka import TopicPartition
 from redis.asyncio import Redis
 from redis.commands.core import AsyncScript
+from redis.exceptions import NoScriptError, OutOfMemoryError
 
 from domain.errors import Unavailable
 from domain.limits import FEED_MEMORY_MAX_PERCENT
@@ -29,14 +30,16 @@ from projections.batch import DeadLetter, Letter, Move
 from projections.feed_audit import NOBODY, AuditRow, write_rows
 from projections.feed_freeing import DROP
 from projections.feed_script import APPLY, APPLY_WHEN_FULL, FREES
+from projections.feed_told import told_of
 from projections.feed_value import milliseconds
 from projections.postgres_store import Pool, connected
 from projections.queries.feed_memory import feed_memory
 from projections.redis_store import RedisStore, answering, microseconds, offset_field
 from projections.store import Checkpoint, EventRefused, FenceLost
 
-SCRIPTS_AT_ONCE: Final = 10
-"""Are on their way to Redis before their answers are waited for."""
+BYTES_AT_ONCE: Final = 2 * 1024 * 1024
+"""Of values, on their way to Redis in scripts whose answers are waited for together: an ordinary batch of one client,
+so that the next one is prepared meanwhile. Redis has them twice for a moment."""
 CLIENTS_AT_ONCE: Final = 16
 FORGET_MAX: Final = 1000
 """Clients in one script; the others are found the next time."""
@@ -46,6 +49,7 @@ LATE: Final = "late"
 PUTS: Final = frozenset({"put", "updated", "loaded"})
 """What takes memory; all else frees some, or takes next to nothing."""
 MEMORY_ASKED_S: Final = 0.2
+NO_ROOM: Final = f"Redis has no room for records: over {FEED_MEMORY_MAX_PERCENT} % of maxmemory, raise it"
 RETRIED_AT: Final = b"retried_at"
 
 KNOWN: Final = """
@@ -76,9 +80,6 @@ end
 """
 
 
-_encode = msgspec.msgpack.Encoder().encode
-
-
 class Known(NamedTuple):
     """What stands beside the offsets."""
 
@@ -94,8 +95,10 @@ class FeedStore(RedisStore[FeedRows]):
     """
 
     script_head = FREES
-    batch_max_records = 2_000
+    batch_max_records = 5_000
     """However many there are, none of their scripts has more than it is told."""
+    partition_fetch_max_bytes = 2 * 1024 * 1024
+    """About one full batch: all of a client's records stand in one partition."""
 
     def __init__(self, redis: Redis, pool: Pool, projection: Audiences, script_records: int) -> None:
         """`script_records` is one script's worth at most, and one row of the audit."""
@@ -208,41 +211,54 @@ class FeedStore(RedisStore[FeedRows]):
 
     async def _to_client(self, part: PartOfClient, steps: Sequence[Step], known: Known) -> None:
         """By scripts of which each finds the one before it applied, or FenceLost."""
-        before, start, most = known.before[part], 0, self._script_records
+        before, start = known.before[part], 0
         while start < len(steps):
             is_full = await self._is_nearly_full()
-            some = steps[start : start + most]
+            some = self._on_their_way_at_once(steps, start)
             if is_full:
                 some = [*takewhile(lambda step: step.what not in PUTS, some)]
             if not some:
-                raise Unavailable(
-                    f"Redis has no room for records: over {FEED_MEMORY_MAX_PERCENT} % of maxmemory, raise it"
-                )
+                raise Unavailable(NO_ROOM)
             script = self._apply_when_full if is_full else self._apply_to_client
-            await self._run(script, part, some, before, known.generation)
-            before, start = str(some[-1].offset), start + len(some)
-            # The first one alone: it has Redis learn the script.
-            most = self._script_records * SCRIPTS_AT_ONCE
+            if await self._run(script, part, some, before, known.generation):
+                before, start = str(some[-1].offset), start + len(some)
+
+    def _on_their_way_at_once(self, steps: Sequence[Step], start: int) -> Sequence[Step]:
+        """Those from there on that go together; one script's worth at least."""
+        sizes = accumulate(len(step.value) for step in steps[start:])
+        return steps[start : start + max(bisect([*sizes], BYTES_AT_ONCE), self._script_records)]
 
     async def _run(
         self, script: AsyncScript, part: PartOfClient, steps: Sequence[Step], before: str, generation: int
-    ) -> None:
-        """The scripts for these records, whose answers are waited for at their end."""
+    ) -> bool:
+        """The scripts for these records, whose answers are waited for at their end; False if there was no room."""
         keys, size, calls = self._keys_of(part.client), self._script_records, []
         for start in range(0, len(steps), size):
             some = steps[start : start + size]
             calls.append(self._arguments(part, some, before, generation))
             before = str(some[-1].offset)
         async with answering():
-            if len(calls) == 1:
-                done = [await script(keys=keys, args=calls[0])]
-            else:
-                async with self._redis.pipeline(transaction=False) as pipeline:
-                    for call in calls:
-                        pipeline.execute_command("EVALSHA", script.sha, len(keys), *keys, *call)
-                    done = await pipeline.execute()
+            try:
+                done = await self._answers(script, keys, calls)
+            except OutOfMemoryError:
+                # Memory that is full already, of which what is on its way to it takes a part.
+                self._is_full, self._memory_asked_at = True, time.monotonic()
+                return False
         if min(done) < 0:
             raise FenceLost(f"Redis has forgotten what it knew of the feed client {part.client}")
+        return True
+
+    async def _answers(
+        self, script: AsyncScript, keys: Sequence[str], calls: Sequence[Sequence[str | bytes | int]]
+    ) -> list[int]:
+        try:
+            async with self._redis.pipeline(transaction=False) as pipeline:
+                for call in calls:
+                    pipeline.execute_command("EVALSHA", script.sha, len(keys), *keys, *call)
+                return await pipeline.execute()
+        except NoScriptError:
+            # Learned now; what was applied is passed over.
+            return [await script(keys=keys, args=call) for call in calls]
 
     async def _apply_late(self, part: PartOfClient, steps: Sequence[Step]) -> None:
         """Records that were passed over, each by its place. Raises EventRefused, with the others applied."""
@@ -259,11 +275,7 @@ class FeedStore(RedisStore[FeedRows]):
         """Of a script, behind its keys."""
         where = (self._audiences.topic, before, part.partition, generation)
         when = (milliseconds(steps[-1].at), _now_ms())
-        told: list[str | int] = []
-        for offset, what, own, value, _, _ in steps:
-            told += (offset, what, *own, len(value))
-        digests, values = b"".join([step.digest for step in steps]), b"".join([step.value for step in steps])
-        return *where, *when, digests, values, _encode(told)
+        return *where, *when, *told_of(steps)
 
     async def _is_nearly_full(self) -> bool:
         if time.monotonic() >= self._memory_asked_at + MEMORY_ASKED_S:

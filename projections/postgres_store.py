@@ -18,7 +18,7 @@ from domain.errors import Unavailable
 from projections import parking, partition_growth
 from projections.batch import DeadLetter, Letter, Move
 from projections.generation import RUN
-from projections.store import Checkpoint, EventRefused, FenceLost, State, in_order
+from projections.store import PARTITION_FETCH_MAX_BYTES, Checkpoint, EventRefused, FenceLost, State, in_order
 
 Rows = TypeVar("Rows")
 Rows_contra = TypeVar("Rows_contra", contravariant=True)
@@ -132,6 +132,7 @@ class PostgresStore(Generic[Rows]):
 
     batch_max_records = 20_000
     """So many that partitions come in together: events of one time share more rows than those of one partition."""
+    partition_fetch_max_bytes = PARTITION_FETCH_MAX_BYTES
 
     def __init__(self, pool: Pool, projection: PostgresProjection[Rows], generation: int = 1) -> None:
         self._pool = pool

@@ -22,7 +22,7 @@ from domain.errors import Unavailable
 from projections import decisions, parking, partition_growth
 from projections.batch import DeadLetter, Letter, Move
 from projections.postgres_store import Connection, Pool, connected
-from projections.store import Checkpoint, FenceLost, State, in_order
+from projections.store import PARTITION_FETCH_MAX_BYTES, Checkpoint, FenceLost, State, in_order
 
 Rows = TypeVar("Rows")
 Rows_contra = TypeVar("Rows_contra", contravariant=True)
@@ -182,6 +182,7 @@ class RedisStore(Generic[Rows]):
 
     batch_max_records = 250
     """So few that their script is over before anybody else misses Redis, which does nothing else meanwhile."""
+    partition_fetch_max_bytes = PARTITION_FETCH_MAX_BYTES
     script_head = ""
     """In front of what moves offsets: flags of Redis's scripts."""
 

@@ -9,12 +9,15 @@ Everything else that a store raises is the fault of a server and passes.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Protocol, TypeVar
+from typing import Final, Protocol, TypeVar
 
 import msgspec
 from aiokafka import TopicPartition
 
 from projections.batch import DeadLetter, Letter, Move
+
+PARTITION_FETCH_MAX_BYTES: Final = 512 * 1024
+"""Of what one answer of a broker has of one partition, compressed."""
 
 Rows_contra = TypeVar("Rows_contra", contravariant=True)
 
@@ -59,6 +62,8 @@ class Store(Protocol[Rows_contra]):
 
     batch_max_records: int
     """So many are applied at once at most."""
+    partition_fetch_max_bytes: int
+    """So much one answer of a broker has of one partition, compressed: a batch, where only one has a backlog."""
 
     async def state(self) -> State: ...
 

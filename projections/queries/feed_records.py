@@ -9,7 +9,7 @@ from typing import NamedTuple
 from redis.asyncio import Redis
 
 from domain.names import Names
-from projections.feed_script import COUNT, LOOK_UP_IN_PLACE
+from projections.feed_look_up import COUNT, LOOK_UP_IN_PLACE
 from projections.feed_value import StoredRecord, unpacked
 from projections.redis_store import answering
 

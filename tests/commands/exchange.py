@@ -25,7 +25,7 @@ from domain.names import Names
 from domain.terms.feed_client import feed_client_id
 from domain.tokens import TokenKey
 from gavel.process_clock import SystemClock, fresh_id
-from projections.feed_script import LOOK_UP
+from projections.feed_look_up import LOOK_UP
 from projections.feed_value import packed, unpacked
 from tests.commands.auction_scenario import Scenario
 from tests.commands.hostile_bidder import HostileBidder

@@ -26,7 +26,7 @@ from domain.openrtb.person import User
 from domain.openrtb.request import BidRequest
 from domain.terms.feed_client import feed_client_id
 from gavel.process_clock import SystemClock, fresh_id
-from projections.feed_script import LOOK_UP
+from projections.feed_look_up import LOOK_UP
 from projections.feed_value import packed, unpacked
 from tests.domain.direct.campaigns import campaign
 

@@ -14,9 +14,12 @@ from hypothesis import strategies as st
 from redis import Redis
 
 from domain.limits import FEED_UPLOADS_KEPT
-from projections.audiences import digest_of
+from projections.audiences import Own, Step, digest_of
 from projections.feed_freeing import TIDY
-from projections.feed_script import APPLY, COUNT, LOOK_UP
+from projections.feed_look_up import COUNT, LOOK_UP
+from projections.feed_script import APPLY
+from projections.feed_told import Told, told_of
+from projections.parking import LONG_AGO
 from tests.projections.feed_model import Fact, expected
 
 KEYS = ("a", "b", "c")
@@ -108,15 +111,14 @@ class Client:
         """Records from `start` to before `end`; answers what the script does."""
         log = self.logs[topic]
         known = self.ends[topic] - 1 if previous is None else previous
-        digests = b"".join(digest_of(f"{at}".encode()) for at in range(start, end))
         records = arguments(topic, [(at, log[at]) for at in range(start, end)])
-        done = self._apply(keys=self._names, args=[topic, known, 0, 1, 0, 0, digests, *records])
+        done = self._apply(keys=self._names, args=[topic, known, 0, 1, 0, 0, *records])
         self.ends[topic] = max(self.ends[topic], end)
         return cast("int", done)
 
     def apply_late(self, at: int, fact: Fact, topic: str = "changes") -> int:
         """What was passed over, at its place; answers its offset if nobody knows whether it counts."""
-        args: list[str | bytes | int] = [topic, "late", 0, 0, 0, 0, b"", *arguments(topic, [(at, fact)])]
+        args: list[str | bytes | int] = [topic, "late", 0, 0, 0, 0, *arguments(topic, [(at, fact)])]
         return cast("int", self._apply(keys=self._names, args=args))
 
     def read(self, topic: str, count: int, back: int) -> None:
@@ -157,11 +159,14 @@ class Client:
         return {name.decode().removeprefix(CLIENT) for name in self._redis.scan_iter(CLIENT + "*")}
 
 
-def arguments(topic: str, facts: Sequence[tuple[int, Fact]]) -> tuple[bytes, bytes]:
-    """The values of records at these offsets, and what is told of each."""
-    values = [value_of(topic, at, fact) for at, fact in facts]
-    told = [part for (at, fact), value in zip(facts, values, strict=True) for part in (*of_one(at, fact), len(value))]
-    return b"".join(values), msgspec.msgpack.encode(told)
+def arguments(topic: str, facts: Sequence[tuple[int, Fact]]) -> Told:
+    """What the script is told of records at these offsets."""
+    return told_of(
+        [
+            Step(at, fact.what, own_of(fact), value_of(topic, at, fact), LONG_AGO, digest_of(f"{at}".encode()))
+            for at, fact in facts
+        ]
+    )
 
 
 def value_of(topic: str, at: int, fact: Fact) -> bytes:
@@ -170,23 +175,23 @@ def value_of(topic: str, at: int, fact: Fact) -> bytes:
     return struct.pack(">Q", LONG_AGO_MS if fact.expired else 0) + f"{topic[0]}{at}".encode()
 
 
-def of_one(at: int, fact: Fact) -> list[str | int]:
+def own_of(fact: Fact) -> Own:
     told_at = f"{fact.place} {fact.source}" if fact.source else ""
-    own: dict[str, list[str | int]] = {
-        "put": [fact.key, "", "", told_at],
-        "updated": [fact.old_key, fact.key, "", told_at],
-        "deleted": [fact.key, "", "", told_at],
-        "changes_received": [2, 3, "", told_at],
-        "started": [fact.run_id, fact.mode, "", ""],
-        "erased": ["", "", "", ""],
-        "opened": [fact.run_id, fact.mode, fact.since, 0],
-        "loaded": [fact.run_id, f"{fact.line} {fact.digest}", fact.key, ""],
-        "received": [fact.run_id, 1, fact.rejected, fact.digest],
-        "rejected": ["", "", "", ""],
-        "published": [fact.run_id, "", "", ""],
-        "failed": [fact.run_id, "why", 2, fact.rejected],
+    own: dict[str, Own] = {
+        "put": (fact.key, "", "", told_at),
+        "updated": (fact.old_key, fact.key, "", told_at),
+        "deleted": (fact.key, "", "", told_at),
+        "changes_received": (2, 3, "", told_at),
+        "started": (fact.run_id, fact.mode, "", ""),
+        "erased": ("", "", "", ""),
+        "opened": (fact.run_id, fact.mode, fact.since, 0),
+        "loaded": (fact.run_id, fact.line, fact.key, fact.digest),
+        "received": (fact.run_id, 1, fact.rejected, fact.digest),
+        "rejected": ("", "", "", ""),
+        "published": (fact.run_id, "", "", ""),
+        "failed": (fact.run_id, "why", 2, fact.rejected),
     }
-    return [at, fact.what, *own[fact.what]]
+    return own[fact.what]
 
 
 @pytest.fixture(scope="module")
