@@ -279,7 +279,7 @@ local function comes_too_late(offset)
 end
 
 -- By the run's place alone, for which line it was that stands under the key is not known any more.
-local function load_late(offset, id, key, value)
+local function load_late(offset, id, line, key, digest, value)
   local figures = id == run and current or run_of(id)
   if not figures then return comes_too_late(offset) end
   local since, replaces, status = figures.since, figures.mode == 'replace', figures.status
@@ -291,6 +291,8 @@ local function load_late(offset, id, key, value)
   if loaded and stamp_of(loaded) == since or since <= number('removed') then return comes_too_late(offset) end
   set(namespace, key, record)
   figures.loaded = figures.loaded + 1
+  -- The upload's end names the digest of its last line.
+  if line >= figures.next_line then figures.next_line, figures.digest = line + 1, digest end
   keep_run(id, figures)
 end
 
@@ -315,7 +317,7 @@ local function load_run(offsets, id, lines, names, digests, lengths)
     local value = next_value(lengths[i])
     if is_new(offset) then
       if late then
-        load_late(offset, id, names[i], value)
+        load_late(offset, id, lines[i], names[i], digests[i], value)
       elseif id == run and current.status == 'receiving' then
         load_next(lines[i], names[i], digests[i], value, keys, values)
       else

@@ -436,6 +436,18 @@ def test_two_uploads_of_one_name(redis: Redis, second: str, status: str) -> None
     assert client.run("r0")[2] == status
 
 
+def test_the_last_record_of_an_upload_may_come_late(redis: Redis) -> None:
+    """Before the upload's end is read, which names the digest of its last line: it is the same upload."""
+    changes, [opened] = logged([("started", "merge", True)])
+    first, last, received = uploaded("ab")
+    client = Client(redis, changes, [opened, first, Fact("rejected"), received])
+    client.apply("bulk", 0, 3)
+    assert client.apply_late(2, last, "bulk") == -1
+    client.read_to_the_end()
+    assert client.run("r0")[2] == "loading"
+    assert client.records() == {"a": "b1", "b": "b2"}
+
+
 def uploaded(upload: str) -> list[Fact]:
     """The records of a load, whose digests are what there was of it by then, and its end."""
     told = [upload[:line].encode().hex() for line in range(1, len(upload) + 1)]
