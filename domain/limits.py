@@ -236,9 +236,14 @@ FEED_BATCH_MAX_BYTES: Final = 512 * 1024
 FEED_LOG_PATIENCE_SECONDS: Final = 30
 """A log that is away is waited for by an upload, which then is refused."""
 FEED_RUNS_KEPT: Final = 1_000
-"""Loads of a client whose figures are kept, and whose names an upload can resume; the latest."""
+"""Loads of a client whose figures are kept, and whose names an upload can resume; the latest, at least."""
+FEED_RUNS_KEPT_MAX: Final = 1_100
+"""With more of them all but the latest go at once: to look for the oldest each time would hold Redis up."""
 FEED_UPLOADS_KEPT: Final = 1_000
-"""Uploads of changes of a client that can be sent again under their names without a second effect; the latest."""
+"""Uploads of changes of a client that can be sent again under their names without a second effect; the latest, at
+least."""
+FEED_UPLOADS_KEPT_MAX: Final = 1_100
+"""As of runs."""
 FEED_CHUNK_TIMEOUT_SECONDS: Final = 60
 """An upload of which nothing comes for so long is cut off."""
 FEED_UPLOAD_FREE_SECONDS: Final = 3_600

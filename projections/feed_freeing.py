@@ -13,20 +13,9 @@ TIDY: Final = (
     FREES
     + SHAPES
     + """
--- ARGV: 'changed', 'tombstones', 'records' or 'runs'; cursor; how many; the present in Unix milliseconds. Answers the
--- cursor. Takes out what nobody can see any more: what is below the floor, what has expired, and tombstones without a
--- use; and of the runs all but the latest, so many as that.
-if ARGV[1] == 'runs' then
-  local kept = tonumber(ARGV[3])
-  if redis.call('HLEN', RUNS) <= kept then return '0' end
-  local undecided, runs, flat = redis.call('HGET', STATE, 'undecided'), {}, redis.call('HGETALL', RUNS)
-  for at = 1, #flat, 2 do
-    if flat[at] ~= undecided then table.insert(runs, {cjson.decode(flat[at + 1])[1], flat[at]}) end
-  end
-  table.sort(runs, function(one, other) return one[1] > other[1] end)
-  for at = kept + 1, #runs do redis.call('HDEL', RUNS, runs[at][2]) end
-  return '0'
-end
+-- ARGV: 'changed', 'tombstones' or 'records'; cursor; how many; the present in Unix milliseconds. Answers the cursor.
+-- Takes out what nobody can see any more: what is below the floor, what has expired, of a bulk record and a change the
+-- older one, and tombstones without a use.
 local PLACES = {changed = CHANGED, tombstones = TOMBSTONES, records = standing}
 local place, now = PLACES[ARGV[1]], tonumber(ARGV[4])
 local answer = redis.call('HSCAN', place, ARGV[2], 'COUNT', ARGV[3])
@@ -36,9 +25,9 @@ for at = 1, #answer[2], 2 do
     local stamp = tonumber(value)
     local loaded = redis.call('HGET', standing, key)
     if stamp < floor then redis.call('HDEL', place, key)
-    elseif not older_may_come(stamp) then
+    else
       if loaded and stamp_of(loaded) < stamp then redis.call('HDEL', standing, key) end
-      redis.call('HDEL', place, key)
+      if not older_may_come(stamp) then redis.call('HDEL', place, key) end
     end
   else
     local stamp, expiry = struct.unpack('>I8I8', value)
@@ -51,6 +40,8 @@ for at = 1, #answer[2], 2 do
       -- It may be all that stands between a reader and an older record: that stays away.
       if place == CHANGED then redis.call('HSET', TOMBSTONES, key, stamp)
       elseif stamp_of(redis.call('HGET', CHANGED, key)) < stamp then redis.call('HDEL', CHANGED, key) end
+    -- Whatever becomes of the change, it keeps an older record away, and leaves a tombstone or a floor that does.
+    elseif loaded then redis.call('HDEL', standing, key)
     end
   end
 end

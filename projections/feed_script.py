@@ -25,7 +25,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from domain.limits import FEED_UPLOADS_KEPT
+from domain.limits import FEED_RUNS_KEPT, FEED_RUNS_KEPT_MAX, FEED_UPLOADS_KEPT, FEED_UPLOADS_KEPT_MAX
 
 APPLIES: Final = "#!lua\n"
 """Redis then refuses the script as a whole where it has no memory left, and not in the middle of it."""
@@ -40,9 +40,10 @@ local function stamp_of(value) return value and struct.unpack('>I8', value) or -
 local function stamped(stamp, value) return struct.pack('>I8', stamp) .. value end
 local function number(field) return tonumber(redis.call('HGET', STATE, field) or -1) end
 
-local active, erased = number('active'), number('erased')
+-- Once a client is erased nothing stands, also what was on its way to the log when that was told there.
+local active, is_erased = number('active'), number('erased') >= 0
 local floor, standing
-local function set_floor() floor, standing = math.max(active, erased), records_of(active) end
+local function set_floor() floor, standing = is_erased and math.huge or active, records_of(active) end
 set_floor()
 
 -- Of what `changed` and `tombstones` have under a key: the stamp of the change that stands for it, and whether that put
@@ -84,7 +85,8 @@ end
 """
 
 _APPLY: Final = (
-    f"local UPLOADS_KEPT = {FEED_UPLOADS_KEPT}\n"
+    f"local RUNS_KEPT, RUNS_KEPT_MAX = {FEED_RUNS_KEPT}, {FEED_RUNS_KEPT_MAX}\n"
+    f"local UPLOADS_KEPT, UPLOADS_KEPT_MAX = {FEED_UPLOADS_KEPT}, {FEED_UPLOADS_KEPT_MAX}\n"
     + SHAPES
     + """
 -- ARGV: 'bulk' or 'changes'; the last offset that was ever applied of the client as far as the caller knows, or 'late'
@@ -141,6 +143,21 @@ local function keep_run(id, figures)
   redis.call('HSET', RUNS, id, cjson.encode(values))
 end
 
+-- Of runs and of uploads with a name only the latest are known, counted as the log has them: so they are the same ones
+-- each time that it is read. They go many at once, for to look for the oldest takes a while.
+local function let_go(place, kept, found)
+  table.sort(found, function(one, other) return one[1] > other[1] end)
+  for at = kept + 1, #found do redis.call('HDEL', place, found[at][2]) end
+end
+
+-- The one that is open is the latest.
+local function let_runs_go()
+  if redis.call('HLEN', RUNS) < RUNS_KEPT_MAX then return end
+  local runs, flat = {}, redis.call('HGETALL', RUNS)
+  for at = 1, #flat, 2 do table.insert(runs, {cjson.decode(flat[at + 1])[1], flat[at]}) end
+  let_go(RUNS, RUNS_KEPT, runs)
+end
+
 -- A place that is known to be empty is not asked for each key: to ask is what takes the time here.
 local is_empty = {}
 local function has_nothing(place)
@@ -166,8 +183,6 @@ local function ended(status, reason)
 end
 
 -- What was met of sources in this batch is kept at its end.
--- Of uploads that have a name only the latest are known, counted as the log has them: so it is the same each time that
--- it is read.
 local told = {}
 local function keep_told()
   for name, known in pairs(told) do redis.call('HSET', SOURCES, name, known) end
@@ -175,15 +190,14 @@ local function keep_told()
 end
 local function let_uploads_go()
   keep_told()
-  if redis.call('HLEN', SOURCES) < UPLOADS_KEPT then return end
+  if redis.call('HLEN', SOURCES) < UPLOADS_KEPT_MAX then return end
   local uploads, flat = {}, redis.call('HGETALL', SOURCES)
   for at = 1, #flat, 2 do
     if string.find(flat[at], '^upload/') then
       table.insert(uploads, {tonumber(string.match(flat[at + 1], '^%d+ (%d+)')), flat[at]})
     end
   end
-  table.sort(uploads, function(one, other) return one[1] > other[1] end)
-  for at = UPLOADS_KEPT, #uploads do redis.call('HDEL', SOURCES, uploads[at][2]) end
+  let_go(SOURCES, UPLOADS_KEPT, uploads)
 end
 
 -- Whether the source has told it before; `from` is the place there and the name, or empty. A record that was passed
@@ -213,11 +227,12 @@ function does.opened(_, id, mode, since, may_be_resumed)
   if since <= number('opened') then
     fresh.status = 'superseded'
     keep_run(id, fresh)
-    return
+    return let_runs_go()
   end
   if run then ended('superseded', '') end
   run, current = id, fresh
   keep_run(run, current)
+  let_runs_go()
   redis.call('HSET', STATE, 'opened', since, 'undecided', run)
   redis.call('ZREM', STARTED, id)
   redis.call('ZREMRANGEBYSCORE', STARTED, '-inf', since)
@@ -246,11 +261,11 @@ local function put_changed(namespace, keys, values, puts, gones)
   for i, key in ipairs(keys) do
     local before, put, gone = met[key] or loaded[i], puts[i], gones[i]
     if replaces and before then current.duplicates = current.duplicates + 1 end
-    local shadowed = change_of(put, gone) > since or since < erased
+    local shadowed = change_of(put, gone) > since
     local existed = before
     if not replaces then existed = visible(put, gone, before) end
     -- What a change stands over is kept for a run that replaces, so that its figures follow from its lines alone.
-    if since >= erased and (replaces or not shadowed) then
+    if replaces or not shadowed then
       met[key] = stamp .. values[i]
       kept[#kept + 1] = key
       kept[#kept + 1] = met[key]
@@ -263,9 +278,13 @@ end
 -- Records of the open run that follow each other.
 local function put_loaded(keys, values)
   if #keys == 0 then return end
+  if is_erased then
+    counts.stale = counts.stale + #keys
+    return
+  end
   local namespace = current.mode == 'replace' and records_of(current.since) or standing
   local puts, gones = get_all(CHANGED, keys), get_all(TOMBSTONES, keys)
-  if erased >= 0 or is_any(puts, #keys) or is_any(gones, #keys) then
+  if is_any(puts, #keys) or is_any(gones, #keys) then
     return put_changed(namespace, keys, values, puts, gones)
   end
   put_unchanged(namespace, keys, values)
@@ -415,14 +434,11 @@ function does.changes_received(offset, records, rejected, _, from)
 end
 
 function does.erased(offset)
-  redis.call('UNLINK', CHANGED, TOMBSTONES)
-  erased = offset
-  redis.call('HSET', STATE, 'erased', erased)
+  redis.call('UNLINK', CHANGED, TOMBSTONES, standing)
+  if run then redis.call('UNLINK', records_of(current.since)) end
+  redis.call('HSET', STATE, 'erased', offset)
+  is_erased = true
   set_floor()
-  if number('opened') < offset then
-    redis.call('UNLINK', records_of(active))
-    if run then redis.call('UNLINK', records_of(current.since)) end
-  end
 end
 
 function does.rejected() count('rejected') end

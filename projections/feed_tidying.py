@@ -13,7 +13,6 @@ import structlog
 from redis.asyncio import Redis
 
 from domain.errors import Unavailable
-from domain.limits import FEED_RUNS_KEPT
 from domain.names import Names
 from projections.feed_audit import clients_of
 from projections.feed_freeing import TIDY
@@ -75,7 +74,6 @@ class FeedTidying:
     async def once(self) -> None:
         """One pass. Raises Unavailable."""
         for client in await clients_of(self._redis, self._names):
-            await self._step(client, "runs", b"0", FEED_RUNS_KEPT)
             # Records last: a change that has expired leaves a tombstone, which keeps an older record away.
             for place in ("changed", "tombstones", "records"):
                 cursor = await self._step(client, place, b"0", KEYS_AT_ONCE)

@@ -34,8 +34,9 @@ class Candidate(NamedTuple):
 
 def expected(changes: Sequence[Fact], bulk: Sequence[Fact]) -> dict[str, str]:
     """Key to the name of the record that stands: 'c<offset>' of a change, 'b<offset>' of a bulk record."""
+    if any(fact.what == "erased" for fact in changes):
+        return {}
     accepted, base = _accepted(bulk)
-    erased = max((at for at, fact in enumerate(changes) if fact.what == "erased"), default=-1)
     candidates: list[tuple[str, Candidate]] = []
     repeated = _repeated(changes)
     for at, fact in enumerate(changes):
@@ -53,7 +54,7 @@ def expected(changes: Sequence[Fact], bulk: Sequence[Fact]) -> dict[str, str]:
         candidates.append((bulk[at].key, Candidate(since, at, name)))
     standing: dict[str, Candidate] = {}
     for key, candidate in candidates:
-        if candidate.stamp >= max(base, erased):
+        if candidate.stamp >= base:
             standing[key] = max(standing.get(key, candidate), candidate, key=lambda each: each[:2])
     return {key: each.name for key, each in standing.items() if each.name is not None}
 

@@ -13,7 +13,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from redis import Redis
 
-from domain.limits import FEED_UPLOADS_KEPT
 from projections.audiences import Own, Step, digest_of
 from projections.feed_freeing import TIDY
 from projections.feed_look_up import COUNT, LOOK_UP
@@ -45,7 +44,9 @@ openings = st.tuples(st.just("opened"), runs)
 loads = st.tuples(st.just("loaded"), runs, st.sampled_from([0, 0, 0, 1, 3]), keys, expiring)
 ends = st.tuples(st.sampled_from(["received", "published", "published", "failed"]), runs)
 often = [puts, updates, deletes, told, told, starts, loads, loads, loads]
-steps = st.sampled_from([*often, *often, *often, openings, ends, ends, ends, erasures]).flatmap(lambda each: each)
+often = [*often, *often, *often, openings, ends, ends, ends]
+# Behind an erasure nothing stands any more: few stories have one.
+steps = st.sampled_from([*often, *often, *often, erasures]).flatmap(lambda each: each)
 readings = st.tuples(
     st.sampled_from(["changes", "changes", "bulk"]), st.integers(1, 9), st.sampled_from([0, 0, 0, 1, 7])
 )
@@ -97,7 +98,7 @@ class Client:
     """One feed client in Redis, written to by the scripts."""
 
     def __init__(self, redis: Redis, changes: Sequence[Fact], bulk: Sequence[Fact]) -> None:
-        self._redis = redis
+        self.redis = redis
         self.logs = {"changes": changes, "bulk": bulk}
         self.ends = {"changes": 0, "bulk": 0}
         self._names = [CLIENT + part for part in PARTS]
@@ -146,17 +147,22 @@ class Client:
         return sum(int(more) for _, more, _ in counted) + int(counted[0][2])
 
     def audit(self) -> list[dict[str, Any]]:
-        return [msgspec.json.decode(row) for row in self._redis.lrange(self._names[4], 0, -1)]
+        return [msgspec.json.decode(row) for row in self.redis.lrange(self._names[4], 0, -1)]
 
     def run(self, run_id: str) -> list[Any]:
-        return msgspec.json.decode(cast("bytes", self._redis.hget(self._names[1], run_id)), type=list[Any])
+        return msgspec.json.decode(cast("bytes", self.redis.hget(self._names[1], run_id)), type=list[Any])
 
     def knows(self, run_id: str) -> bool:
-        return bool(self._redis.hexists(self._names[1], run_id))
+        return bool(self.redis.hexists(self._names[1], run_id))
+
+    def held_records(self) -> int:
+        """How many there are in memory, seen or not."""
+        active = int(self.redis.hget(self._names[0], "active") or -1)
+        return sum(self.redis.hlen(CLIENT + place) for place in ("changed", f"records:{active}"))
 
     def held(self) -> set[str]:
         """The parts of the client's state that there are."""
-        return {name.decode().removeprefix(CLIENT) for name in self._redis.scan_iter(CLIENT + "*")}
+        return {name.decode().removeprefix(CLIENT) for name in self.redis.scan_iter(CLIENT + "*")}
 
 
 def arguments(topic: str, facts: Sequence[tuple[int, Fact]]) -> Told:
@@ -220,6 +226,7 @@ def test_any_interleaving_gives_what_the_rules_say(
     assert client.records() == expected(changes, bulk)
     client.tidy()
     assert client.records() == expected(changes, bulk)
+    assert client.held_records() == len(client.records()), "none twice, and none that nobody sees"
     if not any(fact.expired for fact in (*changes, *bulk)):
         assert client.count() == len(client.records())
     for topic, log in (("changes", changes), ("bulk", bulk)):
@@ -270,15 +277,17 @@ def test_nothing_is_kept_that_nobody_can_see(redis: Redis) -> None:
     assert client.run("r0") == [1, "replace", "published", 3, 1, 0, 0, 4, "", "", False]
 
 
-def test_an_erasure_reaches_loads_that_were_read_before_it(redis: Redis) -> None:
-    """Of loads that are ahead of the changes those before its place vanish, and those after it stay."""
-    starts = [("started", "merge", True), ("loaded", 0, 0, "a", False)]
-    changes, bulk = logged([*starts, ("erased",), ("started", "merge", True), ("loaded", 0, 0, "b", False)])
+@pytest.mark.parametrize("order", [("changes", "bulk"), ("bulk", "changes")])
+def test_nothing_stands_once_a_client_is_erased(redis: Redis, order: tuple[str, str]) -> None:
+    """Neither what was on its way to the log when it was told, nor loads, whichever of the two is read first."""
+    loads_of = [("started", "merge", True), ("loaded", 0, 0, "a", False), ("received", 0), ("published", 0)]
+    replaces = [("started", "replace", True), ("loaded", 0, 0, "b", False)]
+    changes, bulk = logged([*loads_of, ("put", "b", False), ("erased",), ("put", "c", False), *loads_of, *replaces])
     client = Client(redis, changes, bulk)
-    client.apply("bulk", 0, 4)
-    assert client.records() == {"a": "b1", "b": "b3"}
-    client.apply("changes", 0, 3)
-    assert client.records() == {"b": "b3"}
+    for topic in order:
+        client.apply(topic, 0, len(client.logs[topic]))
+    assert client.records() == {}
+    assert client.held() <= {"state", "runs", "audit", "started"}
 
 
 def test_what_expires_brings_nothing_older_back(redis: Redis) -> None:
@@ -387,23 +396,6 @@ def test_a_loaded_record_that_comes_late_is_told_where_nobody_knows(redis: Redis
         assert client.records() == before
 
 
-def test_starts_ahead_of_their_loads_cost_the_same_each(redis: Redis) -> None:
-    """When all is read again, the changes tell of every load ever made before the first of them is opened."""
-    many = [step for _ in range(2_000) for step in (("started", "merge", True), ("received", 0), ("published", 0))]
-    few, all_of_them = (_cost_of(redis, many[: 3 * count]) for count in (200, 2_000))
-    assert all_of_them < 30 * few
-
-
-def _cost_of(redis: Redis, story: Sequence[tuple[Any, ...]]) -> float:
-    """Microseconds that Redis spends on reading these, all changes first."""
-    client = Client(redis, *logged(story))
-    redis.config_resetstat()
-    for topic, log in client.logs.items():
-        while client.ends[topic] < len(log):
-            client.read(topic, 100, 0)
-    return float(redis.info("commandstats")["cmdstat_evalsha"]["usec"])
-
-
 def test_what_was_refused_is_counted_once(redis: Redis) -> None:
     """A load whose end is told twice, because its answer was lost."""
     changes, bulk = logged([("started", "merge", True), ("received", 0), ("received", 0)])
@@ -455,49 +447,3 @@ def uploaded(upload: str) -> list[Fact]:
         Fact("loaded", run_id="r0", line=at, key=upload[at - 1], digest=so_far) for at, so_far in enumerate(told, 1)
     ]
     return [*records, Fact("received", run_id="r0", digest=told[-1])]
-
-
-def test_only_the_latest_runs_are_kept(redis: Redis) -> None:
-    """So many as there are to be, and the one that is not decided; a start that is kept opens still."""
-    story: list[tuple[Any, ...]] = []
-    for _ in range(5):
-        story += [("started", "merge", True), ("loaded", 0, 0, "a", False), ("received", 0), ("published", 0)]
-    changes, bulk = logged([*story, ("started", "merge", True)])
-    client = Client(redis, changes, bulk)
-    client.read_to_the_end()
-    client.tidy("runs", count=2)
-    kept = {run_id for run_id in (f"r{number}" for number in range(6)) if client.knows(run_id)}
-    assert kept == {"r3", "r4", "r5"}
-
-
-def test_what_was_told_before_brings_nothing_back(redis: Redis) -> None:
-    """A source that tells an older value again, after others have said more, changes nothing; what is new counts."""
-    first = [Fact("put", key=key, source="upload/x", place=line) for line, key in enumerate("abc", 1)]
-    changes = [*first, Fact("put", key="a"), Fact("deleted", key="b"), *first, Fact("deleted", key="c")]
-    again = Fact("put", key="a", source="upload/x", place=4)
-    client = Client(redis, [*changes, again], [])
-    client.apply("changes", 0, len(changes))
-    assert client.records() == {"a": "c3"}
-    assert sum(row["stale"] for row in client.audit()) == 3
-    client.read_to_the_end()
-    assert client.records() == {"a": "c9"}
-
-
-def test_refused_lines_of_changes_are_counted_once(redis: Redis) -> None:
-    """The end of an upload that is told twice, and those of two uploads without a name."""
-    named, unnamed = Fact("changes_received", source="upload/x", place=9), Fact("changes_received")
-    client = Client(redis, [named, named, unnamed, unnamed], [])
-    client.read_to_the_end()
-    assert [(row["refused"], row["marks"]) for row in client.audit()] == [(9, 4)]
-
-
-def test_only_the_latest_uploads_are_known(redis: Redis) -> None:
-    """Each time the topic is read they are the same ones; a connector's place is never forgotten."""
-    uploads = [Fact("put", key="a", source=f"upload/{number}", place=1) for number in range(FEED_UPLOADS_KEPT + 1)]
-    first = Fact("put", key="b", source="kafka/a topic/0", place=1)
-    changes = [first, *uploads, uploads[-1], uploads[0], first]
-    for cut in (1, 100):
-        client = Client(redis, changes, [])
-        while client.ends["changes"] < len(changes):
-            client.read("changes", cut, 0)
-        assert client.records() == {"a": f"c{len(changes) - 2}", "b": "c0"}
