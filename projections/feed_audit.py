@@ -146,7 +146,11 @@ class FeedAudit:
             await asyncio.sleep(LOOK_S)
 
     async def bring(self) -> None:
-        """What stands in Redis now. Of a client whose rows Postgres refuses it stays there. Raises Unavailable."""
+        """What stands in Redis now. Of a client whose rows Postgres refuses it stays there.
+
+        Raises Unavailable, with the rows of those clients brought whose servers answer.
+        """
+        away: Unavailable | None = None
         clients = await clients_of(self._redis, self._names)
         for start in range(0, len(clients), CLIENTS_AT_ONCE):
             some = clients[start : start + CLIENTS_AT_ONCE]
@@ -154,8 +158,12 @@ class FeedAudit:
             for client, failure in zip(some, outcomes, strict=True):
                 if isinstance(failure, StoreFault):
                     log.error("rows of the audit of a feed client are refused", client=client, error=str(failure))
+                elif isinstance(failure, Unavailable):
+                    away = away or failure
                 elif failure is not None:
                     raise failure
+        if away is not None:
+            raise away
 
     async def _bring_of(self, client: str) -> None:
         key = self._names.feed_audit(client)

@@ -72,13 +72,22 @@ class FeedTidying:
                 await connection.execute(END_TURN, TURN)
 
     async def once(self) -> None:
-        """One pass. Raises Unavailable."""
+        """One pass. Raises Unavailable, with those clients tidied whose server answers."""
+        away: Unavailable | None = None
         for client in await clients_of(self._redis, self._names):
-            # Records last: a change that has expired leaves a tombstone, which keeps an older record away.
-            for place in ("changed", "tombstones", "records"):
-                cursor = await self._step(client, place, b"0", KEYS_AT_ONCE)
-                while cursor != b"0":
-                    cursor = await self._step(client, place, cursor, KEYS_AT_ONCE)
+            try:
+                await self._tidied(client)
+            except Unavailable as failure:
+                away = away or failure
+        if away is not None:
+            raise away
+
+    async def _tidied(self, client: str) -> None:
+        # Records last: a change that has expired leaves a tombstone, which keeps an older record away.
+        for place in ("changed", "tombstones", "records"):
+            cursor = await self._step(client, place, b"0", KEYS_AT_ONCE)
+            while cursor != b"0":
+                cursor = await self._step(client, place, cursor, KEYS_AT_ONCE)
 
     async def _step(self, client: str, place: str, cursor: bytes, count: int) -> bytes:
         started = time.monotonic()
