@@ -35,12 +35,16 @@ from projections.feed_value import milliseconds
 from projections.postgres_store import Pool, connected
 from projections.queries.feed_memory import feed_memory
 from projections.redis_store import RedisStore, answering, microseconds, offset_field
-from projections.store import Checkpoint, EventRefused, FenceLost
+from projections.store import Checkpoint, EventRefused, FenceLost, StoreFault
 
 BYTES_AT_ONCE: Final = 2 * 1024 * 1024
 """Of values, on their way to Redis in scripts whose answers are waited for together: an ordinary batch of one client,
 so that the next one is prepared meanwhile. Redis has them twice for a moment."""
 CLIENTS_AT_ONCE: Final = 16
+LOOKED_AT_ONCE: Final = 1_000
+"""Clients whose positions are asked for in one go: a connection for each would be more than there are."""
+LOOKS_PER_ROUND: Final = 60
+"""Each second some clients are looked at, so that one that Redis has lost is noticed within about a minute."""
 FORGET_MAX: Final = 1000
 """Clients in one script; the others are found the next time."""
 CLIENT_MAX_CHARS: Final = 100
@@ -55,6 +59,10 @@ RETRIED_AT: Final = b"retried_at"
 KNOWN: Final = """
 -- KEYS: offsets, clients. ARGV: the number of partitions, each with its expected offset; then fields of clients.
 -- Answers the generation, then the clients' positions.
+-- Nothing of a projection that is paused or has stopped.
+for _, rests in ipairs({'paused', 'stopped_reason'}) do
+  if redis.call('HEXISTS', KEYS[1], rests) == 1 then return false end
+end
 for at = 2, 1 + 2 * ARGV[1], 2 do
   if redis.call('HGET', KEYS[1], ARGV[at]) ~= ARGV[at + 1] then return false end
 end
@@ -109,10 +117,14 @@ class FeedStore(RedisStore[FeedRows]):
         self._apply_when_full = redis.register_script(APPLY_WHEN_FULL)
         self._drop_client = redis.register_script(DROP)
         self._known = redis.register_script(KNOWN)
-        self._note_retry = redis.register_script(NOTE_RETRY)
+        self._note_retry = redis.register_script(f"{FREES}{NOTE_RETRY}")
         self._forget_clients = redis.register_script(FORGET_CLIENTS)
         self._memory_asked_at = float("-inf")
         self._is_full = False
+        self._looked_at = 0
+        """How many of the clients, since the last round began."""
+        self._looks_at_all = True
+        """After a fault, and at the beginning."""
 
     async def checkpoints(self) -> dict[TopicPartition, Checkpoint]:
         """None where a client's state is not what it was: then the topic is read again, for those who miss it."""
@@ -120,14 +132,37 @@ class FeedStore(RedisStore[FeedRows]):
             # First what is written last: then a client's state is never behind, unless it was lost.
             known = cast("dict[bytes, bytes]", await self._redis.hgetall(self._audiences.keys[0]))
             found = await super().checkpoints()
-            parts = [(_part_of(field), int(offset)) for field, offset in known.items()]
-            positions = await asyncio.gather(*(self._position(part.client) for part, _ in parts))
-            lost = [part for (part, known), at in zip(parts, positions, strict=True) if at < known]
-            if not lost:
+            if not (lost := await self._lost({_part_of(field): int(offset) for field, offset in known.items()})):
                 return found
             clients = [self._audiences.field_of(part) for part in lost[:FORGET_MAX]]
             await self._forget_clients(keys=[self._audiences.offsets_key, *self._audiences.keys], args=clients)
         return {}
+
+    async def _lost(self, known: Mapping[PartOfClient, int]) -> list[PartOfClient]:
+        """Clients that are not where they are known to be, which most often are none.
+
+        All of them where something was lost a moment ago, or may have been: else some, one after the other, for who is
+        written to is found out at once, and so is who is looked up.
+        """
+        parts = list(known)
+        start, self._looked_at = self._looked_at, self._looked_at + max(CLIENTS_AT_ONCE, len(parts) // LOOKS_PER_ROUND)
+        if self._looked_at >= len(parts):
+            self._looked_at = 0
+        some = parts if self._looks_at_all else parts[start : self._looked_at or None]
+        lost = await self._behind(some, known)
+        if lost and not self._looks_at_all:
+            lost = await self._behind(parts, known)
+        self._looks_at_all = bool(lost)
+        return lost
+
+    async def _behind(self, parts: Sequence[PartOfClient], known: Mapping[PartOfClient, int]) -> list[PartOfClient]:
+        positions: list[bytes | None] = []
+        for start in range(0, len(parts), LOOKED_AT_ONCE):
+            async with self._redis.pipeline(transaction=False) as pipeline:
+                for part in parts[start : start + LOOKED_AT_ONCE]:
+                    pipeline.hget(self._audiences.names.feed_state(part.client), self._audiences.topic)
+                positions += await pipeline.execute()
+        return [part for part, at in zip(parts, positions, strict=True) if int(-1 if at is None else at) < known[part]]
 
     async def parked_keys(self, _partitions: Collection[TopicPartition]) -> set[tuple[TopicPartition, bytes]]:
         """None: a record's place tells its order, so nothing has to wait behind another."""
@@ -135,6 +170,15 @@ class FeedStore(RedisStore[FeedRows]):
 
     async def apply(
         self, rows: FeedRows | None, moves: Mapping[TopicPartition, Move], parked: Sequence[DeadLetter] = ()
+    ) -> None:
+        try:
+            await self._apply_batch(rows, moves, parked)
+        except (StoreFault, Unavailable):
+            self._looks_at_all = True
+            raise
+
+    async def _apply_batch(
+        self, rows: FeedRows | None, moves: Mapping[TopicPartition, Move], parked: Sequence[DeadLetter]
     ) -> None:
         rejected = _rejected(parked)
         steps = {**(rows or {}), **{part: each for part, each in rejected.items() if part.client != NOBODY}}
@@ -186,10 +230,6 @@ class FeedStore(RedisStore[FeedRows]):
             for field in cast("list[bytes]", await self._redis.hkeys(self._audiences.keys[0])):
                 await self._drop_client(keys=self._keys_of(_part_of(field).client))
 
-    async def _position(self, client: str) -> int:
-        position = await self._redis.hget(self._audiences.names.feed_state(client), self._audiences.topic)
-        return -1 if position is None else int(position)
-
     async def _known_before(self, parts: Sequence[PartOfClient], moves: Mapping[TopicPartition, Move]) -> Known:
         """The last offset of each client that was ever applied, of a time when the offsets were the expected ones."""
         expected = [text for tp, move in moves.items() for text in (offset_field(tp), move.expected)]
@@ -203,11 +243,15 @@ class FeedStore(RedisStore[FeedRows]):
         return Known(int(generation), {part: str(at) for part, at in zip(parts, offsets, strict=True)})
 
     async def _to_clients(self, steps: FeedRows, known: Known) -> None:
-        """Several clients at once, and the records of one in their order."""
+        """Several clients at once, and the records of one in their order. One that fails stops none that runs."""
         parts = [*steps]
         for start in range(0, len(parts), CLIENTS_AT_ONCE):
             some = parts[start : start + CLIENTS_AT_ONCE]
-            await asyncio.gather(*(self._to_client(part, steps[part], known) for part in some))
+            outcomes = await asyncio.gather(
+                *(self._to_client(part, steps[part], known) for part in some), return_exceptions=True
+            )
+            for failure in filter(None, outcomes):
+                raise failure
 
     async def _to_client(self, part: PartOfClient, steps: Sequence[Step], known: Known) -> None:
         """By scripts of which each finds the one before it applied, or FenceLost."""

@@ -184,7 +184,7 @@ class RedisStore(Generic[Rows]):
     """So few that their script is over before anybody else misses Redis, which does nothing else meanwhile."""
     partition_fetch_max_bytes = PARTITION_FETCH_MAX_BYTES
     script_head = ""
-    """In front of what moves offsets: flags of Redis's scripts."""
+    """In front of what moves offsets, makes or stops them: flags of Redis's scripts."""
 
     def __init__(self, redis: Redis, pool: Pool, projection: RedisProjection[Rows]) -> None:
         self._redis = redis
@@ -199,9 +199,9 @@ class RedisStore(Generic[Rows]):
         self._unpark = redis.register_script(f"{MOVE_OFFSETS}\n{FREE_KEY}\n{projection.script}\n{NOTE_DATA}")
         self._free = redis.register_script(f"{MOVE_OFFSETS}\n{FREE_KEY}\nreturn 1")
         self._reset = redis.register_script(RESET)
-        self._begin = redis.register_script(BEGIN)
-        self._stop = redis.register_script(STOP)
-        self._forget = redis.register_script(FORGET)
+        self._begin = redis.register_script(f"{self.script_head}{BEGIN}")
+        self._stop = redis.register_script(f"{self.script_head}{STOP}")
+        self._forget = redis.register_script(f"{self.script_head}{FORGET}")
         self._skipped: set[tuple[TopicPartition, int]] = set()
         """As Postgres has last said."""
         self._away_until = 0.0
