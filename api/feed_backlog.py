@@ -34,7 +34,7 @@ class UploadHeldUp(UploadCut):
     """What it was to wait for did not come in time; `problem` is what to answer."""
 
     def __init__(self, problem: ProblemRaised) -> None:
-        super().__init__(str(problem))
+        super().__init__(problem.detail)
         self.problem = problem
 
 

@@ -74,12 +74,14 @@ _RECEIVED_PROPERTIES: Final = {
     },
 }
 _REFUSALS: Final = {
+    "408": "Too little came of it for too long; `run_id`, `received` and `rejected` tell how much is in the log.",
     "409": "The client is paused, archived or erased, or the load is over: it has failed, or a later one has begun.",
     "413": "It grows by unpacking as no records do.",
     "415": "It has another form or encoding than those named here.",
     "422": "The `Idempotency-Key` was used for another upload.",
     "503": "Too much is still to be applied, a load before it is not decided, as many uploads are being sent as there "
-    "may be, Redis has no memory left, or a server is away: try again as told.",
+    "may be, Redis has no memory left, or a server is away: try again as told. In the middle of an upload `run_id`, "
+    "`received` and `rejected` tell how much is in the log.",
 }
 _HOW: Final = (
     f"One JSON object a line, {FEED_RECORD_MAX_BYTES} bytes at most, or an Avro container file; any length, streamed. "

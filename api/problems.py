@@ -62,7 +62,12 @@ KINDS = {
         Kind("too-many-requests", 429, "Too many requests", "Wait as long as `Retry-After` says."),
         Kind("internal-error", 500, "Gavel made a mistake", "It is in the log of the process that answered."),
         Kind("unavailable", 503, "A server that is needed is away", "`detail` says which; try again as told."),
-        Kind("overloaded", 503, "Too much work is in flight", "Nothing was changed; try again as told."),
+        Kind(
+            "overloaded",
+            503,
+            "Too much work is in flight",
+            "Nothing was changed, or what `received` says; try again as told.",
+        ),
         Kind(
             "being-built", 503, "The read model is being built", "It is, for this version of Gavel; try again as told."
         ),

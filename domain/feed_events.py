@@ -61,6 +61,8 @@ class FeedChangesReceived(FeedEvent, frozen=True, kw_only=True):
     rejected: int
     """What was no change and is not in the log."""
     source: FeedSource | None = None
+    digest: str = ""
+    """Of an upload with a name, of its changes: see `domain/feeds/upload_digest.py`."""
 
 
 class FeedRun(FeedEvent, frozen=True, kw_only=True):

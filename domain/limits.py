@@ -263,10 +263,7 @@ FEED_RETRY_SECONDS: Final = 5
 FEED_LOOK_UP_KEYS_MAX: Final = 100
 """Of one look-up: Redis answers nobody else meanwhile."""
 FEED_START_PATIENCE_SECONDS: Final = 120
-"""A load that was started and not opened for so long will not be: its upload gave up, or its process died.
-
-So it is with one that nobody can resume and of which no record has come for so long.
-"""
+"""A load that was started and not opened for so long will not be: its upload gave up, or its process died."""
 FEED_RUN_PATIENCE_SECONDS: Final = 24 * 3_600
 """A load that may be resumed is given up after that: what was deleted meanwhile is remembered for it."""
 

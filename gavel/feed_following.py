@@ -84,7 +84,7 @@ async def follow_connector(settings: Settings, connector: Connector, told: Calla
                         log.warning("The connector waits.", reason=str(held_up))
                         await asyncio.sleep(TRY_AGAIN_SECONDS)
 
-            parts = ChangeParts(desk.log, names, keys.sealing, SystemClock(), fresh_id)
+            parts = ChangeParts(desk.log, names, keys.sealing, keys.first, SystemClock(), fresh_id)
             follow = FollowConnector(parts, may_go_on=may_go_on, told=told)
             while True:
                 try:

@@ -221,16 +221,11 @@ class FeedKeysInForce:
 
         Raises NotPossible for a client that is erased, Unavailable where no key can be made.
         """
-        try:
-            if client not in self._held.clients and client not in self._held.erased:
-                self._refuse_lost()
-                await asyncio.to_thread(self._file.ensure_key, client, datetime.now(UTC))
-                # Read by this very thread: what the other one has seen may be older than what was followed meanwhile.
-                self._take(self._file.read())
-            _refuse_erased(client, self._held)
-            return self._open(client, self._held.clients[client][0])
-        except CannotRun as error:
-            raise Unavailable(f"Nothing can be sealed: {error}") from error
+        return await self._own(client, 0)
+
+    async def first(self, client: str) -> DataKey:
+        """The client's oldest key, which stays the same until the client is erased. Raises as `sealing`."""
+        return await self._own(client, -1)
 
     def opening(self, client: str, key_id: str) -> DataKey | None:
         """The client's key of that name; None where it is destroyed, or none of this installation's.
@@ -249,6 +244,19 @@ class FeedKeysInForce:
     async def follow(self) -> None:
         """Takes up what other processes and `gavel feeds` write, until it is cancelled."""
         await follow(self._file, self._take)
+
+    async def _own(self, client: str, place: int) -> DataKey:
+        """By its place among the client's keys, of which the newest is the first. Raises as `sealing`."""
+        try:
+            if client not in self._held.clients and client not in self._held.erased:
+                self._refuse_lost()
+                await asyncio.to_thread(self._file.ensure_key, client, datetime.now(UTC))
+                # Read by this very thread: what the other one has seen may be older than what was followed meanwhile.
+                self._take(self._file.read())
+            _refuse_erased(client, self._held)
+            return self._open(client, self._held.clients[client][place])
+        except CannotRun as error:
+            raise Unavailable(f"Nothing can be sealed: {error}") from error
 
     def _wrapped(self, client: str, key_id: str) -> WrappedKey | None:
         return next((each for each in self._held.clients.get(client, ()) if each.id == key_id), None)

@@ -94,10 +94,13 @@ def feed_parts(
             runs=runs,
             turn=FeedTurn(backlog, runs),
             sealing=keys.sealing,
+            first_key=keys.first,
             clock=clock,
             ids=fresh_id,
         ),
-        change=ChangeFeed(ChangeParts(log, names, keys.sealing, clock, fresh_id), RedisSources(redis, names)),
+        change=ChangeFeed(
+            ChangeParts(log, names, keys.sealing, keys.first, clock, fresh_id), RedisSources(redis, names)
+        ),
         senders=senders,
         runs=runs,
         records=records,

@@ -152,7 +152,7 @@ _TOLD: Final[dict[type[Event], _Told]] = {
     feed_events.FeedRecordDeleted: ("deleted", lambda event: (event.key, "", "", _from(event))),
     feed_events.FeedChangesReceived: (
         "changes_received",
-        lambda event: (event.records, event.rejected, "", _from(event)),
+        lambda event: (event.records, event.rejected, event.digest, _from(event)),
     ),
     feed_events.FeedLoadStarted: ("started", lambda event: (event.run_id, event.mode, "", "")),
     feed_events.FeedLoadOpened: (

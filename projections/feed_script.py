@@ -10,7 +10,7 @@ All keys of a client have `{client id}` in them and stand on one slot of a clust
 - `audit`      list: rows that are not in Postgres yet
 - `started`    sorted set: the runs that the changes tell of and the bulk topic does not yet, by their place
 - `sources`    hash: who tells changes to `place offset`, the last place that was met of it and where it stands in the
-               log; of an upload that has ended also `records rejected`
+               log; of an upload that has ended also `records rejected digest`
 
 What one topic says is written beside what the other one says, never over it: `records:N` and the runs follow from the
 bulk partition alone, `changed` and `tombstones` from the changes alone. A reader takes of the three the one with the
@@ -146,7 +146,9 @@ end
 -- Of runs and of uploads with a name only the latest are known, counted as the log has them: so they are the same ones
 -- each time that it is read. They go many at once, for to look for the oldest takes a while.
 local function let_go(place, kept, found)
-  table.sort(found, function(one, other) return one[1] > other[1] end)
+  table.sort(found, function(one, other)
+    return one[1] > other[1] or one[1] == other[1] and one[2] > other[2]
+  end)
   for at = kept + 1, #found do redis.call('HDEL', place, found[at][2]) end
 end
 
@@ -366,8 +368,16 @@ function does.published(_, id)
   ended('published', '')
 end
 
+-- One that was started and never opened, so that nobody loses anything by it; what comes of it later is passed over.
+local function fail_unopened(id, reason)
+  if late or run_of(id) then return end
+  redis.call('ZREM', STARTED, id)
+  keep_run(id, {since = -1, mode = 'merge', status = 'failed', loaded = 0, duplicates = 0, received = 0, rejected = 0,
+    next_line = 1, reason = reason, digest = '', may_be_resumed = false})
+end
+
 function does.failed(_, id, reason, received, rejected)
-  if id ~= run then return end
+  if id ~= run then return fail_unopened(id, reason) end
   if current.status == 'receiving' then
     refused = refused + tonumber(rejected)
     current.received, current.rejected = tonumber(received), tonumber(rejected)
@@ -427,8 +437,8 @@ function does.deleted(offset, key, _, _, from)
   count('deletes')
 end
 
-function does.changes_received(offset, records, rejected, _, from)
-  local figures = string.find(from, '^%d+ upload/') and ' ' .. records .. ' ' .. rejected
+function does.changes_received(offset, records, rejected, digest, from)
+  local figures = string.find(from, '^%d+ upload/') and table.concat({'', records, rejected, digest}, ' ')
   if was_told(offset, from, figures) then return end
   refused = refused + tonumber(rejected)
 end

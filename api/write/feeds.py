@@ -24,9 +24,9 @@ from api.raw_http import CLOSING, DISCARDED_MAX_BYTES
 from api.services import ApiServices, Services
 from api.write.preconditions import idempotency_key
 from commands.feeds.change_feed import Changes
-from commands.feeds.intake import BrokenOff, Received, Sender, TooDense, UploadCut, named_run
+from commands.feeds.intake import BrokenOff, Interrupted, Received, Sender, TooDense, UploadCut, named_run
 from commands.feeds.load_feed import Bulk
-from domain.errors import Fault, GavelError, InvalidInput
+from domain.errors import Fault, GavelError, InvalidInput, Overloaded, Unavailable
 from domain.event_parts import FeedMode
 from domain.feeds.debezium import Columns
 from domain.feeds.upload import Form
@@ -114,11 +114,9 @@ class _Upload:
         try:
             async with self._services.upload_slots.taken(own_feed(self._client, tenant_of(self._request))):
                 received = await take()
-        except UploadHeldUp as held_up:
+        except Interrupted as error:
             await self._discard()
-            raise held_up.problem from held_up
-        except UploadCut as cut:
-            raise ProblemRaised("bad-request", "the upload was cut off", headers=CLOSING) from cut
+            raise _interrupted(error) from error
         except BrokenOff as error:
             await self._discard()
             raise _broken(error) from error
@@ -216,14 +214,31 @@ class _Upload:
 
 def _broken(error: BrokenOff) -> ProblemRaised:
     """What is wrong with the upload, and what became of that which came before."""
-    is_bomb, received = isinstance(error, TooDense), error.received
+    is_bomb = isinstance(error, TooDense)
     return ProblemRaised(
         "body-too-large" if is_bomb else "invalid-input",
         error.faults[0].message,
         headers=CLOSING if is_bomb else None,
         faults=error.faults,
-        members={"run_id": received.run_id, "received": received.received, "rejected": received.rejected},
+        members=_members(error.received),
     )
+
+
+def _interrupted(error: Interrupted) -> ProblemRaised:
+    """Why the rest of the upload was not taken, and how much of it there is."""
+    cause, members = error.__cause__, _members(error.received)
+    if isinstance(cause, UploadHeldUp):
+        kind, why, headers = cause.problem.kind, cause.problem.detail, cause.problem.headers
+    elif isinstance(cause, Unavailable):
+        kind, why, headers = "overloaded" if isinstance(cause, Overloaded) else "unavailable", str(cause), {}
+    else:
+        kind, why, headers = "bad-request", "the upload was cut off", CLOSING
+    detail = f"{why.removesuffix('.')}: the upload was ended, and what it had received until there is in the log"
+    return ProblemRaised(kind, detail, headers=headers, members=members)
+
+
+def _members(received: Received) -> Mapping[str, str | int]:
+    return {"run_id": received.run_id, "received": received.received, "rejected": received.rejected}
 
 
 def _too_slow(left_s: float) -> str:

@@ -6,15 +6,28 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import NamedTuple, Protocol
 
+from msgspec.msgpack import encode
+
 from commands.feeds.change_writer import ChangeParts, ChangeWriter
-from commands.feeds.intake import LINES_AT_A_TIME, Received, Sender, Tally, UploadCut, refusal
+from commands.feeds.intake import (
+    LINES_AT_A_TIME,
+    Interrupted,
+    Received,
+    Sender,
+    Tally,
+    UploadCut,
+    digest_of,
+    refusal,
+)
 from commands.feeds.redis_sources import SourceMet
-from domain.errors import KeyReused
+from domain.errors import KeyReused, Unavailable
 from domain.event_parts import FeedSource
 from domain.feeds.debezium import Columns, envelope_change, is_envelope
 from domain.feeds.ndjson import Line
 from domain.feeds.records import Change, Reason, change_of
+from domain.feeds.sealing import CHANGES
 from domain.feeds.upload import BrokenUpload, Form, UploadReader
+from domain.feeds.upload_digest import UploadDigest
 from domain.limits import FEED_ENVELOPE_MAX_BYTES
 
 REQUIRED = ("op", "key")
@@ -55,33 +68,55 @@ class ChangeFeed:
         Without a name they are applied again when they are sent again, in the same order; with one, what was told
         before has no second effect, whoever has said what since.
 
-        Raises BrokenOff for an upload that cannot be read to its end, which ends it, and UploadCut, both with what it
-        had before in the log; KeyReused where another upload had the same name; Conflict for an erased client,
-        LogUnavailable, Overloaded, Unavailable.
+        Raises BrokenOff for an upload that cannot be read to its end, which ends it, with what it had before in the
+        log; KeyReused where another upload had the same name; Conflict for an erased client; Unavailable before
+        anything is taken, and Interrupted later: by UploadCut, or by LogUnavailable, Overloaded, Unavailable.
         """
-        source = f"upload/{changes.command_id}" if changes.may_be_repeated else None
-        met = await self._sources.find(changes.sender.id, source) if source else None
-        writer = ChangeWriter(self._parts, changes.sender, changes.command_id)
-        upload = _Upload(changes, writer, source, met)
+        client, command_id = changes.sender.id, changes.command_id
+        source = f"upload/{command_id}" if changes.may_be_repeated else None
+        met = await self._sources.find(client, source) if source else None
+        digest = await digest_of(self._parts.first_key, client, CHANGES, command_id) if source else None
+        writer = ChangeWriter(self._parts, changes.sender, command_id)
+        upload = _Upload(changes, writer, source, met, digest)
         try:
-            await upload.run()
-            await upload.end()
+            await _taken(upload, writer, source)
         except BrokenUpload as broken:
-            await upload.end()
-            raise refusal(broken, upload.tally.outcome(changes.command_id, writer.written_at)) from broken
-        except UploadCut:
-            await (writer.write() if source else upload.end())
-            raise
+            raise refusal(broken, upload.tally.outcome(command_id, writer.written_at)) from broken
+        except (UploadCut, Unavailable) as cause:
+            received = upload.tally.outcome(command_id, writer.written_at, unwritten=writer.unwritten)
+            raise Interrupted(received) from cause
         finally:
             await writer.abandon()
-        return upload.tally.outcome(changes.command_id, writer.written_at)
+        return upload.tally.outcome(command_id, writer.written_at)
+
+
+async def _taken(upload: _Upload, writer: ChangeWriter, source: str | None) -> None:
+    """Whatever ends it, what it had until there is in the log then, if the log can be written to."""
+    try:
+        await upload.run()
+    except (UploadCut, Unavailable):
+        await (writer.write() if source else upload.end())
+        raise
+    except BrokenUpload:
+        await upload.end()
+        raise
+    await upload.end()
 
 
 class _Upload:
     """The lines of one upload, on their way into the log."""
 
-    def __init__(self, changes: Changes, writer: ChangeWriter, source: str | None, met: SourceMet | None) -> None:
+    def __init__(
+        self,
+        changes: Changes,
+        writer: ChangeWriter,
+        source: str | None,
+        met: SourceMet | None,
+        digest: UploadDigest | None,
+    ) -> None:
         self.tally = Tally()
+        self._digest = digest
+        """Of what its changes say. None: nobody can send it again under its name."""
         self._changes = changes
         self._writer = writer
         self._source = source
@@ -100,12 +135,14 @@ class _Upload:
     async def end(self) -> None:
         """Nothing follows: what was refused is told once, and under its name nobody else can send something."""
         figures = (self.tally.received, self.tally.rejected)
+        digest = self._digest.text if self._digest is not None else ""
         if self._met is not None and self._met.figures is not None:
-            if figures != self._met.figures:
+            # The end of an older one has no digest.
+            if figures != self._met.figures or digest != (self._met.digest or digest):
                 raise KeyReused
             return
         if self._source is not None or self.tally.rejected:
-            await self._writer.take_figures(*figures, self._place(self._last_line + 1))
+            await self._writer.take_figures(*figures, self._place(self._last_line + 1), digest)
         await self._writer.write()
 
     async def _take(self, line: Line) -> None:
@@ -120,6 +157,8 @@ class _Upload:
             self.tally.reject(line.number, change)
             return
         self.tally.received += 1
+        if self._digest is not None:
+            self._digest.add(line.number, encode((type(change).__name__, change)))
         if not self._is_met(line.number):
             await self._writer.take(change, self._place(line.number))
 

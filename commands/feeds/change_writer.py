@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import NamedTuple, TypedDict
 
-from commands.feeds.intake import Sealer, Sealing, Sender, expiry, size_of
+from commands.feeds.intake import FirstKey, Sealer, Sealing, Sender, expiry, size_of
 from commands.feeds.ordered_log import OrderedLog
 from commands.ports import Clock, EventLog, Ids, Position
 from domain.event_parts import FeedSource
@@ -24,6 +24,7 @@ class ChangeParts(NamedTuple):
     log: EventLog
     names: Names
     sealing: Sealing
+    first_key: FirstKey
     clock: Clock
     ids: Ids
 
@@ -56,6 +57,11 @@ class ChangeWriter:
         """Of the last event that is written, where the log has said so."""
         return self._log.written_at
 
+    @property
+    def unwritten(self) -> int:
+        """As `OrderedLog` says it."""
+        return self._log.unwritten
+
     async def renew(self) -> None:
         """Raises Conflict for an erased client, Unavailable."""
         await self._sealer.renew()
@@ -65,10 +71,10 @@ class ChangeWriter:
         if self._gather(change, source):
             await self._log.send()
 
-    async def take_figures(self, records: int, rejected: int, source: FeedSource | None) -> None:
+    async def take_figures(self, records: int, rejected: int, source: FeedSource | None, digest: str = "") -> None:
         """What came beside the changes: how many there were, and what was none. Raises as `take`."""
-        event = FeedChangesReceived(**self._head(), records=records, rejected=rejected, source=source)
-        if self._log.gather(event, MARK_BYTES):
+        event = FeedChangesReceived(**self._head(), records=records, rejected=rejected, source=source, digest=digest)
+        if self._log.gather(event, MARK_BYTES, is_record=False):
             await self._log.send()
 
     async def write(self) -> None:

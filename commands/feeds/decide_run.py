@@ -7,10 +7,9 @@ from datetime import datetime
 from typing import TypedDict
 
 from commands.feeds.intake import Runs
-from commands.feeds.redis_runs import StartedRun
 from commands.ports import Clock, EventLog, Ids
 from domain.catalogue import FeedClient
-from domain.feed_events import FeedLoadFailed, FeedLoadOpened, FeedLoadPublished, FeedRun
+from domain.feed_events import FeedLoadFailed, FeedLoadPublished, FeedRun
 from domain.feeds.runs import is_compared, objection
 from domain.names import Names
 
@@ -77,15 +76,11 @@ class DecideRun:
         return True
 
     async def give_up(self, client: str, run_id: str, reason: str) -> None:
-        """Ends a run as failed, unless it was decided before. Raises LogUnavailable, Overloaded."""
-        await self._write(client, FeedLoadFailed(**self._head(client, run_id), reason=reason))
+        """Ends a run as failed, unless it was decided before; it need not have been opened.
 
-    async def give_up_started(self, client: str, started: StartedRun, reason: str) -> None:
-        """The same of a run that was never opened: what was deleted since is remembered for it until then."""
-        head = self._head(client, started.run_id)
-        # Nothing was loaded, so whether it would have replaced makes no difference.
-        await self._write(client, FeedLoadOpened(**head, mode="merge", since=started.since))
-        await self.give_up(client, started.run_id, reason)
+        Raises LogUnavailable, Overloaded.
+        """
+        await self._write(client, FeedLoadFailed(**self._head(client, run_id), reason=reason))
 
     async def _write(self, client: str, event: FeedRun) -> None:
         await self._log.append(self._names.feeds_bulk, client, [event])

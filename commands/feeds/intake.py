@@ -14,8 +14,9 @@ from domain.errors import Fault, InvalidInput
 from domain.feeds import inflation
 from domain.feeds.records import Reason
 from domain.feeds.runs import Run
-from domain.feeds.sealing import NONCE_BYTES, DataKey, FeedTopic, seal
+from domain.feeds.sealing import NONCE_BYTES, DataKey, FeedTopic, digest_key, seal
 from domain.feeds.upload import BrokenUpload
+from domain.feeds.upload_digest import UploadDigest
 from domain.limits import FEED_REJECTED_LISTED_MAX
 
 LINES_AT_A_TIME = 64
@@ -25,10 +26,15 @@ EVENT_BYTES = 400
 
 Sealing = Callable[[str], Awaitable[DataKey]]
 """The data key that a client's values are sealed with now. Raises Conflict for an erased client, Unavailable."""
+FirstKey = Callable[[str], Awaitable[DataKey]]
+"""The data key that the client had first, kept until it is erased. Raises as Sealing."""
 
 
 class UploadCut(Exception):
-    """Raised by an upload's chunks: its sender hung up before the end, or is not listened to any more."""
+    """Raised by an upload's chunks: its sender hung up before the end, or is not listened to any more.
+
+    Without a word it was the sender; else it says why.
+    """
 
 
 class Sender(NamedTuple):
@@ -53,6 +59,15 @@ class Received(NamedTuple):
     """The first FEED_REJECTED_LISTED_MAX of those that were rejected."""
     logged_at: Position | None = None
     """Of the last event, where there is one and the log has said where it stands."""
+
+
+class Interrupted(Exception):
+    """An upload that could be read and was not taken to its end: its cause says why."""
+
+    def __init__(self, received: Received) -> None:
+        super().__init__(received.run_id)
+        self.received = received
+        """Of that, what is known to be in the log."""
 
 
 class BrokenOff(InvalidInput):
@@ -96,8 +111,10 @@ class Tally:
         if len(self._errors) < FEED_REJECTED_LISTED_MAX:
             self._errors.append(Rejected(line, reason))
 
-    def outcome(self, run_id: str, logged_at: Position | None) -> Received:
-        return Received(run_id, self.received, self.rejected, tuple(self._errors), logged_at)
+    def outcome(self, run_id: str, logged_at: Position | None, *, unwritten: int = 0) -> Received:
+        """`unwritten` of what it has counted as received may be missing in the log."""
+        received = max(0, self.received - unwritten)
+        return Received(run_id, received, self.rejected, tuple(self._errors), logged_at)
 
 
 class Sealer:
@@ -129,6 +146,11 @@ def refusal(broken: BrokenUpload, received: Received) -> BrokenOff:
     """Of an upload that cannot be read to its end."""
     error = TooDense if isinstance(broken.__cause__, inflation.TooDense) else BrokenOff
     return error(str(broken), received)
+
+
+async def digest_of(first_key: FirstKey, client: str, topic: FeedTopic, upload: str) -> UploadDigest:
+    """Of an upload's records, as none of them has come yet. Raises Conflict for an erased client, Unavailable."""
+    return UploadDigest(digest_key(await first_key(client), client=client, topic=topic, upload=upload))
 
 
 def named_run(client: str, idempotency_key: str) -> str:

@@ -9,6 +9,8 @@ from typing import NamedTuple, Protocol, TypedDict
 
 from commands.feeds.intake import (
     LINES_AT_A_TIME,
+    FirstKey,
+    Interrupted,
     Received,
     Runs,
     Sealer,
@@ -16,6 +18,7 @@ from commands.feeds.intake import (
     Sender,
     Tally,
     UploadCut,
+    digest_of,
     expiry,
     refusal,
     size_of,
@@ -30,7 +33,7 @@ from domain.feeds.records import Reason, Record, record_of
 from domain.feeds.runs import Run
 from domain.feeds.sealing import BULK
 from domain.feeds.upload import BrokenUpload, Form, UploadReader
-from domain.feeds.upload_digest import UploadDigest
+from domain.feeds.upload_digest import UnkeyedDigest, UploadDigest, is_unkeyed
 from domain.limits import FEED_RECORD_MAX_BYTES
 from domain.names import Names
 
@@ -83,13 +86,23 @@ class LoadFeed:
     """The command of `POST /v1/feeds/{client}/bulk`."""
 
     def __init__(
-        self, *, log: EventLog, names: Names, runs: Runs, turn: Turn, sealing: Sealing, clock: Clock, ids: Ids
+        self,
+        *,
+        log: EventLog,
+        names: Names,
+        runs: Runs,
+        turn: Turn,
+        sealing: Sealing,
+        first_key: FirstKey,
+        clock: Clock,
+        ids: Ids,
     ) -> None:
         self._log = log
         self._names = names
         self._runs = runs
         self._turn = turn
         self._sealing = sealing
+        self._first_key = first_key
         self.clock = clock
         self._ids = ids
 
@@ -98,17 +111,29 @@ class LoadFeed:
 
         Raises BrokenOff for an upload that cannot be read to its end, which has failed (what it had before is in the
         log), KeyReused where another upload had the same name or was begun under it, Superseded, Conflict for one that
-        has failed before or an erased client, LogUnavailable, Overloaded, Unavailable; and what the chunks raise.
+        has failed before or an erased client, LogUnavailable, Overloaded, Unavailable before anything is taken, and
+        Interrupted later by any of these three or by UploadCut.
         """
         await self._turn(bulk.sender.id, bulk.run_id)
         known = await self._runs.find(bulk.sender.id, bulk.run_id) if bulk.may_be_resumed else None
         _refuse_ended(known, bulk)
+        digest = await digest_of(self._first_key, bulk.sender.id, BULK, bulk.run_id)
         log = OrderedLog(self._log, self._names.feeds_bulk, bulk.sender.id, self.clock)
-        upload = _Upload(self, bulk, log, known)
-        is_open = known is None or known.status == "receiving"
+        upload = _Upload(self, bulk, log, known, digest)
         try:
             if known is None:
                 await self._open(bulk, log)
+            await self._take(bulk, log, upload, is_open=known is None or known.status == "receiving")
+        except (UploadCut, Unavailable) as cause:
+            received = upload.tally.outcome(bulk.run_id, log.written_at, unwritten=log.unwritten)
+            raise Interrupted(received) from cause
+        finally:
+            await log.abandon()
+        return upload.tally.outcome(bulk.run_id, log.written_at)
+
+    async def _take(self, bulk: Bulk, log: OrderedLog, upload: _Upload, *, is_open: bool) -> None:
+        """Raises as the command, and what interrupts it."""
+        try:
             await upload.run()
             if is_open:
                 await self.check_current(bulk)
@@ -117,15 +142,12 @@ class LoadFeed:
             if is_open:
                 await log.write(self._failed(bulk, upload.tally, str(broken)))
             raise refusal(broken, upload.tally.outcome(bulk.run_id, log.written_at)) from broken
-        except UploadCut:
+        except (UploadCut, Unavailable) as cause:
             if not bulk.may_be_resumed:
-                await log.write(self._failed(bulk, upload.tally, "The upload was cut off."))
+                await log.write(self._failed(bulk, upload.tally, _why(cause)))
             elif is_open:
                 await log.write()
             raise
-        finally:
-            await log.abandon()
-        return upload.tally.outcome(bulk.run_id, log.written_at)
 
     async def _open(self, bulk: Bulk, log: OrderedLog) -> None:
         """Takes the load's place among the changes, then tells the bulk topic which it is."""
@@ -168,14 +190,16 @@ class LoadFeed:
 class _Upload:
     """One pass over the chunks."""
 
-    def __init__(self, command: LoadFeed, bulk: Bulk, log: OrderedLog, known: Run | None) -> None:
+    def __init__(self, command: LoadFeed, bulk: Bulk, log: OrderedLog, known: Run | None, digest: UploadDigest) -> None:
         self.tally = Tally()
-        self.digest = UploadDigest()
+        self.digest = digest
         self._command = command
         self._bulk = bulk
         self._log = log
         self._known = known
         """What the log has under its name, until that is known to be the beginning of this upload."""
+        self._compared = UnkeyedDigest() if known is not None and is_unkeyed(known.digest) else digest
+        """With what the log has."""
         self._sealer = command.sealer(bulk)
         self._reader = UploadReader(bulk.form, required=REQUIRED, line_max_bytes=FEED_RECORD_MAX_BYTES)
         self._lines = 0
@@ -207,6 +231,8 @@ class _Upload:
         is_new = self._is_new(line.number)
         self.tally.received += 1
         self.digest.add(line.number, line.content)
+        if self._known is not None and self._compared is not self.digest:
+            self._compared.add(line.number, line.content)
         if is_new and self._gather(line.number, record):
             await self._log.send()
             await self._check_current()
@@ -226,7 +252,7 @@ class _Upload:
         known, tally = self._known, self.tally
         if known is None:
             return
-        is_other = known.digest != self.digest.text
+        is_other = known.digest != self._compared.text
         if known.status != "receiving":
             is_other |= (known.received, known.rejected) != (tally.received, tally.rejected)
         if is_other:
@@ -254,9 +280,15 @@ class _Upload:
 def _refuse_ended(known: Run | None, bulk: Bulk) -> None:
     if known is None:
         return
-    if known.mode != bulk.mode:
-        raise KeyReused
     if known.status == "superseded":
         raise Superseded
     if known.status == "failed":
         raise Conflict(f"This load has failed: {known.reason}")
+    if known.mode != bulk.mode:
+        raise KeyReused
+
+
+def _why(cause: UploadCut | Unavailable) -> str:
+    """Why a load has failed that nobody can go on with."""
+    why = str(cause)
+    return f"The upload was ended before all of it had come: {why}" if why else "The upload was cut off."

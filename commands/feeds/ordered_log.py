@@ -35,15 +35,21 @@ class OrderedLog:
         """The latest, also once it is written."""
         self.written_at: Position | None = None
         """Of the last event that is written, where the log has said so."""
+        self.unwritten = 0
+        """How many of the records that were gathered are not written, as far as the log has said."""
+        self._unsent = 0
+        """How many of these were not even sent."""
 
     def __repr__(self) -> str:
         return f"OrderedLog({self._topic!r}, {self._client!r}, {len(self._gathered)} gathered)"
 
-    def gather(self, event: FeedEvent, size_bytes: int) -> bool:
+    def gather(self, event: FeedEvent, size_bytes: int, *, is_record: bool = True) -> bool:
         """Takes an event of about that size; True when it is time to `send`."""
         if not self._gathered:
             self._lingering = asyncio.get_running_loop().call_later(LINGER_SECONDS, self._hurry)
         self._gathered.append(event)
+        self.unwritten += is_record
+        self._unsent += is_record
         self._gathered_bytes += size_bytes
         return self._gathered_bytes >= FEED_BATCH_MAX_BYTES
 
@@ -80,8 +86,8 @@ class OrderedLog:
     def _start(self) -> None:
         if self._lingering is not None:
             self._lingering.cancel()
-        self._under_way = asyncio.create_task(self._append(self._gathered, placed=False))
-        self._gathered, self._gathered_bytes = [], 0
+        self._under_way = asyncio.create_task(self._write(self._gathered, self._unsent))
+        self._gathered, self._gathered_bytes, self._unsent = [], 0, 0
 
     def _hurry(self, _written: object = None) -> None:
         """Starts writing what was gathered once nothing is under way; behind what has failed nothing may stand."""
@@ -90,6 +96,11 @@ class OrderedLog:
             under_way.add_done_callback(self._hurry)
         elif self._gathered and (under_way is None or _is_written(under_way)):
             self._start()
+
+    async def _write(self, events: Sequence[FeedEvent], records: int) -> Position | None:
+        position = await self._append(events, placed=False)
+        self.unwritten -= records
+        return position
 
     async def _append(self, events: Sequence[FeedEvent], *, placed: bool) -> Position | None:
         until = self._clock.monotonic() + FEED_LOG_PATIENCE_SECONDS
@@ -104,6 +115,8 @@ class OrderedLog:
             except (LogUnavailable, Overloaded):
                 if self._clock.monotonic() >= until:
                     raise
+            if placed and self._clock.monotonic() >= until:
+                raise LogUnavailable("The event log does not say where it has written something.")
             await asyncio.sleep(RETRY_SECONDS)
 
     async def _is_written(self, undecided: AppendUndecided, until: float) -> bool:

@@ -19,6 +19,8 @@ class SourceMet(NamedTuple):
     """The last one: what stands at it or before it was told."""
     figures: tuple[int, int] | None
     """Of an upload that has ended: its changes, and its lines that were none."""
+    digest: str = ""
+    """Likewise; empty where it had no change, or ended before digests were told."""
 
 
 class RedisSources:
@@ -39,5 +41,8 @@ class RedisSources:
             raise Unavailable("Redis, which knows what was told before, is away.") from error
         if kept is None:
             return None
-        place, _offset, *figures = map(int, str_if_bytes(kept).split())
-        return SourceMet(place, (figures[0], figures[1]) if figures else None)
+        place, _offset, *end = str_if_bytes(kept).split()
+        if not end:
+            return SourceMet(int(place), None)
+        records, rejected, *digest = end
+        return SourceMet(int(place), (int(records), int(rejected)), "".join(digest))

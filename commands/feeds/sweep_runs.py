@@ -13,16 +13,18 @@ from typing import Any, Final, NamedTuple
 import structlog
 
 from commands.feeds.decide_run import DecideRun
-from commands.feeds.redis_runs import OpenRuns, RedisRuns, StartedRun
+from commands.feeds.redis_runs import OpenRuns, RedisRuns
 from commands.ports import Clock
 from domain.errors import Unavailable
-from domain.limits import FEED_RUN_PATIENCE_SECONDS, FEED_START_PATIENCE_SECONDS
+from domain.limits import FEED_RUN_PATIENCE_SECONDS, FEED_START_PATIENCE_SECONDS, FEED_UPLOAD_FREE_SECONDS
 
 SWEEP_SECONDS: Final = 3.0
 EXPECTED_SECONDS: Final = 0.1
 """Between two looks at the runs that this process has received itself."""
 EXPECTED_MAX: Final = 1_000
 """More are left to the sweep."""
+EXPECTED_FOR_SECONDS: Final = 60.0
+"""What is not decided by then is left to the sweep, too: it may be known to nobody any more."""
 NEVER_OPENED: Final = "The upload was started and did not come to its first record."
 GIVEN_UP: Final = "The upload was not completed: nothing more of it has come for a day."
 BROKEN_OFF: Final = "The upload was not completed, and as it has no name nobody can go on with it."
@@ -60,7 +62,8 @@ class SweepRuns:
         self._decide = decide
         self._reach = reach
         self._clock = clock
-        self._expected: dict[tuple[str, str], None] = {}
+        self._expected: dict[tuple[str, str], float] = {}
+        """By client and run, until when."""
         self._positions: dict[str, str] = {}
         """Of clients, when they were last looked at."""
         self._open: set[str] = set()
@@ -74,7 +77,7 @@ class SweepRuns:
     def expect(self, client: str, run_id: str) -> None:
         """A run that was just received here: its decision is due as soon as the consumer has met all of it."""
         if len(self._expected) < EXPECTED_MAX:
-            self._expected[client, run_id] = None
+            self._expected[client, run_id] = self._clock.monotonic() + EXPECTED_FOR_SECONDS
 
     async def run(self) -> None:
         """Until it is cancelled; servers that are away are waited for."""
@@ -91,10 +94,15 @@ class SweepRuns:
             await asyncio.sleep(EXPECTED_SECONDS)
 
     async def decide_expected(self) -> None:
-        """Raises Unavailable."""
-        for client, run_id in [*self._expected]:
-            if await self._decide(client, run_id):
-                self._expected.pop((client, run_id), None)
+        """Raises Unavailable; what it was raised for is then the last in turn."""
+        for expected, until in [*self._expected.items()]:
+            try:
+                is_done = await self._decide(*expected)
+            except Unavailable:
+                self._expected[expected] = self._expected.pop(expected)
+                raise
+            if is_done or self._clock.monotonic() >= until:
+                self._expected.pop(expected, None)
 
     async def sweep(self) -> None:
         """Looks at the clients of which something new was read, and those with open runs. Raises Unavailable."""
@@ -131,7 +139,10 @@ class SweepRuns:
         client = opened.client
         found = [
             _Open(
-                each.run_id, ("started", 0), FEED_START_PATIENCE_SECONDS, partial(self._give_up_started, client, each)
+                each.run_id,
+                ("started", 0),
+                FEED_START_PATIENCE_SECONDS,
+                partial(self._give_up, client, each.run_id, NEVER_OPENED),
             )
             for each in opened.started
         ]
@@ -143,13 +154,9 @@ class SweepRuns:
         patience_s = 0.0
         if run.status == "receiving":
             end = partial(self._give_up, client, run_id, GIVEN_UP if run.may_be_resumed else BROKEN_OFF)
-            patience_s = FEED_RUN_PATIENCE_SECONDS if run.may_be_resumed else FEED_START_PATIENCE_SECONDS
+            patience_s = FEED_RUN_PATIENCE_SECONDS if run.may_be_resumed else FEED_UPLOAD_FREE_SECONDS
         return [*found, _Open(run_id, (run.status, run.next_line), patience_s, end)]
 
     async def _give_up(self, client: str, run_id: str, reason: str) -> None:
         await self._decide.give_up(client, run_id, reason)
         _log.warning("a load of a feed is given up", client=client, run_id=run_id)
-
-    async def _give_up_started(self, client: str, started: StartedRun) -> None:
-        await self._decide.give_up_started(client, started, NEVER_OPENED)
-        _log.warning("a load of a feed is given up", client=client, run_id=started.run_id)

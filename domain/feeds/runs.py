@@ -17,7 +17,7 @@ class Run(msgspec.Struct, frozen=True, array_like=True):
     """A bulk load, as far as the consumer has come in the log; in Redis an array in this order."""
 
     since: int
-    """Its place among the changes."""
+    """Its place among the changes; -1 of one that failed before it was opened."""
     mode: FeedMode
     status: RunStatus
     loaded: int

@@ -13,6 +13,8 @@ from typing import Final, Literal
 import msgspec
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from domain.errors import GavelError
 
@@ -29,6 +31,7 @@ SEALED_MORE_BYTES: Final = NONCE_BYTES + TAG_BYTES
 _LENGTH_BYTES: Final = 4
 _RECORD: Final = b"gavel feed record 1"
 _DATA_KEY: Final = b"gavel feed data key 1"
+_DIGEST: Final = b"gavel feed upload digest 1"
 
 
 class Unreadable(GavelError):
@@ -77,6 +80,15 @@ def wrap(data_key: DataKey, *, wrapping_key: bytes, nonce: bytes, client: str) -
 def unwrap(key_id: str, wrapped: bytes, *, wrapping_key: bytes, client: str) -> DataKey:
     """The data key again. Raises Unreadable: another installation's key, another client's, or damaged."""
     return DataKey(key_id, _unseal(wrapped, AESGCM(wrapping_key), _bound(_DATA_KEY, client, key_id)))
+
+
+def digest_key(data_key: DataKey, *, client: str, topic: FeedTopic, upload: str) -> bytes:
+    """What keys the digest of one upload, and serves for nothing else (RFC 5869).
+
+    Of two uploads nobody can tell by their digests whether they begin alike.
+    """
+    info = _bound(_DIGEST, client, topic, upload)
+    return HKDF(SHA256(), DATA_KEY_BYTES, salt=None, info=info).derive(data_key.secret)
 
 
 def _seal(value: bytes, key: bytes, nonce: bytes, bound: bytes) -> bytes:

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from tests.api.feed import Feed, fresh_feed, ndjson, record
-from tests.api.running_api import RunningApi
+from tests.api.running_api import RunningApi, until
 from tests.api.test_feed_audit import audited, paused
 
 
@@ -89,15 +89,47 @@ async def test_only_so_many_at_once(feed: Feed, monkeypatch: pytest.MonkeyPatch)
     assert (await feed.send("changes", b"")).status == 202
 
 
+async def blank_lines() -> AsyncIterator[bytes]:
+    """As if more were to come."""
+    for _ in range(200):
+        yield b"\n"
+        await asyncio.sleep(0.05)
+
+
 async def test_a_sender_that_takes_for_ever(feed: Feed, monkeypatch: pytest.MonkeyPatch) -> None:
-    """408: below the least rate an upload is waited for so long in all, however often something comes of it."""
+    """408: below the least rate an upload is waited for so long in all; what it had until there is told."""
     monkeypatch.setattr("api.write.feeds.FEED_UPLOAD_FREE_SECONDS", 0.5)
 
     async def slowly() -> AsyncIterator[bytes]:
-        for _ in range(200):
-            yield b"\n"
-            await asyncio.sleep(0.05)
+        yield b"bad\n" + ndjson([record("a")])
+        async for each in blank_lines():
+            yield each
 
-    answer = await feed.send("changes", slowly())
+    answer = await feed.send("bulk", slowly())
     assert (answer.status, answer.body["type"]) == (408, "/problems/too-slow")
     assert "bytes a second" in answer.body["detail"]
+    assert (answer.body["received"], answer.body["rejected"]) == (1, 1)
+    run = await feed.decided(answer.body["run_id"])
+    assert (run["status"], "bytes a second" in run["reason"], run["received"]) == ("failed", True, 1)
+
+
+@pytest.mark.parametrize("named", [False, True])
+async def test_changes_that_are_held_up_for_too_long(feed: Feed, named: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """503 in the middle: how much is in the log is told, and that is applied."""
+    monkeypatch.setattr("api.feed_backlog.FEED_BACKLOG_PATIENCE_SECONDS", 0.2)
+
+    async def held_up() -> AsyncIterator[bytes]:
+        yield b"bad\n" + ndjson([{"op": "add", "key": "a", "value": {}}])
+        await until(is_there, seconds=20)
+        monkeypatch.setattr("api.feed_backlog.FEED_BACKLOG_MAX_RECORDS", -1)
+        async for each in blank_lines():
+            yield each
+
+    async def is_there() -> bool:
+        return await feed.record("a") is not None
+
+    answer = await feed.send("changes", held_up(), **({"Idempotency_Key": "night"} if named else {}))
+    assert (answer.status, answer.body["type"]) == (503, "/problems/overloaded")
+    assert (answer.body["received"], answer.body["rejected"], bool(answer.body["run_id"])) == (1, 1, True)
+    assert "is in the log" in answer.body["detail"]
+    assert answer.headers["Retry-After"] == "5"

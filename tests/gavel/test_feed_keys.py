@@ -126,6 +126,20 @@ async def test_a_rotation_leaves_what_was_sealed_before(tmp_path: Path, followin
         assert [opened_by(keys, "a", each) for each in (before, after)] == [VALUE, VALUE]
 
 
+async def test_the_first_key_stays_the_same(tmp_path: Path, following: FeedKeysInForce) -> None:
+    """Through rotations, in every process; it is made where there is none, and with the client it is erased."""
+    file, first = file_in(tmp_path), await following.first("a")
+    assert first == await following.sealing("a")
+    new = file.rotate("a", NOON)
+    await eventually(lambda: following._held.clients["a"][0].id == new.id)
+    assert (await following.sealing("a")).id == new.id
+    for keys in (following, FeedKeysInForce(file)):
+        assert await keys.first("a") == first
+    file.erase("a", NOON)
+    with pytest.raises(Conflict, match="erased"):
+        await FeedKeysInForce(file).first("a")
+
+
 async def test_the_wrapping_key_is_rotated(tmp_path: Path, following: FeedKeysInForce) -> None:
     """Every data key is the same as before, in running processes as well; the old wrapping key opens nothing."""
     file = file_in(tmp_path)

@@ -94,6 +94,8 @@ def _accepted(bulk: Sequence[Fact]) -> tuple[dict[int, int], int]:
     run: _Run | None = None
     taken: dict[int, int] = {}
     for at, fact in enumerate(bulk):
+        if fact.what == "failed":
+            known.add(fact.run_id)
         if fact.what == "opened" and fact.run_id not in known:
             known.add(fact.run_id)
             if fact.since > latest:

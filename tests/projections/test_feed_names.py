@@ -43,14 +43,6 @@ def test_what_was_told_before_brings_nothing_back(redis: Redis) -> None:
     assert client.records() == {"a": "c9"}
 
 
-def test_refused_lines_of_changes_are_counted_once(redis: Redis) -> None:
-    """The end of an upload that is told twice, and those of two uploads without a name."""
-    named, unnamed = Fact("changes_received", source="upload/x", place=9), Fact("changes_received")
-    client = Client(redis, [named, named, unnamed, unnamed], [])
-    client.read_to_the_end()
-    assert [(row["refused"], row["marks"]) for row in client.audit()] == [(9, 4)]
-
-
 def test_only_the_latest_uploads_are_known(redis: Redis) -> None:
     """Each time the topic is read they are the same ones; a connector's place is never forgotten."""
     uploads = [Fact("put", key="a", source=f"upload/{number}", place=1) for number in range(FEED_UPLOADS_KEPT_MAX)]

@@ -187,7 +187,7 @@ def own_of(fact: Fact) -> Own:
         "put": (fact.key, "", "", told_at),
         "updated": (fact.old_key, fact.key, "", told_at),
         "deleted": (fact.key, "", "", told_at),
-        "changes_received": (2, 3, "", told_at),
+        "changes_received": (2, 3, fact.digest, told_at),
         "started": (fact.run_id, fact.mode, "", ""),
         "erased": ("", "", "", ""),
         "opened": (fact.run_id, fact.mode, fact.since, 0),

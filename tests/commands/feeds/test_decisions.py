@@ -10,9 +10,11 @@ import pytest
 
 from commands.feeds.decide_run import DecideRun
 from commands.feeds.redis_runs import RedisRuns
-from commands.feeds.sweep_runs import SweepRuns
+from commands.feeds.sweep_runs import EXPECTED_FOR_SECONDS, SweepRuns
 from domain.catalogue import FeedClient
-from domain.limits import FEED_RUN_PATIENCE_SECONDS, FEED_START_PATIENCE_SECONDS
+from domain.errors import Unavailable
+from domain.feeds.runs import Run
+from domain.limits import FEED_RUN_PATIENCE_SECONDS, FEED_START_PATIENCE_SECONDS, FEED_UPLOAD_FREE_SECONDS
 from tests.commands.feeds.test_uploads import Desk, desk
 from tests.commands.sample_events import fresh_id
 
@@ -112,7 +114,7 @@ async def test_a_decision_is_not_written_again_while_it_waits(desk: Desk) -> Non
 
 
 @pytest.mark.parametrize(
-    ("may_be_resumed", "patience_s"), [(False, FEED_START_PATIENCE_SECONDS), (True, FEED_RUN_PATIENCE_SECONDS)]
+    ("may_be_resumed", "patience_s"), [(False, FEED_UPLOAD_FREE_SECONDS), (True, FEED_RUN_PATIENCE_SECONDS)]
 )
 async def test_an_upload_that_never_ends_is_given_up(desk: Desk, may_be_resumed: bool, patience_s: float) -> None:
     """When nothing has come of it for as long as its sender may take to go on, and nothing may be on its way."""
@@ -142,3 +144,46 @@ async def test_a_load_that_waits_for_its_decision_is_not_given_up(desk: Desk) ->
         decisions.clock.passed_s += FEED_RUN_PATIENCE_SECONDS
         await decisions.sweep.sweep()
     assert await decisions.logged() == []
+
+
+async def test_a_load_that_was_only_started_is_given_up_unopened(desk: Desk) -> None:
+    """So it takes no other load's place."""
+    decisions, names, client = Decisions(desk), desk.names, desk.sender.id
+    await desk.redis.zadd(names.feed_started(client), {RUN: SINCE})
+    await desk.redis.hset(names.feed_progress("changes")[2], f"0 {client}", SINCE)
+    await decisions.sweep.sweep()
+    assert await decisions.logged() == []
+    decisions.clock.passed_s += FEED_START_PATIENCE_SECONDS
+    await decisions.sweep.sweep()
+    assert [kind for kind, _ in await decisions.logged()] == ["feed_load_failed"]
+
+
+async def test_what_is_never_met_is_not_waited_for_for_ever(desk: Desk) -> None:
+    """A run that was received here and is known to nobody is left to the sweep after a while; others are decided."""
+    decisions = Decisions(desk)
+    decisions.sweep.expect(desk.sender.id, "nobody's")
+    await decisions.sweep.decide_expected()
+    assert "(1 expected" in repr(decisions.sweep)
+    decisions.clock.passed_s += EXPECTED_FOR_SECONDS
+    await decisions.sweep.decide_expected()
+    assert "(0 expected" in repr(decisions.sweep)
+
+
+async def test_nobody_waits_behind_one_that_cannot_be_decided(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where Redis does not say of one, the next one is decided when it is tried again."""
+    decisions = Decisions(desk)
+    await decisions.seen("loading")
+    find = RedisRuns.find
+
+    async def cannot_find(runs: RedisRuns, client: str, run_id: str) -> Run | None:
+        if client == "elsewhere":
+            raise Unavailable
+        return await find(runs, client, run_id)
+
+    monkeypatch.setattr(RedisRuns, "find", cannot_find)
+    decisions.sweep.expect("elsewhere", "run-0")
+    decisions.sweep.expect(desk.sender.id, RUN)
+    for _ in range(2):
+        with pytest.raises(Unavailable):
+            await decisions.sweep.decide_expected()
+    assert await decisions.logged() == [("feed_load_published", "")]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import gzip
+import hashlib
 import time
 import uuid
 from collections.abc import AsyncIterator, Iterable
@@ -17,17 +18,19 @@ from redis.asyncio import Redis
 
 from commands.feeds.change_feed import ChangeFeed, Changes
 from commands.feeds.change_writer import ChangeParts
-from commands.feeds.intake import BrokenOff, Rejected, Sealing, Sender, UploadCut, named_run
+from commands.feeds.intake import BrokenOff, Interrupted, Rejected, Sealing, Sender, UploadCut, named_run
 from commands.feeds.load_feed import Bulk, LoadFeed, Superseded
 from commands.feeds.redis_runs import RedisRuns
 from commands.feeds.redis_sources import RedisSources
 from commands.kafka_log import KafkaLog
+from commands.ports import Position
 from domain.catalogue import FeedClient
-from domain.errors import Conflict, KeyReused
+from domain.errors import Conflict, KeyReused, LogUnavailable
 from domain.feeds.debezium import Columns
 from domain.feeds.records import Reason
 from domain.feeds.sealing import DataKey, unseal
 from domain.feeds.upload import Form
+from domain.feeds.upload_digest import UnkeyedDigest
 from domain.names import Names
 from tests.commands.sample_events import fresh_id
 from tests.commands.topic_content import read_topic
@@ -67,8 +70,8 @@ def ndjson(keys: Iterable[str]) -> bytes:
 class Desk:
     """A client's uploads, and what came of them."""
 
-    def __init__(self, log: KafkaLog, redis: Redis, names: Names, kafka_url: str, sealing: Sealing = sealing) -> None:
-        parts = ChangeParts(log, names, sealing, WallClock(), fresh_id)
+    def __init__(self, log: Any, redis: Redis, names: Names, kafka_url: str, sealing: Sealing = sealing) -> None:
+        parts = ChangeParts(log, names, sealing, sealing, WallClock(), fresh_id)
         self.load = LoadFeed(runs=RedisRuns(redis, names), turn=at_once, **parts._asdict())
         self.log = log
         self.change = ChangeFeed(parts, RedisSources(redis, names))
@@ -154,7 +157,7 @@ async def test_many_batches(desk: Desk) -> None:
 async def test_a_resumed_load(desk: Desk) -> None:
     """Cut off, named and sent again, a load goes on behind what the consumer has seen; its figures are the whole's."""
     content = b"bad\n" + ndjson("abcdef")
-    with pytest.raises(UploadCut):
+    with pytest.raises(Interrupted):
         await desk.load(desk.bulk(content[:130], name="night", cut=True))
     before = await desk.bulk_log()
     assert [each["key"] for each in before[1:]] == ["a", "b", "c"]
@@ -184,7 +187,7 @@ async def test_a_load_that_was_received_already(desk: Desk) -> None:
 @pytest.mark.parametrize("other", [ndjson("xbcdef"), ndjson("abx"), ndjson("ab"), b"bad\n" + ndjson("bcdef"), b""])
 async def test_no_load_goes_on_with_another_upload(desk: Desk, other: bytes) -> None:
     """What is not as it has begun is refused, before anything of it is in the log."""
-    with pytest.raises(UploadCut):
+    with pytest.raises(Interrupted):
         await desk.load(desk.bulk(ndjson("abc"), name="night", cut=True))
     before = await desk.bulk_log()
     await desk.seen(
@@ -231,7 +234,7 @@ async def test_a_truncated_gzip(desk: Desk, named: bool) -> None:
 @pytest.mark.parametrize("named", [False, True])
 async def test_a_load_that_was_cut_off(desk: Desk, named: bool) -> None:
     """Where it has a name it stays open to be resumed; else it has failed, as the log was told that it would."""
-    with pytest.raises(UploadCut):
+    with pytest.raises(Interrupted):
         await desk.load(desk.bulk(b"bad\n" + ndjson("abc"), name="n" if named else "", cut=True))
     opened, *records = await desk.bulk_log()
     assert opened.get("may_be_resumed", True) == named
@@ -275,11 +278,11 @@ async def test_nothing_is_taken_of_an_erased_client(desk: Desk, what: str) -> No
         await sent(Desk(desk.log, desk.redis, desk.names, desk.kafka_url, sealing_until_erased), what, slowly())
 
 
-async def sent(desk: Desk, what: str, chunks: AsyncIterator[bytes]) -> None:
+async def sent(desk: Desk, what: str, chunks: AsyncIterator[bytes], *, name: str = "") -> None:
     if what == "load":
-        await desk.load(desk.bulk(b"")._replace(chunks=chunks))
+        await desk.load(desk.bulk(b"", name=name)._replace(chunks=chunks))
     else:
-        await desk.change(desk.changes(b"")._replace(chunks=chunks))
+        await desk.change(desk.changes(b"", name=name)._replace(chunks=chunks))
 
 
 async def test_a_bomb_fails_the_load(desk: Desk) -> None:
@@ -324,7 +327,7 @@ def adds(keys: Iterable[str]) -> bytes:
 async def test_changes_that_go_on(desk: Desk) -> None:
     """Cut off, named and sent again, an upload goes on behind what was met of it; each change tells its line."""
     content = b"bad\n" + adds("abcd")
-    with pytest.raises(UploadCut):
+    with pytest.raises(Interrupted):
         await desk.change(desk.changes(content[:100], name="night", cut=True))
     before = await desk.logged(desk.names.feeds_changes)
     assert [(each["key"], each["source"]["place"]) for each in before] == [("a", 2), ("b", 3)]
@@ -338,11 +341,126 @@ async def test_changes_that_go_on(desk: Desk) -> None:
 
 
 async def test_changes_that_have_ended(desk: Desk) -> None:
-    """Sent again they write nothing and are answered the same; others under their name are refused."""
-    await desk.told("night", "5 9 3 1")
-    received = await desk.change(desk.changes(b"bad\n" + adds("abc"), name="night"))
+    """Sent again they write nothing and are answered the same; others under their name are refused, as many or not."""
+    content = b"bad\n" + adds("abc")
+    await desk.change(desk.changes(content, name="night"))
+    before = await desk.logged(desk.names.feeds_changes)
+    await desk.told("night", f"5 9 3 1 {before[-1]['digest']}")
+    received = await desk.change(desk.changes(content, name="night"))
     assert (received.received, received.rejected) == (3, 1)
-    for other in (adds("abcdefgh"), adds("ab")):
+    deletion = b'{"op": "delete", "key": "c"}\n'
+    for other in (adds("abcdefgh"), adds("ab"), b"bad\n" + adds("abd"), b"bad\n" + adds("ab") + deletion):
         with pytest.raises(KeyReused):
             await desk.change(desk.changes(other, name="night"))
+    assert await desk.logged(desk.names.feeds_changes) == before
+
+
+async def test_changes_that_ended_before_digests_were_told(desk: Desk) -> None:
+    """Are compared by their figures alone."""
+    await desk.told("night", "5 9 3 1")
+    assert (await desk.change(desk.changes(b"bad\n" + adds("abc"), name="night"))).received == 3
+    with pytest.raises(KeyReused):
+        await desk.change(desk.changes(adds("ab"), name="night"))
     assert await desk.logged(desk.names.feeds_changes) == []
+
+
+async def test_columns_are_part_of_what_an_upload_says(desk: Desk) -> None:
+    """The same envelopes with another column as the key are other changes."""
+    row = msgspec.json.encode({"op": "c", "before": None, "after": {"id": 7, "email": 8}})
+    await desk.change(desk.changes(row, name="night"))
+    [_, end] = await desk.logged(desk.names.feeds_changes)
+    await desk.told("night", f"2 1 1 0 {end['digest']}")
+    with pytest.raises(KeyReused):
+        await desk.change(desk.changes(row, name="night")._replace(columns=Columns(key="email")))
+
+
+async def digests_of(desk: Desk, sealing: Sealing, *, name: str = "night") -> list[str]:
+    """Those that two uploads of one name leave in the log: a load, and the same as changes."""
+    own = Desk(desk.log, desk.redis, desk.names, desk.kafka_url, sealing)
+    await own.load(own.bulk(ndjson("abc"), name=name))
+    await own.change(own.changes(adds("abc"), name=name))
+    topics = (desk.names.feeds_bulk, desk.names.feeds_changes)
+    found = [each for topic in topics for each in await read_topic(desk.kafka_url, topic) if each.key == own.sender.id]
+    return [each.event["digest"] for each in found if "digest" in each.event]
+
+
+async def test_nothing_can_be_guessed_by_a_digest(desk: Desk) -> None:
+    """Whoever has log and file and no data key computes none; two uploads of one file have not one in common."""
+
+    async def another(_client: str) -> DataKey:
+        return DataKey(id="k1", secret=bytes(32))
+
+    found = [
+        *await digests_of(desk, sealing),
+        *await digests_of(desk, sealing, name="other"),
+        *await digests_of(desk, another),
+    ]
+    # The last record of a load and its end have the same one.
+    assert (len(found), len(set(found))) == (15, 12)
+    assert {len(each) for each in found} == {17}
+    lines = ndjson("abc").splitlines()
+    unkeyed = hashlib.sha256((1).to_bytes(8) + lines[0]).hexdigest()[:16]
+    assert not any(unkeyed in each for each in found)
+
+
+async def test_a_load_goes_on_that_began_before_digests_had_a_key(desk: Desk) -> None:
+    """What the log has of it is compared as it was written; another upload under its name is refused as ever."""
+    older = UnkeyedDigest()
+    for number, line in enumerate(ndjson("abc").splitlines(), 1):
+        older.add(number, line)
+    run_id = named_run(desk.sender.id, "night")
+    await desk.seen(run_id, 0, "merge", "receiving", 3, 0, 0, 0, 4, "", older.text)
+    with pytest.raises(KeyReused):
+        await desk.load(desk.bulk(ndjson("abxd"), name="night"))
+    await desk.load(desk.bulk(ndjson("abcd"), name="night"))
+    record, end = await desk.bulk_log()
+    assert (record["key"], record["digest"]) == ("d", end["digest"])
+
+
+class LogThatGoesAway:
+    """A log that takes nothing more once it is away."""
+
+    def __init__(self, log: KafkaLog) -> None:
+        self._log, self.is_away = log, False
+
+    async def append(self, topic: str, key: str, events: Any) -> Position:
+        if self.is_away:
+            raise LogUnavailable
+        return await self._log.append(topic, key, events)
+
+
+@pytest.mark.parametrize("named", [False, True])
+@pytest.mark.parametrize("what", ["load", "change"])
+async def test_a_log_that_goes_away(desk: Desk, what: str, named: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who sends is told how much of it is in the log, and what was refused."""
+    monkeypatch.setattr("commands.feeds.ordered_log.FEED_LOG_PATIENCE_SECONDS", 0)
+    log = LogThatGoesAway(desk.log)
+    own = Desk(log, desk.redis, desk.names, desk.kafka_url)
+    topic = desk.names.feeds_bulk if what == "load" else desk.names.feeds_changes
+
+    async def chunks() -> AsyncIterator[bytes]:
+        yield b"bad\n" + (ndjson("a") if what == "load" else adds("a"))
+        async with asyncio.timeout(20):
+            while "a" not in [each.get("key") for each in await own.logged(topic)]:  # noqa: ASYNC110 - another process
+                await asyncio.sleep(0.05)
+        log.is_away = True
+        yield ndjson("b") if what == "load" else adds("b")
+
+    with pytest.raises(Interrupted) as interrupted:
+        await sent(own, what, chunks(), name="night" if named else "")
+    assert isinstance(interrupted.value.__cause__, LogUnavailable)
+    told = interrupted.value.received
+    assert (told.received, told.rejected, bool(told.run_id)) == (1, 1, True)
+
+
+async def test_what_ends_a_load_is_why_it_has_failed(desk: Desk) -> None:
+    """Not that its sender hung up, where it did not."""
+
+    async def chunks() -> AsyncIterator[bytes]:
+        yield ndjson("a")
+        raise UploadCut("nothing came for 60 s")
+
+    with pytest.raises(Interrupted):
+        await desk.load(desk.bulk(b"")._replace(chunks=chunks()))
+    failed = (await desk.bulk_log())[-1]
+    assert failed["reason"] == "The upload was ended before all of it had come: nothing came for 60 s"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import get_args
+import hmac
+from functools import partial
+from typing import Any, get_args
 
 import pytest
 from cryptography.hazmat.primitives.ciphers import Cipher
@@ -16,6 +18,7 @@ from domain.feeds.sealing import (
     DataKey,
     FeedTopic,
     Unreadable,
+    digest_key,
     seal,
     unseal,
     unwrap,
@@ -113,3 +116,14 @@ def test_a_wrapped_key_is_no_record() -> None:
 def test_a_data_key_does_not_tell_itself() -> None:
     """In a message or a traceback stands which key it is, and nothing of it."""
     assert repr(DataKey("k1", OTHER_KEY)) == "DataKey('k1')"
+
+
+def test_the_key_of_a_digest_is_one_upload_s() -> None:
+    """Derived by HKDF-SHA-256 (RFC 5869), another for every data key, client, topic and upload."""
+    place: dict[str, Any] = {"client": "c", "topic": "b", "upload": "u"}
+    of = partial(digest_key, DataKey("k1", KEY))
+    info = b"".join(len(part).to_bytes(4) + part for part in (b"gavel feed upload digest 1", b"c", b"b", b"u"))
+    extracted = hmac.digest(bytes(32), KEY, "sha256")
+    assert of(**place) == hmac.digest(extracted, info + b"\1", "sha256")
+    others = [of(**place | {name: "c"}) for name in ("topic", "upload")] + [of(**place | {"client": "b"})]
+    assert len({of(**place), digest_key(DataKey("k1", OTHER_KEY), **place), *others}) == 5
