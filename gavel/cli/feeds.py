@@ -65,7 +65,7 @@ feeds.add_command(follow)
 @click.option(
     "--key-file",
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help="File with an access key of the feed client.  [default: the operator's key]",
+    help="File with an access key of the feed client.  [default: the operator's, for the data folder's exchange only]",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @options.data
@@ -85,11 +85,10 @@ def load(
     load was not published; what one that merges has brought by then can be read, and stays.
     """
     settings = load_settings(data=data)
-    key = settings.admin_key if key_file is None else _key_in(key_file)
-    if not key:
-        raise CannotRun("There is no access key: name a file of one with `--key-file`.")
+    address = (url or settings.base_url).rstrip("/")
+    key = _operators_key(settings, address) if key_file is None else _key_in(key_file)
     notes = settings.cache.expanduser() / "feed-loads"
-    plan = Load(file=file, client=client, mode=mode, url=url or settings.base_url, key=key, notes=notes)
+    plan = Load(file=file, client=client, mode=mode, url=address, key=key, notes=notes)
     outcome = _loaded(plan)
     if as_json:
         click.echo(msgspec.json.encode({**outcome.run, "errors": outcome.errors}))
@@ -138,6 +137,17 @@ def erase(*, client: str, data: Path | None) -> None:
         f"The feed client {client} ({erased.id}) is erased. Data keys destroyed: {erased.keys}; running processes "
         f"forget them within {FOLLOW_SECONDS:g} s."
     )
+
+
+def _operators_key(settings: Settings, url: str) -> str:
+    """Of the data folder, and for its own exchange only: anybody who is sent it may do everything there."""
+    if url != settings.base_url:
+        raise click.UsageError(
+            f"Name a file of an access key with --key-file: the operator's is sent to {settings.base_url} only."
+        )
+    if not settings.admin_key:
+        raise CannotRun("There is no access key: name a file of one with `--key-file`.")
+    return settings.admin_key
 
 
 def _key_in(file: Path) -> str:
