@@ -49,7 +49,7 @@ class Fetched(NamedTuple):
     """
 
     @property
-    def count(self) -> int:
+    def message_count(self) -> int:
         return sum(map(len, self.messages.values()))
 
 

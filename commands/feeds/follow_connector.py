@@ -58,7 +58,7 @@ class FollowConnector:
                 await writer.write()
                 await topic.commit(fetched.goes_on)
                 behind = await _behind(topic, ends if until_caught_up else await topic.ends())
-                self._told(Told(fetched.count, changes, tuple(refused), behind))
+                self._told(Told(fetched.message_count, changes, tuple(refused), behind))
                 if until_caught_up and not behind:
                     return
         finally:

@@ -12,27 +12,16 @@ from typing import Literal
 import msgspec
 import rich_click as click
 from rich.console import Console
-from rich.filesize import decimal
-from rich.progress import (
-    BarColumn,
-    Progress,
-    ProgressColumn,
-    Task,
-    TaskProgressColumn,
-    TextColumn,
-    TimeRemainingColumn,
-)
-from rich.text import Text
 
 from commands.feeds.erase_client import ErasedClient
 from gavel.cli import options
 from gavel.cli.feed_audit import audit
 from gavel.cli.feed_follow import follow
+from gavel.cli.load_shown import LoadShown, load_progress
 from gavel.errors import CannotRun, explained
 from gavel.feed_desk import feed_desk
 from gavel.feed_keys import FeedKeyFile, WrappedKey
 from gavel.feed_upload import FeedUpload, Load, Outcome
-from gavel.feed_upload import Progress as UploadProgress
 from gavel.key_file import FOLLOW_SECONDS
 from gavel.settings import Settings
 from gavel.settings import load as load_settings
@@ -97,7 +86,7 @@ def load(
     sys.exit(0 if outcome.run["status"] == "published" else 1)
 
 
-@feeds.command(epilog="Example: `gavel feeds rotate winter-audiences`")
+@feeds.command(epilog="Examples: `gavel feeds rotate winter-audiences`; `gavel feeds rotate --wrapping-key`")
 @click.argument("client", required=False)
 @click.option("--wrapping-key", is_flag=True, help="The installation's key, under which all data keys are wrapped.")
 @options.data
@@ -158,36 +147,11 @@ def _key_in(file: Path) -> str:
     return key.decode()
 
 
-class _Speed(ProgressColumn):
-    """Of bytes that are sent, then of records that are applied."""
-
-    def render(self, task: Task) -> Text:
-        speed = task.finished_speed or task.speed or 0.0
-        return Text(f"{speed:,.0f} records/s" if task.fields["applying"] else f"{decimal(int(speed))}/s")
-
-
 def _loaded(plan: Load) -> Outcome:
-    columns = (
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        TaskProgressColumn(),
-        TextColumn("{task.fields[records]:,} records"),
-        _Speed(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=Console(stderr=True)) as progress:
-        # Of an empty file as well something is done in the end.
-        bar = progress.add_task("Sending", total=max(1, plan.file.stat().st_size), records=0, applying=False)
-
-        def show(at: UploadProgress) -> None:
-            if at.received is not None and not progress.tasks[bar].fields["applying"]:
-                total = max(1, at.received)
-                progress.reset(bar, total=total, completed=at.applied, records=at.applied, applying=True)
-            completed = at.sent if at.received is None else at.applied
-            progress.update(bar, description=at.tells, completed=completed, records=at.applied)
-
-        outcome = asyncio.run(FeedUpload(plan, show)())
-        progress.update(bar, completed=progress.tasks[bar].total)
+    with load_progress(Console(stderr=True)) as progress:
+        shown = LoadShown(progress, plan.file.stat().st_size)
+        outcome = asyncio.run(FeedUpload(plan, shown.show)())
+        shown.end()
     return outcome
 
 
