@@ -74,6 +74,8 @@ _RECEIVED_PROPERTIES: Final = {
     },
 }
 _REFUSALS: Final = {
+    "400": "It cannot be read to its end, or a parameter is none. What it had before is in the log.",
+    "404": "There is no such client, or it is somebody else's.",
     "408": "Too little came of it for too long; `run_id`, `received` and `rejected` tell how much is in the log.",
     "409": "The client is paused, archived or erased, or the load is over: it has failed, or a later one has begun.",
     "413": "It grows by unpacking as no records do.",

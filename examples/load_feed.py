@@ -25,7 +25,8 @@ import asyncpg
 
 ROWS_AT_A_TIME = 1_000
 DECIDED = {"published", "failed", "superseded"}
-FAILURES = (aiohttp.ClientError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError, UnicodeDecodeError)
+FAILURES = (aiohttp.ClientError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError, ValueError)
+"""A ValueError is a file that is not UTF-8, or an answer that is not JSON, of a proxy for example."""
 
 Row = dict[str, Any]
 

@@ -49,7 +49,7 @@ class Load(msgspec.Struct, frozen=True, kw_only=True):
     client: str
     mode: Literal["merge", "replace"]
     url: str
-    """Of the exchange."""
+    """Of the exchange; a path in it goes before those of the API."""
     key: str
     """An access key, the operator's or the client's."""
     notes: Path
@@ -113,11 +113,11 @@ class FeedUpload:
             headers = _headers_of(load.file)
         note = self.note()
         self._name = _kept_name(note)
-        path = f"/v1/feeds/{quote(load.client, safe='')}"
+        path = f"v1/feeds/{quote(load.client, safe='')}"
         run_path = f"{path}/runs/{named_run(feed_client_id(load.client), self._name)}"
         timeout = aiohttp.ClientTimeout(total=None, sock_read=SILENCE_SECONDS, sock_connect=30)
         async with aiohttp.ClientSession(
-            load.url, headers={"Authorization": f"Bearer {load.key}"}, timeout=timeout
+            f"{load.url.rstrip('/')}/", headers={"Authorization": f"Bearer {load.key}"}, timeout=timeout
         ) as http:
             watching = asyncio.create_task(self._watch(http, run_path))
             try:
@@ -209,10 +209,11 @@ def _check_url(url: str) -> None:
     try:
         address = urlsplit(url)
         is_one = address.scheme in {"http", "https"} and bool(address.hostname) and address.port != 0
+        is_one = is_one and not (address.query or address.fragment or address.username)
     except ValueError:
         is_one = False
     if not is_one:
-        raise InvalidInput([Fault("url", f"{url!r} is not of the form http://HOST:PORT")])
+        raise InvalidInput([Fault("url", f"{url!r} is not of the form http://HOST:PORT or http://HOST/PATH")])
 
 
 def _kept_name(note: Path) -> str:

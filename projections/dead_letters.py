@@ -1,16 +1,18 @@
 """What is done about dead letters: they are tried again in the order of the log, or one is skipped with a reason.
 
-A key's first letter goes first and those that wait behind it follow, until one cannot be applied still. Each is applied
-in the transaction that ends it, under the lock of its partition's offset: a worker that writes the same partition comes
-before or after, and no event is applied twice. Where it matters what was closed before it, an event is applied by its
-place in the log. What was decided, by whom and when stays in the letter's row.
+A key's first letter goes first and those that wait behind it follow, until one cannot be applied still; where none
+waits for another, each is tried by itself. Each is applied in the transaction that ends it, under the lock of its
+partition's offset: a worker that writes the same partition comes before or after, and no event is applied twice. Where
+it matters what was closed before it, an event is applied by its place in the log. What was decided, by whom and when
+stays in the letter's row.
 
 What is skipped has no effect in any generation of the projection, also in one that is built later.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Any
 
 import asyncpg
@@ -29,6 +31,9 @@ from projections.queries.dead_letters import ID_MAX
 from projections.registry import registered
 from projections.servers import Addresses, Servers
 from projections.store import EventRefused, FenceLost, Store
+
+Applied = Callable[[Sequence[Letter], str], Awaitable[tuple[Letter, str] | None]]
+"""Applies letters as one, on behalf of somebody; tells whose fault it is and why, where that cannot be."""
 
 LETTER = "SELECT projection, generation, topic, partition, key, outcome, reason FROM dead_letters WHERE id = $1"
 CHAIN = """
@@ -179,20 +184,37 @@ async def _retry_key(servers: Servers, letter: asyncpg.Record, letter_id: int, b
     registration = registered(letter["projection"])
     projection, store = await registration.opened(servers, letter["generation"])
     decoder = decoder_of(projection)
+    if not store.letters_wait:
+        return await _retry_each(servers, letter, letter_id, by, partial(_applied, projection, decoder, store))
     done = 0
     # More than once: while these are applied, others come to wait behind them.
     while chain := await _chain(servers.pool, letter, letter_id):
         # Redis knows of a key only that it waits: there its letters are one.
         for run in [[each] for each in chain] if registration.place == "postgres" else [chain]:
             if (failure := await _applied(projection, decoder, store, run, by)) is not None:
-                failed, error = failure
-                async with connected(servers.pool) as connection:
-                    await connection.execute(FAILED, failed.id, error, by)
+                error = await _noted(servers.pool, *failure, by)
                 return Tried(done, len(await _chain(servers.pool, letter, letter_id)), error)
             done += len(run)
     if letter["key"] is not None:
         await store.release(TopicPartition(letter["topic"], letter["partition"]), letter["key"])
     return Tried(done, 0)
+
+
+async def _retry_each(servers: Servers, letter: asyncpg.Record, letter_id: int, by: str, applied: Applied) -> Tried:
+    """Where none waits for another: what one of them lacks keeps none of the others, and is told of that one."""
+    done, error = 0, None
+    for each in await _chain(servers.pool, letter, letter_id):
+        if (failure := await applied([each], by)) is None:
+            done += 1
+        else:
+            error = await _noted(servers.pool, *failure, by)
+    return Tried(done, len(await _chain(servers.pool, letter, letter_id)), error)
+
+
+async def _noted(pool: Pool, failed: Letter, error: str, by: str) -> str:
+    async with connected(pool) as connection:
+        await connection.execute(FAILED, failed.id, error, by)
+    return error
 
 
 async def _chain(pool: Pool, letter: asyncpg.Record, letter_id: int) -> list[Letter]:

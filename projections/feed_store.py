@@ -107,6 +107,7 @@ class FeedStore(RedisStore[FeedRows]):
     """However many there are, none of their scripts has more than it is told."""
     partition_fetch_max_bytes = 2 * 1024 * 1024
     """About one full batch: all of a client's records stand in one partition."""
+    letters_wait = False
 
     def __init__(self, redis: Redis, pool: Pool, projection: Audiences, script_records: int) -> None:
         """`script_records` is one script's worth at most, and one row of the audit."""
@@ -200,7 +201,7 @@ class FeedStore(RedisStore[FeedRows]):
         async with answering():
             await self._note_retry(keys=[self._audiences.offsets_key], args=[microseconds(at)])
         async with connected(self._pool) as connection:
-            if not await parking.end_as_applied(connection, letters, by=by, at=at):
+            if not await parking.end_as_applied(connection, letters, by=by, at=at, in_any_order=True):
                 raise FenceLost("somebody else has ended one of them")
 
     async def release(self, partition: TopicPartition, key: bytes) -> None:
@@ -305,7 +306,7 @@ class FeedStore(RedisStore[FeedRows]):
             return [await script(keys=keys, args=call) for call in calls]
 
     async def _apply_late(self, part: PartOfClient, steps: Sequence[Step]) -> None:
-        """Records that were passed over, each by its place. Raises EventRefused, with the others applied."""
+        """Records that were passed over, each by its place. Raises EventRefused at the first that cannot be."""
         for start in range(0, len(steps), self._script_records):
             arguments = self._arguments(part, steps[start : start + self._script_records], LATE, 0)
             async with answering():

@@ -56,12 +56,12 @@ WHERE projection = $1 AND generation = 1 AND topic = $2 AND partition = $3 AND k
 END = """
 UPDATE dead_letters AS letter
 SET outcome = 'applied', attempts = attempts + 1, decided_at = coalesce($3, now()), decided_by = $2
-WHERE id = $1 AND outcome IS NULL AND NOT EXISTS (
+WHERE id = $1 AND outcome IS NULL AND ($4 OR NOT EXISTS (
     SELECT FROM dead_letters AS before
     WHERE before.projection = letter.projection AND before.generation = letter.generation
       AND before.topic = letter.topic AND before.partition = letter.partition AND before.key = letter.key
       AND before."offset" < letter."offset" AND before.outcome IS NULL
-)
+))
 """
 
 
@@ -142,13 +142,19 @@ async def last_retry(connection: Connection, projection: str) -> datetime:
 
 
 async def end_as_applied(
-    connection: Connection, letters: Sequence[Letter], *, by: str, at: datetime | None = None
+    connection: Connection,
+    letters: Sequence[Letter],
+    *,
+    by: str,
+    at: datetime | None = None,
+    in_any_order: bool = False,
 ) -> bool:
     """Ends them in their order; False where one was ended before, or is not the first of its key that is open.
 
-    `at` is when that was decided, by the clock of Postgres; by default it is now.
+    With `in_any_order` it need not be the first. `at` is when that was decided, by the clock of Postgres; by default it
+    is now.
     """
     for letter in letters:
-        if await connection.execute(END, letter.id, by, at) != "UPDATE 1":
+        if await connection.execute(END, letter.id, by, at, in_any_order) != "UPDATE 1":
             return False
     return True

@@ -133,6 +133,7 @@ class PostgresStore(Generic[Rows]):
     batch_max_records = 20_000
     """So many that partitions come in together: events of one time share more rows than those of one partition."""
     partition_fetch_max_bytes = PARTITION_FETCH_MAX_BYTES
+    letters_wait = True
 
     def __init__(self, pool: Pool, projection: PostgresProjection[Rows], generation: int = 1) -> None:
         self._pool = pool

@@ -183,6 +183,7 @@ class RedisStore(Generic[Rows]):
     batch_max_records = 250
     """So few that their script is over before anybody else misses Redis, which does nothing else meanwhile."""
     partition_fetch_max_bytes = PARTITION_FETCH_MAX_BYTES
+    letters_wait = True
     script_head = ""
     """In front of what moves offsets, makes or stops them: flags of Redis's scripts."""
 

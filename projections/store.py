@@ -64,6 +64,8 @@ class Store(Protocol[Rows_contra]):
     """So many are applied at once at most."""
     partition_fetch_max_bytes: int
     """So much one answer of a broker has of one partition, compressed: a batch, where only one has a backlog."""
+    letters_wait: bool
+    """Whether events wait behind an open dead letter of their key; False where each is applied by its place."""
 
     async def state(self) -> State: ...
 
@@ -101,9 +103,10 @@ class Store(Protocol[Rows_contra]):
         ...
 
     async def unpark(self, rows: Rows_contra | None, letters: Sequence[Letter], *, by: str) -> None:
-        """Rows of the first open dead letters of a key, and the end of these, all of it or nothing.
+        """Rows of the first open dead letters of a key, or of any where none waits, and the end of these.
 
-        Raises FenceLost where they are not these any more, and EventRefused. After any other error as `apply`.
+        All of it or nothing. Raises FenceLost where they are not these any more, and EventRefused. After any other
+        error as `apply`.
         """
         ...
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -23,6 +24,8 @@ from domain.kafka_url import KafkaUrl, parse_kafka_url
 
 FETCH_WAIT_MS: Final = 500
 FETCH_RECORDS_MAX: Final = 500
+PLACE_WAIT_S: Final = 0.5
+"""For the place of a partition that was only just given to this member."""
 SHOWN_CHARS: Final = 16
 
 WasMet = Callable[[str], Awaitable[bool]]
@@ -35,6 +38,19 @@ class Message(NamedTuple):
     partition: int
     offset: int
     value: bytes | None
+
+
+class Fetched(NamedTuple):
+    """What came next, by partition."""
+
+    messages: Mapping[int, Sequence[Message]]
+    goes_on: Mapping[int, int]
+    """The offset behind them; and behind the end of a transaction, or one that was taken back, which are no messages.
+    """
+
+    @property
+    def message_count(self) -> int:
+        return sum(map(len, self.messages.values()))
 
 
 class Followed(NamedTuple):
@@ -71,8 +87,8 @@ class ConnectorTopic:
     def subscribe(self) -> None:
         self._consumer.subscribe([self._topic], listener=self._beginning)
 
-    async def fetch(self) -> Mapping[int, Sequence[Message]]:
-        """What comes next, by partition; nothing where nothing comes for a while.
+    async def fetch(self) -> Fetched:
+        """What comes next; no messages where none come for a while.
 
         Raises Conflict where it cannot go on from where it was, LogUnavailable.
         """
@@ -86,7 +102,20 @@ class ConnectorTopic:
         except NoOffsetForPartitionError:
             fetched = {}
         self._beginning.raise_fault()
-        return {tp.partition: [Message(tp.partition, r.offset, r.value) for r in rs] for tp, rs in fetched.items()}
+        goes_on = await self._places()
+        messages = {tp.partition: [Message(tp.partition, r.offset, r.value) for r in rs] for tp, rs in fetched.items()}
+        return Fetched(messages, goes_on)
+
+    async def _places(self) -> Mapping[int, int]:
+        """Where it goes on, of the partitions that are known to be this member's."""
+        places: dict[int, int] = {}
+        for tp in self._consumer.assignment():
+            try:
+                async with asyncio.timeout(PLACE_WAIT_S):
+                    places[tp.partition] = await self._consumer.position(tp)
+            except (IllegalStateError, NoOffsetForPartitionError, TimeoutError):
+                continue
+        return places
 
     async def commit(self, offsets: Mapping[int, int]) -> None:
         """The next offset by partition. Lost to another member of the group, it is that one's to go on."""

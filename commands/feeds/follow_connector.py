@@ -54,12 +54,11 @@ class FollowConnector:
             while True:
                 writer.sender = await self._may_go_on()
                 fetched = await topic.fetch()
-                changes, refused = await self._take(topic, fetched, writer, columns)
+                changes, refused = await self._take(topic, fetched.messages, writer, columns)
                 await writer.write()
-                if fetched:
-                    await topic.commit({partition: each[-1].offset + 1 for partition, each in fetched.items()})
+                await topic.commit(fetched.goes_on)
                 behind = await _behind(topic, ends if until_caught_up else await topic.ends())
-                self._told(Told(sum(map(len, fetched.values())), changes, tuple(refused), behind))
+                self._told(Told(fetched.message_count, changes, tuple(refused), behind))
                 if until_caught_up and not behind:
                     return
         finally:

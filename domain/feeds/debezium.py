@@ -77,6 +77,8 @@ def _change(message: bytes, columns: Columns) -> Change | Reason | None:
             return None
         envelope = _read(envelope["payload"])
     op = bytes(envelope.get("op", _NOTHING))
+    if op == b'"t"':
+        return Reason.TABLE_EMPTIED
     before, after = (_read_row(envelope.get(name, _NOTHING)) for name in ("before", "after"))
     row = before if op == b'"d"' else after
     if op not in _OF_ROWS or row is None:

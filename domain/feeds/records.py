@@ -31,6 +31,7 @@ class Reason(StrEnum):
     UNREADABLE = "the record cannot be decoded by the file's schema"
     ROW_WITHOUT_KEY = "the row has no usable value in the key's column"
     ROW_INCOMPLETE = "the row lacks a column that was not changed: its table needs REPLICA IDENTITY FULL"
+    TABLE_EMPTIED = "the table was emptied by TRUNCATE, and its records stay: replace them by a load"
     NOT_OF_A_ROW = "the envelope tells of something else than one row"
 
 

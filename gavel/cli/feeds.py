@@ -12,27 +12,16 @@ from typing import Literal
 import msgspec
 import rich_click as click
 from rich.console import Console
-from rich.filesize import decimal
-from rich.progress import (
-    BarColumn,
-    Progress,
-    ProgressColumn,
-    Task,
-    TaskProgressColumn,
-    TextColumn,
-    TimeRemainingColumn,
-)
-from rich.text import Text
 
 from commands.feeds.erase_client import ErasedClient
 from gavel.cli import options
 from gavel.cli.feed_audit import audit
 from gavel.cli.feed_follow import follow
+from gavel.cli.load_shown import LoadShown, load_progress
 from gavel.errors import CannotRun, explained
 from gavel.feed_desk import feed_desk
 from gavel.feed_keys import FeedKeyFile, WrappedKey
 from gavel.feed_upload import FeedUpload, Load, Outcome
-from gavel.feed_upload import Progress as UploadProgress
 from gavel.key_file import FOLLOW_SECONDS
 from gavel.settings import Settings
 from gavel.settings import load as load_settings
@@ -65,7 +54,7 @@ feeds.add_command(follow)
 @click.option(
     "--key-file",
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help="File with an access key of the feed client.  [default: the operator's key]",
+    help="File with an access key of the feed client.  [default: the operator's, for the data folder's exchange only]",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @options.data
@@ -85,11 +74,10 @@ def load(
     load was not published; what one that merges has brought by then can be read, and stays.
     """
     settings = load_settings(data=data)
-    key = settings.admin_key if key_file is None else _key_in(key_file)
-    if not key:
-        raise CannotRun("There is no access key: name a file of one with `--key-file`.")
+    address = (url or settings.base_url).rstrip("/")
+    key = _operators_key(settings, address) if key_file is None else _key_in(key_file)
     notes = settings.cache.expanduser() / "feed-loads"
-    plan = Load(file=file, client=client, mode=mode, url=url or settings.base_url, key=key, notes=notes)
+    plan = Load(file=file, client=client, mode=mode, url=address, key=key, notes=notes)
     outcome = _loaded(plan)
     if as_json:
         click.echo(msgspec.json.encode({**outcome.run, "errors": outcome.errors}))
@@ -98,7 +86,7 @@ def load(
     sys.exit(0 if outcome.run["status"] == "published" else 1)
 
 
-@feeds.command(epilog="Example: `gavel feeds rotate winter-audiences`")
+@feeds.command(epilog="Examples: `gavel feeds rotate winter-audiences`; `gavel feeds rotate --wrapping-key`")
 @click.argument("client", required=False)
 @click.option("--wrapping-key", is_flag=True, help="The installation's key, under which all data keys are wrapped.")
 @options.data
@@ -140,6 +128,17 @@ def erase(*, client: str, data: Path | None) -> None:
     )
 
 
+def _operators_key(settings: Settings, url: str) -> str:
+    """Of the data folder, and for its own exchange only: anybody who is sent it may do everything there."""
+    if url != settings.base_url:
+        raise click.UsageError(
+            f"Name a file of an access key with --key-file: the operator's is sent to {settings.base_url} only."
+        )
+    if not settings.admin_key:
+        raise CannotRun("There is no access key: name a file of one with `--key-file`.")
+    return settings.admin_key
+
+
 def _key_in(file: Path) -> str:
     with explained(file, "read"):
         key = file.read_bytes().strip()
@@ -148,36 +147,11 @@ def _key_in(file: Path) -> str:
     return key.decode()
 
 
-class _Speed(ProgressColumn):
-    """Of bytes that are sent, then of records that are applied."""
-
-    def render(self, task: Task) -> Text:
-        speed = task.finished_speed or task.speed or 0.0
-        return Text(f"{speed:,.0f} records/s" if task.fields["applying"] else f"{decimal(int(speed))}/s")
-
-
 def _loaded(plan: Load) -> Outcome:
-    columns = (
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        TaskProgressColumn(),
-        TextColumn("{task.fields[records]:,} records"),
-        _Speed(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=Console(stderr=True)) as progress:
-        # Of an empty file as well something is done in the end.
-        bar = progress.add_task("Sending", total=max(1, plan.file.stat().st_size), records=0, applying=False)
-
-        def show(at: UploadProgress) -> None:
-            if at.received is not None and not progress.tasks[bar].fields["applying"]:
-                total = max(1, at.received)
-                progress.reset(bar, total=total, completed=at.applied, records=at.applied, applying=True)
-            completed = at.sent if at.received is None else at.applied
-            progress.update(bar, description=at.tells, completed=completed, records=at.applied)
-
-        outcome = asyncio.run(FeedUpload(plan, show)())
-        progress.update(bar, completed=progress.tasks[bar].total)
+    with load_progress(Console(stderr=True)) as progress:
+        shown = LoadShown(progress, plan.file.stat().st_size)
+        outcome = asyncio.run(FeedUpload(plan, shown.show)())
+        shown.end()
     return outcome
 
 

@@ -41,6 +41,16 @@ class Connector:
             await producer.send_and_wait(self.topic, value, key=b'{"id":0}', partition=partition)
         await producer.stop()
 
+    async def tell_as_one(self, *envelopes: Any, is_kept: bool) -> None:
+        """In a transaction, as a connector with `exactly.once.support` does, or one that is taken back."""
+        producer = AIOKafkaProducer(bootstrap_servers=self.kafka_url, transactional_id=f"connect-{self.topic}")
+        await producer.start()
+        await producer.begin_transaction()
+        for each in envelopes:
+            await producer.send_and_wait(self.topic, msgspec.json.encode(each), key=b'{"id":0}', partition=0)
+        await (producer.commit_transaction() if is_kept else producer.abort_transaction())
+        await producer.stop()
+
     async def followed(self, *words: str) -> Told:
         command = ("follow", self.topic, "--client", self.feed.name, *OF_A_TABLE)
         return await Shell("feeds", environment_of(self.settings))(*command, *words)
@@ -108,6 +118,19 @@ async def test_a_connector_is_followed(connector: Connector) -> None:
     await connector.stands({"1": None, "2": None, "3": {"n": 3}, "7": {"n": 7}})
     totals = await connector.totals()
     assert [totals[each] for each in ("adds", "updates", "deletes", "refused", "stale")] == [3, 1, 1, 1, 0]
+
+
+@pytest.mark.parametrize("is_kept", [True, False])
+async def test_a_topic_of_transactions_has_an_end(connector: Connector, *, is_kept: bool) -> None:
+    """Its last offset is no message: the mark of a transaction, kept or taken back, is read and the follower ends."""
+    await connector.tell_as_one(*rows([1], n=1), is_kept=True)
+    await connector.tell_as_one(*rows([1, 2], n=2), is_kept=is_kept)
+    for messages in (3 if is_kept else 1, 0):
+        async with asyncio.timeout(60):
+            told = await connector.followed()
+        assert told.code == 0, told.err
+        assert f"Messages read: {messages}; changes: {messages}; refused: 0; behind: 0." in told.out
+    await connector.stands({"1": {"n": 2}, "2": {"n": 2}} if is_kept else {"1": {"n": 1}, "2": None})
 
 
 async def test_what_is_read_again_brings_nothing_back(connector: Connector) -> None:

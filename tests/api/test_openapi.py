@@ -141,7 +141,7 @@ async def test_feeds_say_what_their_routes_take_and_answer(document: dict[str, A
     for name in ("get /v1/feeds/{client}/records/{key}", "post /v1/feeds/{client}/records"):
         assert "Gavel-Stale" in found[name]["responses"]["200"]["headers"], name
     for name in ("post /v1/feeds/{client}/bulk", "post /v1/feeds/{client}/changes"):
-        assert {"409", "413", "415", "422", "503"} <= found[name]["responses"].keys(), name
+        assert {"400", "404", "408", "409", "413", "415", "422", "503"} <= found[name]["responses"].keys(), name
     assert "Retry-After" in document["components"]["responses"]["Problem"]["headers"]
 
 

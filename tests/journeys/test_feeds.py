@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -9,19 +10,26 @@ from urllib.parse import quote
 import aiohttp
 import msgspec
 
+from domain.terms.feed_client import feed_client_id
 from tests.journeys.running_exchange import RunningExchange, eventually, gavel, running_exchange
+from tests.journeys.sought import Logged, files_with, has, logged, redis_has
 
 CLIENT = "winter audiences"
+OTHER = "summer audiences"
 SECRET = "nobody-may-read-this-in-a-file"
 RECORDS = 2_000
 WAIT_SECONDS = 90
 
 
 async def test_the_life_of_a_feed(data_folder: Path, tmp_path: Path) -> None:
-    """Loaded, replaced, changed, rebuilt and erased: what is found is what was sent, and in no file stands a value."""
+    """Loaded, replaced, changed, rebuilt and erased: what is found is what was sent.
+
+    Nowhere does a value stand in the clear; once it is erased, no key that is left opens what the log holds of it.
+    """
     data = data_folder / "feeds"
     async with running_exchange(data) as exchange:
         await exchange.post("/v1/feed-clients", {"name": CLIENT})
+        await exchange.post("/v1/feed-clients", {"name": OTHER})
         await loaded(exchange, tmp_path, {f"k{n}": {"secret": SECRET, "n": n} for n in range(RECORDS)}, "merge")
         assert await found(exchange, "k7") == {"secret": SECRET, "n": 7}
 
@@ -39,12 +47,37 @@ async def test_the_life_of_a_feed(data_folder: Path, tmp_path: Path) -> None:
         for projection in ("audiences", "audiences_bulk"):
             await gavel("projections", "rebuild", projection, "--data", str(data))
         await stands(exchange, {"k0": {"secret": SECRET}, "k1": None, "moved": {"segments": ["skiers"]}, "k2": None})
-        assert files_with(SECRET.encode(), data) == []
+        await loaded(exchange, tmp_path, {"other": {"of": "another"}}, "merge", client=OTHER)
+        log = await nowhere_in_the_clear(exchange)
+        client, other = feed_client_id(CLIENT), feed_client_id(OTHER)
+        assert sum(SECRET.encode() in value for value in log.opened_by(data, client)) == RECORDS + RECORDS // 2
 
         await gavel("feeds", "erase", CLIENT, "--yes", "--data", str(data))
         await stands(exchange, {"k0": None, "moved": None})
         assert await status(exchange, "POST", "/bulk", b"") == 409
         assert await status(exchange, "POST", "/changes", b"") == 409
+        log = await nowhere_in_the_clear(exchange)
+        assert (log.opened_by(data, client), len(log.opened_by(data, other))) == ([], 1)
+
+
+async def nowhere_in_the_clear(exchange: RunningExchange) -> Logged:
+    """Neither in what the log holds, nor in a dump or the memory of Redis, nor in a file; what the log holds."""
+    log, secret = await logged(exchange), SECRET.encode()
+    assert len(log.sealed) > RECORDS
+    assert not [each for each in log.payloads if has(each, secret)]
+    assert not any(has(record.ciphertext, secret) for _, record in log.sealed)
+    assert not await redis_has(exchange, secret)
+    assert files_with(secret, exchange.data) == []
+    return log
+
+
+def test_a_value_is_found_in_whatever_form() -> None:
+    """The search that has to find nothing finds what is there: in the clear, and encoded from any place on."""
+    for before in range(7):
+        content = b"x" * before + SECRET.encode() + b"y"
+        assert has(content, SECRET.encode())
+        assert has(base64.b64encode(content), SECRET.encode())
+    assert not has(base64.b64encode(b"nobody may read this in a file"), SECRET.encode())
 
 
 def feed_path(exchange: RunningExchange) -> str:
@@ -55,11 +88,13 @@ def authorized(exchange: RunningExchange) -> dict[str, str]:
     return {"Authorization": f"Bearer {exchange.installation['admin_key']}"}
 
 
-async def loaded(exchange: RunningExchange, folder: Path, records: dict[str, Any], mode: str) -> dict[str, Any]:
+async def loaded(
+    exchange: RunningExchange, folder: Path, records: dict[str, Any], mode: str, *, client: str = CLIENT
+) -> dict[str, Any]:
     """By `gavel feeds load`; the run."""
     file = folder / f"{mode}.ndjson"
     file.write_bytes(b"\n".join(msgspec.json.encode({"key": key, "value": value}) for key, value in records.items()))
-    options = ("--client", CLIENT, "--mode", mode, "--data", str(exchange.data), "--json")
+    options = ("--client", client, "--mode", mode, "--data", str(exchange.data), "--json")
     printed = await gavel("feeds", "load", str(file), *options)
     run: dict[str, Any] = msgspec.json.decode(printed.strip().splitlines()[-1])
     return run
@@ -95,8 +130,3 @@ async def status(exchange: RunningExchange, method: str, path: str, body: bytes)
         http.request(method, feed_path(exchange) + path, data=body, headers=headers) as answer,
     ):
         return answer.status
-
-
-def files_with(content: bytes, folder: Path) -> list[Path]:
-    """Kafka's segments, Redis' dump, Postgres' tables, logs: all that the installation has written."""
-    return [path for path in folder.rglob("*") if path.is_file() and content in path.read_bytes()]

@@ -142,6 +142,32 @@ async def test_a_letter_that_may_bring_something_back_stays_open(read_side: Read
     assert await story.records("a") == {}
 
 
+async def test_a_letter_that_cannot_be_applied_keeps_no_other(read_side: ReadSide, desk: DeadLetters) -> None:
+    """Of four of one client one may bring something back and one cannot be read: the others land, each has its error.
+
+    The same where the retry names one of those that are in order, which stands between them.
+    """
+    story = FeedStory(read_side, "client-1")
+    await story.poison(read_side.names.feeds_changes)
+    await story.delete("gone")
+    for _ in range(3):
+        await story.poison(read_side.names.feeds_changes)
+    async with read_side.running("audiences"):
+        await read_side.caught_up("audiences")
+        parked = await letters(read_side, "audiences")
+        mended = [story.added("gone", "back"), story.added("a", "one"), None, story.added("b", "two")]
+        for letter, payload in zip(parked, mended, strict=True):
+            if payload is not None:
+                await read_side.fetch("UPDATE dead_letters SET payload = $1 WHERE id = $2", payload, letter["id"])
+        tried = await desk.retry(parked[1]["id"], by=OPERATOR)
+        assert (tried.applied, tried.waiting) == (2, 2)
+    assert await story.records("gone", "a", "b") == {"a": "one", "b": "two"}
+    told = [(row["outcome"], row["error"]) for row in await letters(read_side, "audiences")]
+    assert [outcome for outcome, _ in told] == [None, "applied", None, "applied"]
+    assert told[0][1] == "what stands over the record at 0 may be gone: send it again, and skip this"
+    assert told[2][1] == tried.error == parked[2]["error"]
+
+
 async def test_batches_of_a_hundred_and_many_clients(read_side: ReadSide) -> None:
     """Each record has its effect once, through restarts in the middle of it."""
     stories = [FeedStory(read_side, f"client-{number}") for number in range(3)]
