@@ -11,7 +11,7 @@ import msgspec
 import pytest
 from backports import zstd
 
-from domain.feeds.records import record_of
+from domain.feeds.records import Reason, record_of
 from domain.feeds.upload import BrokenUpload, Form, UploadReader
 from tests.domain.feeds.test_avro import SYNC, container, number, schema_of
 
@@ -63,6 +63,14 @@ def test_memory(form: Form) -> None:
         tracemalloc.stop()
         assert seen == count
     assert peaks[1] < 1.5 * peaks[0]
+
+
+def test_a_line_that_is_too_long_for_anything() -> None:
+    """It is told by the bound that it has broken, which for a connector's envelope is another than for a record."""
+    for too_long in (Reason.TOO_LONG, Reason.ENVELOPE_TOO_LONG):
+        reader = UploadReader(Form(), required=(), line_max_bytes=20_000, too_long=too_long)
+        lines = [line for portion in reader.portions(b"x" * 20_001 + b"\n{}\n") for line in portion]
+        assert [line.content for line in lines] == [too_long, b"{}"]
 
 
 @pytest.mark.parametrize(
