@@ -61,6 +61,7 @@ KINDS = {
         Kind("key-reused", 422, "The key was used for another command", "Take a fresh `Idempotency-Key`."),
         Kind("too-many-requests", 429, "Too many requests", "Wait as long as `Retry-After` says."),
         Kind("internal-error", 500, "Gavel made a mistake", "It is in the log of the process that answered."),
+        Kind("unreadable", 500, "A record does not open", "`detail` names its key; send the record again."),
         Kind("unavailable", 503, "A server that is needed is away", "`detail` says which; try again as told."),
         Kind(
             "overloaded",

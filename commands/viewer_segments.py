@@ -54,6 +54,8 @@ class ViewerSegments:
     ) -> None:
         """`look_up` is the script that answers records by their keys, `unpacked` what one of its values says.
 
+        `unpacked` may raise Unreadable.
+
         No auction waits longer than `seconds`.
         """
         self._pipeline = pipeline
@@ -112,9 +114,12 @@ class ViewerSegments:
         """Of the first record; None where it cannot be opened at the moment."""
         now, client_id = self._clock.now(), feed_client_id(client)
         for key, value in zip(keys, answer, strict=True):
-            if value is None or (record := self._unpacked(value)).has_expired(now):
+            if value is None:
                 continue
             try:
+                record = self._unpacked(value)
+                if record.has_expired(now):
+                    continue
                 data_key = self._opening(client_id, record.key_id)
                 if data_key is None:
                     return ()

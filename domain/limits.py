@@ -206,8 +206,12 @@ FEED_ENVELOPE_MAX_BYTES: Final = 256 * 1024
 """A connector's envelope: it carries the row twice, and the schema of both."""
 FEED_REJECTED_LISTED_MAX: Final = 100
 """Bad lines of an upload that are named; more are counted only."""
-FEED_PIECE_MAX_BYTES: Final = 256 * 1024
-"""Unpacked and handed on at a time."""
+FEED_PIECE_MAX_BYTES: Final = 16 * 1024
+"""Unpacked and handed on at a time: be it blank lines, it keeps others waiting for a few milliseconds."""
+FEED_PORTION_BYTES: Final = 32 * 1024
+"""Of lines, worked on before others have their turn: about a millisecond of the event loop."""
+FEED_LINE_BYTES: Final = 512
+"""That each of them counts for beside its own: however short it is, it is checked, sealed and logged."""
 FEED_PACKED_STEP_BYTES: Final = 8 * 1024
 """Unpacked at a time: what follows the end of a frame is copied, and frames may be tiny."""
 FEED_INFLATION_MAX: Final = 256
@@ -225,6 +229,8 @@ FEED_AVRO_BLOCK_MAX_BYTES: Final = 8 * 1024 * 1024
 """Packed, and unpacked; writers end a block after 16 to 64 KiB if nobody tells them otherwise."""
 FEED_AVRO_RECORD_MAX_BYTES: Final = 3 * FEED_RECORD_MAX_BYTES
 """Packed as it is: a number of two digits takes eight bytes there, so JSON may be a good deal shorter."""
+FEED_AVRO_READS_MAX: Final = 32 * 1024
+"""To pass over a record that is too long, one or two for each item; the rest of its block is lost with more of them."""
 FEED_AVRO_NAME_MAX_CHARS: Final = 256
 """Of a field or symbol: a single byte of data may bring one to each record's JSON."""
 FEED_SCRIPT_RECORDS: Final = 100

@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import NamedTuple, cast
 
 from domain.feed_events import FeedRecord, FeedRecordLoaded
-from domain.feeds.sealing import BULK, CHANGES, FeedTopic
+from domain.feeds.sealing import BULK, CHANGES, FeedTopic, Unreadable
 
 _STAMP = struct.Struct(">Q")
 _EXPIRY = struct.Struct(">Q")
@@ -48,17 +48,15 @@ def _sealed_by(letter: FeedTopic, key_id: str) -> bytes:
 
 
 def unpacked(value: bytes) -> StoredRecord:
-    """The record of a value with its stamp."""
-    (stamp,) = _STAMP.unpack_from(value)
-    expires_ms, letter, length = _HEAD.unpack_from(value, _STAMP.size)
-    start = _STAMP.size + _HEAD.size
-    return StoredRecord(
-        stamp,
-        expires_ms,
-        cast("FeedTopic", letter.decode()),
-        value[start : start + length].decode(),
-        value[start + length :],
-    )
+    """The record of a value with its stamp. Raises Unreadable for one that is cut short, or otherwise damaged."""
+    try:
+        (stamp,) = _STAMP.unpack_from(value)
+        expires_ms, letter, length = _HEAD.unpack_from(value, _STAMP.size)
+        start = _STAMP.size + _HEAD.size
+        topic, key_id = letter.decode(), value[start : start + length].decode()
+    except (struct.error, UnicodeDecodeError) as error:
+        raise Unreadable(f"{len(value)} bytes are no record") from error
+    return StoredRecord(stamp, expires_ms, cast("FeedTopic", topic), key_id, value[start + length :])
 
 
 def milliseconds(at: datetime) -> int:

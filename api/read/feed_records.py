@@ -9,6 +9,7 @@ from typing import Annotated, Any
 from urllib.parse import unquote_to_bytes
 
 import msgspec
+import structlog
 from litestar import Request, Response, get, post
 from litestar.params import FromPath
 
@@ -21,7 +22,7 @@ from api.read.waiting import wait_as_asked
 from api.services import ApiServices, Services
 from domain.errors import Fault, InvalidInput
 from domain.feeds.records import key_fault
-from domain.feeds.sealing import unseal
+from domain.feeds.sealing import Unreadable, unseal
 from domain.limits import FEED_LOOK_UP_KEYS_MAX
 from domain.openrtb.faults import decoder_fault
 from projections.feed_value import StoredRecord
@@ -45,13 +46,16 @@ class Wanted(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     keys: Keys
 
 
-class RecordsShown(msgspec.Struct, frozen=True):
+class RecordsShown(msgspec.Struct, frozen=True, omit_defaults=True):
     """Those that are there, in the order of the keys, and the keys of the others."""
 
     records: list[RecordShown]
     missing: list[str]
+    unreadable: list[str] = []
+    """Where something stands that does not open, if there is such a key."""
 
 
+_log = structlog.get_logger(__name__)
 _wanted = msgspec.json.Decoder(Wanted).decode
 
 
@@ -74,6 +78,9 @@ async def show_feed_record(
     asked = _key_of(request)
     headers = await wait_as_asked(PROJECTIONS, request, services)
     [record], mark = await _look_up(services, owner, [asked], stale=stale)
+    if isinstance(record, Unreadable):
+        why = f"The record {asked!r} of the feed client {client!r} does not open: send it again."
+        raise ProblemRaised("unreadable", why, headers=mark)
     if record is None:
         await services.feed_senders.check_known(client)
         raise ProblemRaised("not-found", f"The feed client {client!r} has no record {asked!r}.", headers=mark)
@@ -95,16 +102,17 @@ async def show_feed_records(
     keys = _keys_of(await json_body(request))
     headers = await wait_as_asked(PROJECTIONS, request, services)
     found, mark = await _look_up(services, owner, keys, stale=stale)
-    records = [each for each in found if each is not None]
+    records = [each for each in found if isinstance(each, RecordShown)]
     if not records:
         await services.feed_senders.check_known(client)
     missing = [key for key, each in zip(keys, found, strict=True) if each is None]
-    return Response(RecordsShown(records, missing), headers=headers | mark)
+    unreadable = [key for key, each in zip(keys, found, strict=True) if isinstance(each, Unreadable)]
+    return Response(RecordsShown(records, missing, unreadable), headers=headers | mark)
 
 
 async def _look_up(
     services: ApiServices, client: str, keys: Sequence[str], *, stale: bool
-) -> tuple[list[RecordShown | None], dict[str, str]]:
+) -> tuple[list[RecordShown | Unreadable | None], dict[str, str]]:
     """With headers that say whether they are all. Raises ProblemRaised (503) as `marked` does, Unavailable."""
     found = await services.feed_records.found(client, keys, now=datetime.now(UTC))
     mark = await marked(services.feed_completeness, client, found.positions, stale=stale)
@@ -115,12 +123,23 @@ async def _look_up(
     return records, mark
 
 
-def _opened(services: ApiServices, client: str, key: str, record: StoredRecord) -> RecordShown | None:
-    """None where its data key is destroyed: the client is erased, and the cache will follow."""
-    data_key = services.feed_data_key(client, record.key_id)
-    if data_key is None:
-        return None
-    value = unseal(record.ciphertext, data_key=data_key.secret, client=client, topic=record.letter, key=key)
+def _opened(
+    services: ApiServices, client: str, key: str, record: StoredRecord | Unreadable
+) -> RecordShown | Unreadable | None:
+    """None where its data key is destroyed: the client is erased, and the cache will follow.
+
+    What does not open costs the other keys nothing; only its own is told.
+    """
+    try:
+        if isinstance(record, Unreadable):
+            raise record
+        data_key = services.feed_data_key(client, record.key_id)
+        if data_key is None:
+            return None
+        value = unseal(record.ciphertext, data_key=data_key.secret, client=client, topic=record.letter, key=key)
+    except Unreadable as error:
+        _log.error("a feed record does not open", client_id=client, why=str(error))
+        return error
     expires_at = datetime.fromtimestamp(record.expires_ms / 1000, UTC) if record.expires_ms else None
     return RecordShown(key=key, value=msgspec.Raw(value), expires_at=expires_at)
 

@@ -6,6 +6,7 @@ The body is received piece by piece, never gathered.
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import suppress
 from http import HTTPStatus
@@ -37,7 +38,7 @@ from domain.limits import (
 )
 
 NDJSON: Final = ("application/x-ndjson", "application/ndjson", "application/jsonl", "application/json", "text/plain")
-AVRO: Final = ("application/avro", "avro/binary", "application/vnd.apache.avro", "application/octet-stream")
+AVRO: Final = ("application/avro", "avro/binary", "application/vnd.apache.avro")
 ENCODINGS: Final[Mapping[str, Any]] = {
     "": "identity",
     "identity": "identity",
@@ -107,7 +108,8 @@ class _Upload:
         self._client = client
         self._topic = topic
         self._more = True
-        self._query = dict(request.query_params.items())
+        self._stated = list(request.query_params.multi_items())
+        self._query = dict(self._stated)
 
     async def answer(self, take: Callable[[], Awaitable[Received]]) -> Response[ToldReceived]:
         """Raises ProblemRaised and GavelError, once who is told of it listens."""
@@ -207,9 +209,12 @@ class _Upload:
         return Form(ENCODINGS[encoding], "avro" if media_type in AVRO else "ndjson")
 
     def _refuse_parameters(self) -> None:
-        """A misspelt one must not change what is done with millions of records."""
-        if self._query:
-            raise InvalidInput([Fault(name, "is no parameter of this") for name in sorted(self._query)])
+        """One that is misspelt, or stated twice, must not change what is done with millions of records."""
+        times = Counter(name for name, _ in self._stated)
+        faults = [Fault(name, "is no parameter of this") for name in sorted(self._query)]
+        faults += [Fault(name, "is stated more than once") for name, count in sorted(times.items()) if count > 1]
+        if faults:
+            raise InvalidInput(faults)
 
 
 def _broken(error: BrokenOff) -> ProblemRaised:

@@ -9,16 +9,7 @@ from typing import NamedTuple, Protocol
 from msgspec.msgpack import encode
 
 from commands.feeds.change_writer import ChangeParts, ChangeWriter
-from commands.feeds.intake import (
-    LINES_AT_A_TIME,
-    Interrupted,
-    Received,
-    Sender,
-    Tally,
-    UploadCut,
-    digest_of,
-    refusal,
-)
+from commands.feeds.intake import Interrupted, Received, Sender, Tally, UploadCut, digest_of, refusal
 from commands.feeds.redis_sources import SourceMet
 from domain.errors import KeyReused, Unavailable
 from domain.event_parts import FeedSource
@@ -121,14 +112,21 @@ class _Upload:
         self._writer = writer
         self._source = source
         self._met = met
-        self._reader = UploadReader(changes.form, required=REQUIRED, line_max_bytes=FEED_ENVELOPE_MAX_BYTES)
+        self._reader = UploadReader(
+            changes.form,
+            required=REQUIRED,
+            line_max_bytes=FEED_ENVELOPE_MAX_BYTES,
+            too_long=Reason.ENVELOPE_TOO_LONG,
+        )
         self._last_line = 0
 
     async def run(self) -> None:
         async for chunk in self._changes.chunks:
-            await self._writer.renew()
-            for line in self._reader.lines(chunk):
-                await self._take(line)
+            for lines in self._reader.portions(chunk):
+                await asyncio.sleep(0)  # others have their turn
+                await self._writer.renew()
+                for line in lines:
+                    await self._take(line)
         for line in self._reader.end():
             await self._take(line)
 
@@ -147,9 +145,6 @@ class _Upload:
 
     async def _take(self, line: Line) -> None:
         self._last_line = line.number
-        if line.number % LINES_AT_A_TIME == 0:
-            await asyncio.sleep(0)
-            await self._writer.renew()
         change = _read(line.content, self._changes.columns) if isinstance(line.content, bytes) else line.content
         if change is None:
             return

@@ -8,7 +8,6 @@ from datetime import datetime
 from typing import NamedTuple, Protocol, TypedDict
 
 from commands.feeds.intake import (
-    LINES_AT_A_TIME,
     FirstKey,
     Interrupted,
     Received,
@@ -202,14 +201,15 @@ class _Upload:
         """With what the log has."""
         self._sealer = command.sealer(bulk)
         self._reader = UploadReader(bulk.form, required=REQUIRED, line_max_bytes=FEED_RECORD_MAX_BYTES)
-        self._lines = 0
         self._checked_at = command.clock.monotonic()
 
     async def run(self) -> None:
         async for chunk in self._bulk.chunks:
-            await self._sealer.renew()
-            for line in self._reader.lines(chunk):
-                await self._take(line)
+            for lines in self._reader.portions(chunk):
+                await asyncio.sleep(0)  # others have their turn
+                await self._sealer.renew()
+                for line in lines:
+                    await self._take(line)
             if self._command.clock.monotonic() >= self._checked_at + CHECK_SECONDS:
                 await self._check_current()
         for line in self._reader.end():
@@ -217,10 +217,6 @@ class _Upload:
         self._check_same()
 
     async def _take(self, line: Line) -> None:
-        self._lines += 1
-        if self._lines % LINES_AT_A_TIME == 0:
-            await asyncio.sleep(0)
-            await self._sealer.renew()
         if isinstance(line.content, Reason):
             self.tally.reject(line.number, line.content)
             return

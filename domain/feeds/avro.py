@@ -2,7 +2,8 @@
 
 The container is read here, because a library that is handed a file believes what it says of its own size: the lengths
 of header and blocks are bounded, and so is what a block unpacks to. fastavro decodes the records. Memory holds one
-block. A block that does not decode costs the records that follow in it, as nobody knows where they begin.
+block. A record that does not decode, or takes too long to be passed over, costs those that follow in its block, as
+nobody knows where they begin.
 
 Source: https://avro.apache.org/docs/1.12.0/specification/#object-container-files
 """
@@ -27,7 +28,9 @@ from domain.limits import (
     FEED_AVRO_BLOCK_MAX_BYTES,
     FEED_AVRO_HEADER_MAX_BYTES,
     FEED_AVRO_METADATA_MAX,
+    FEED_AVRO_READS_MAX,
     FEED_AVRO_RECORD_MAX_BYTES,
+    FEED_INFLATION_MAX,
 )
 
 MAGIC: Final = b"Obj\x01"
@@ -45,6 +48,10 @@ class NotAvro(ValueError):
 
 class _Damaged(Exception):
     """The block cannot be unpacked."""
+
+
+class _TooMany(Exception):
+    """A record has more items than anybody waits for."""
 
 
 class _More(Exception):
@@ -123,14 +130,16 @@ class AvroReader:
 
     def _records(self, header: _Header, count: int, packed: bytes) -> Iterator[Line]:
         self._growth.packed(len(packed))
+        # Each record has a byte at least; a count that nothing stands behind is not worth a list of faults.
         try:
             unpacked = header.unpack(packed)
+            count_max = len(unpacked)
         except _Damaged:
             unpacked = b""
+            count_max = min(FEED_INFLATION_MAX * len(packed), FEED_AVRO_BLOCK_MAX_BYTES)
         self._growth.unpacked(len(unpacked))
-        # Each record has a byte at least; a count that nothing stands behind is not worth a list of faults.
-        if not 0 <= count <= FEED_AVRO_BLOCK_MAX_BYTES or (unpacked and count > len(unpacked)):
-            raise NotAvro(f"an Avro block of {len(unpacked)} bytes cannot hold {count} records")
+        if not 0 <= count <= count_max:
+            raise NotAvro(f"an Avro block claims {count} records, and can hold {count_max} at most")
         block = _Block(unpacked, header.schema)
         for _ in range(count):
             self._read += 1
@@ -195,6 +204,8 @@ class _Block:
 
     def next_line(self) -> bytes | Reason:
         """The next record as JSON, or what is wrong with it."""
+        if self._at >= len(self._unpacked):
+            return Reason.UNREADABLE
         # The decoder sees no more than a record may have: a list of a million empty objects would fill the memory.
         stream = io.BytesIO(self._unpacked[self._at : self._at + FEED_AVRO_RECORD_MAX_BYTES])
         try:
@@ -210,16 +221,33 @@ class _Block:
             return Reason.NOT_UTF_8
 
     def _passed_over(self) -> Reason:
-        stream = io.BytesIO(self._unpacked)
+        stream = _CountedReads(self._unpacked)
         stream.seek(self._at)
         try:
             fastavro.schemaless_reader(stream, self._schema.parsed, self._schema.none_of_it)
+        except _TooMany:
+            self._at = len(self._unpacked)
+            return Reason.TOO_LONG
         except Exception:  # noqa: BLE001 -- as above
             self._at = len(self._unpacked)  # nobody knows where the next one begins
             return Reason.UNREADABLE
         length = stream.tell() - self._at
         self._at += length
         return Reason.TOO_LONG if length > FEED_AVRO_RECORD_MAX_BYTES else Reason.UNREADABLE
+
+
+class _CountedReads(io.BytesIO):
+    """Millions of items of a byte each would take seconds in which nobody else has a turn."""
+
+    def __init__(self, content: bytes) -> None:
+        super().__init__(content)
+        self._left = FEED_AVRO_READS_MAX
+
+    def read(self, size: int | None = -1) -> bytes:
+        self._left -= 1
+        if self._left < 0:
+            raise _TooMany
+        return super().read(size)
 
 
 def _is_finite(datum: Any) -> bool:

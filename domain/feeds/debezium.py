@@ -54,7 +54,7 @@ def envelope_change(message: bytes | None, columns: Columns) -> Change | Reason 
     if message is None or _is_tombstone(message):
         return None
     if len(message) > FEED_ENVELOPE_MAX_BYTES:
-        return Reason.TOO_LONG
+        return Reason.ENVELOPE_TOO_LONG
     try:
         message.decode()  # what is passed over unread has to be UTF-8 as well
         return _change(message, columns)
@@ -95,7 +95,10 @@ def _row_change(
         return change_of(msgspec.json.encode({"op": "delete", "key": key}))
     if any(isinstance(held := row.get(name), str) and held in _LEFT_OUT for name in _told(row, columns)):
         return Reason.ROW_INCOMPLETE
-    value = _value(row, columns)
+    try:
+        value = _value(row, columns)
+    except msgspec.DecodeError:
+        return Reason.COLUMN_NOT_JSON
     if op != b'"u"':
         return change_of(msgspec.json.encode({"op": "add", "key": key, "value": value}))
     # Without REPLICA IDENTITY FULL the row before is told only where its key has changed.

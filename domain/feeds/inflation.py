@@ -29,6 +29,8 @@ else:
 ZstdError = zstd.ZstdError
 Encoding = Literal["identity", "gzip", "zstd"]
 
+WINDOW_TOO_LARGE: Final = "too much memory"
+"""So zstd says it, which has no other name for it that its reader is told."""
 _GZIP_WINDOW: Final = 16 + zlib.MAX_WBITS
 _ZSTD_OPTIONS: Final[Mapping[int, int]] = {zstd.DecompressionParameter.window_log_max: FEED_ZSTD_WINDOW_LOG_MAX}
 """A frame's window is memory that its writer asks of its reader."""
@@ -54,7 +56,10 @@ class Inflation(Protocol):
     """Unpacks one stream."""
 
     def pieces(self, chunk: bytes) -> Iterator[bytes]:
-        """What the chunk adds, in pieces of at most FEED_PIECE_MAX_BYTES. Raises NotPacked, TooDense."""
+        """What the chunk adds, in pieces of at most FEED_PIECE_MAX_BYTES. Raises NotPacked, TooDense.
+
+        A piece may be empty: frames that have nothing in them take their time, too.
+        """
         ...
 
     def end(self) -> None:
@@ -141,16 +146,20 @@ class Packed:
             try:
                 piece = frame.decompress(packed, FEED_PIECE_MAX_BYTES)
             except (zlib.error, ZstdError) as error:
-                raise NotPacked(f"the stream is not {self._encoding}: {error}") from error
-            if piece:
-                self._growth.unpacked(len(piece))
-                yield piece
+                raise NotPacked(self._what_is_wrong(error)) from error
+            self._growth.unpacked(len(piece))
+            yield piece
             packed = b""
             if frame.eof:
                 packed = frame.unused_data
                 self._frame = None
             elif frame.needs_input:
                 return
+
+    def _what_is_wrong(self, error: Exception) -> str:
+        if WINDOW_TOO_LARGE in str(error):
+            return f"the zstd stream asks for a window of more than {1 << (FEED_ZSTD_WINDOW_LOG_MAX - 20)} MiB"
+        return f"the stream is not {self._encoding}: {error}"
 
 
 class _GzipMember:

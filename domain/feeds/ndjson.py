@@ -21,8 +21,10 @@ class Line(NamedTuple):
 class LineSplitter:
     """Give it chunks, cut anywhere; it holds nothing but the beginning of the line that has not ended yet."""
 
-    def __init__(self, line_max_bytes: int) -> None:
+    def __init__(self, line_max_bytes: int, too_long: Reason = Reason.TOO_LONG) -> None:
+        """What is said of a longer line is `too_long`."""
         self._line_max_bytes = line_max_bytes
+        self._too_long = too_long
         self._begun = bytearray()
         self._ended = 0
 
@@ -60,7 +62,7 @@ class LineSplitter:
             content = content.removeprefix(BYTE_ORDER_MARK)
         content = content.removesuffix(b"\r")
         if len(content) > self._line_max_bytes:
-            return Line(self._ended, Reason.TOO_LONG)
+            return Line(self._ended, self._too_long)
         if not content or content.isspace():
             return None
         return Line(self._ended, content)

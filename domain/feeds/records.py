@@ -8,7 +8,12 @@ from typing import Final, Literal, NamedTuple, TypeAlias
 
 import msgspec
 
-from domain.limits import FEED_KEY_MAX_BYTES, FEED_RECORD_MAX_BYTES, FEED_VALUE_DEPTH_MAX
+from domain.limits import (
+    FEED_ENVELOPE_MAX_BYTES,
+    FEED_KEY_MAX_BYTES,
+    FEED_RECORD_MAX_BYTES,
+    FEED_VALUE_DEPTH_MAX,
+)
 from domain.openrtb.nesting import nests_deeper_than
 
 
@@ -16,6 +21,7 @@ class Reason(StrEnum):
     """Why a line is refused, as its sender is told."""
 
     TOO_LONG = f"the record is longer than {FEED_RECORD_MAX_BYTES} bytes"
+    ENVELOPE_TOO_LONG = f"the line is longer than the {FEED_ENVELOPE_MAX_BYTES} bytes of the longest envelope"
     NOT_UTF_8 = "the line is not UTF-8"
     NOT_JSON = "the line is not JSON"
     NOT_AN_OBJECT = "the line is not a JSON object"
@@ -25,6 +31,7 @@ class Reason(StrEnum):
     KEY_HAS_CONTROLS = "the key holds a control character"
     NO_VALUE = "the record has no value"
     VALUE_NOT_AN_OBJECT = "the value is not a JSON object"
+    COLUMN_NOT_JSON = "the value's column does not hold JSON"
     NOT_FINITE = "the record holds a number that is infinite or none"
     VALUE_TOO_DEEP = f"the value nests deeper than {FEED_VALUE_DEPTH_MAX}"
     UNKNOWN_OP = "op is none of add, update, delete"

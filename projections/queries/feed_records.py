@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from redis.asyncio import Redis
 
+from domain.feeds.sealing import Unreadable
 from domain.names import Names
 from projections.feed_look_up import COUNT, LOOK_UP_IN_PLACE
 from projections.feed_value import StoredRecord, unpacked
@@ -23,7 +24,7 @@ Positions = Mapping[str, int]
 class Found(NamedTuple):
     """What a look-up has found."""
 
-    records: list[StoredRecord | None]
+    records: list[StoredRecord | Unreadable | None]
     positions: Positions
 
 
@@ -38,17 +39,15 @@ class FeedRecords:
     def __repr__(self) -> str:
         return f"FeedRecords({self._names.namespace!r})"
 
-    async def of(self, client: str, keys: Sequence[str], *, now: datetime) -> list[StoredRecord | None]:
-        """For each key its record; None where there is none, or none any more. Raises Unavailable."""
+    async def of(self, client: str, keys: Sequence[str], *, now: datetime) -> list[StoredRecord | Unreadable | None]:
+        """For each key its record; None where there is none, or none any more; why it is none. Raises Unavailable."""
         return (await self.found(client, keys, now=now)).records
 
     async def found(self, client: str, keys: Sequence[str], *, now: datetime) -> Found:
         """The same, with how far the topics had been read in that instant. Raises Unavailable."""
         async with answering():
             bulk, changes, *values = await self._look_up(keys=list(self._names.feed_keys(client)), args=list(keys))
-        records = [None if value is None else unpacked(value) for value in values]
-        alive = [None if record is None or record.has_expired(now) else record for record in records]
-        return Found(alive, {"bulk": int(bulk), "changes": int(changes)})
+        return Found([_alive(value, now) for value in values], {"bulk": int(bulk), "changes": int(changes)})
 
     async def count(self, client: str) -> int:
         """How many records there are. Some more or fewer while they change, and with those that expired lately.
@@ -65,3 +64,13 @@ class FeedRecords:
                     if cursor == b"0":
                         break
         return max(0, counted + loaded)
+
+
+def _alive(value: bytes | None, now: datetime) -> StoredRecord | Unreadable | None:
+    if value is None:
+        return None
+    try:
+        record = unpacked(value)
+    except Unreadable as error:
+        return error
+    return None if record.has_expired(now) else record

@@ -81,6 +81,25 @@ async def test_many_at_once(feed: Feed) -> None:
         assert refused.status == 400, keys
 
 
+async def test_one_that_does_not_open_costs_the_others_nothing(feed: Feed) -> None:
+    """A value that is damaged in Redis is told by its key, and the other keys of the look-up are answered."""
+    added = await feed.change(*({"op": "add", "key": f"k{n}", "value": {"n": n}} for n in range(4)))
+    assert await feed.record("k3", added) == {"n": 3}
+    services = feed.api.services
+    kept = services.names.feed_keys(feed.client)[2]
+    whole = await services.redis.hget(kept, "k1")
+    await services.redis.hset(kept, mapping={"k1": whole[:12], "k2": whole[:-1] + bytes([whole[-1] ^ 1])})
+    answer = await ask(feed.api, "POST", f"{feed.path}/records", {"keys": ["k0", "k1", "none", "k2", "k3"]})
+    assert (answer.status, answer.body) == (
+        200,
+        {"records": [record("k0", n=0), record("k3", n=3)], "missing": ["none"], "unreadable": ["k1", "k2"]},
+    )
+    for key in ("k1", "k2"):
+        alone = await ask(feed.api, "GET", f"{feed.path}/records/{key}")
+        assert (alone.status, alone.body["type"]) == (500, "/problems/unreadable")
+        assert repr(key) in alone.body["detail"]
+
+
 @pytest.mark.parametrize("key", ["a/b", "/a", "a//b", "a/", "ä €", "100%", "a?b#c", ".", "..", "a+b", "%2F"])
 async def test_any_key_is_found(feed: Feed, key: str) -> None:
     """Whatever its address has to be."""
@@ -123,13 +142,44 @@ async def test_every_form(feed: Feed, packed: str, written_in: str) -> None:
 
 
 async def test_what_replaces_takes_the_place_of_all(feed: Feed) -> None:
-    """Keys that are not in the load are gone, and readers never see the half of it; a later change stands over it."""
+    """Keys that are not in the load are gone; a later change stands over it."""
     await feed.load([record("old", n=0), record("a", n=0)])
     run = await feed.load([record("a", n=1), record("b", n=1)], "?mode=replace")
     assert (run["status"], run["mode"], run["applied"]) == ("published", "replace", 2)
     assert [await feed.record(key) for key in ("old", "a", "b")] == [None, {"n": 1}, {"n": 1}]
     answer = await feed.change({"op": "delete", "key": "b"})
     assert await feed.record("b", answer) is None
+
+
+async def test_readers_see_all_of_the_old_or_all_of_the_new(feed: Feed) -> None:
+    """Who looks up a hundred keys again and again while loads replace them: some go, some come, some change."""
+    keys = [*(f"gone{n}" for n in range(30)), *(f"stays{n}" for n in range(40)), *(f"comes{n}" for n in range(30))]
+    sides = (keys[:70], keys[30:])
+    is_over = asyncio.Event()
+    seen: list[tuple[list[str], set[int]]] = []
+
+    async def read() -> None:
+        while not is_over.is_set():
+            shown = (await ask(feed.api, "POST", f"{feed.path}/records", {"keys": keys})).body["records"]
+            seen.append(([each["key"] for each in shown], {each["value"]["n"] for each in shown}))
+
+    async def load(n: int) -> None:
+        others = [record(f"other{number}", n=n) for number in range(2_000)]
+        run = await feed.load([*others, *(record(key, n=n) for key in sides[n % 2])], "?mode=replace")
+        assert run["status"] == "published"
+
+    await load(0)
+    reading = asyncio.create_task(read())
+    try:
+        for n in range(1, 4):
+            await load(n)
+    finally:
+        is_over.set()
+        await reading
+    for found, told in seen:
+        [n] = told
+        assert found == sides[n % 2]
+    assert {n for _, [n] in seen} >= {0, 1, 2}
 
 
 async def test_a_load_that_breaks_its_terms_changes_nothing(empty_api: RunningApi) -> None:
@@ -224,7 +274,10 @@ async def test_each_client_meets_its_own_alone(empty_api: RunningApi) -> None:
     ("path", "body", "headers", "status"),
     [
         ("bulk", b"", {"Content_Type": "application/x-www-form-urlencoded"}, 415),
+        ("bulk", b"", {"Content_Type": "application/octet-stream"}, 415),
         ("bulk", b"", {"Content_Encoding": "br"}, 415),
+        ("bulk?mode=merge&mode=replace", b"", {}, 400),
+        ("changes?key_column=id&key_column=id", b"", {}, 400),
         ("bulk?mode=append", b"", {}, 400),
         ("bulk?mod=replace", b"", {}, 400),
         ("bulk", b"", {"Idempotency_Key": "two words"}, 400),

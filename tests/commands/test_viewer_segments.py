@@ -138,7 +138,7 @@ async def test_what_has_expired_is_not_there(feeds: Feeds) -> None:
 
 
 async def test_what_does_not_open_puts_nobody_into_a_segment(feeds: Feeds) -> None:
-    """A record that was copied to another viewer, one whose key is destroyed, one sealed with another key."""
+    """A record copied to another viewer, one whose key is destroyed, one sealed with another key, one cut short."""
     await feeds.put("data", ["cars"], sealed_at="somebody else")
     assert await feeds.of_viewer() == Audience("none")
     await feeds.put("data", ["cars"])
@@ -146,6 +146,10 @@ async def test_what_does_not_open_puts_nobody_into_a_segment(feeds: Feeds) -> No
     another = DataKey(KEY.id, b"g" * DATA_KEY_BYTES)
     assert await feeds.of_viewer(opening=lambda *_: another) == Audience("none")
     assert await feeds.of_viewer() == Audience("found", (CARS,))
+    whole = await feeds.redis.hget(feeds.written[-1], "viewer-17")
+    for damaged in (whole[:8], whole[:12], whole[:17], whole[:20], whole[:30], b"\xff" * 40):
+        await feeds.redis.hset(feeds.written[-1], "viewer-17", damaged)
+        assert await feeds.of_viewer() == Audience("none")
 
 
 async def test_one_feed_client_of_which_nothing_is_known_leaves_the_others(feeds: Feeds) -> None:

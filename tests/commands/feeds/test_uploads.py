@@ -31,13 +31,21 @@ from domain.feeds.records import Reason
 from domain.feeds.sealing import DataKey, unseal
 from domain.feeds.upload import Form
 from domain.feeds.upload_digest import UnkeyedDigest
+from domain.limits import FEED_PIECE_MAX_BYTES
 from domain.names import Names
 from tests.commands.sample_events import fresh_id
 from tests.commands.topic_content import read_topic
+from tests.domain.feeds.test_avro import SYNC, container, number
 
 DATA_KEY = DataKey(id="k1", secret=bytes(range(32)))
 GZIP = Form(encoding="gzip")
 PLAIN = Form()
+AVRO = Form(written_in="avro")
+SCHEMA = {
+    "type": "record",
+    "name": "Line",
+    "fields": [{"name": name, "type": "string"} for name in ("op", "key", "value")],
+}
 
 
 class WallClock:
@@ -278,11 +286,41 @@ async def test_nothing_is_taken_of_an_erased_client(desk: Desk, what: str) -> No
         await sent(Desk(desk.log, desk.redis, desk.names, desk.kafka_url, sealing_until_erased), what, slowly())
 
 
-async def sent(desk: Desk, what: str, chunks: AsyncIterator[bytes], *, name: str = "") -> None:
+async def sent(desk: Desk, what: str, chunks: AsyncIterator[bytes], form: Form = PLAIN, *, name: str = "") -> None:
     if what == "load":
-        await desk.load(desk.bulk(b"", name=name)._replace(chunks=chunks))
+        await desk.load(desk.bulk(b"", form, name=name)._replace(chunks=chunks))
     else:
-        await desk.change(desk.changes(b"", name=name)._replace(chunks=chunks))
+        await desk.change(desk.changes(b"", name=name)._replace(chunks=chunks, form=form))
+
+
+@pytest.mark.parametrize(
+    ("form", "content"),
+    [(GZIP, gzip.compress(b"\n" * 2**20)), (AVRO, container(SCHEMA) + (number(0) + number(0) + SYNC) * 2**16)],
+)
+@pytest.mark.parametrize("what", ["load", "change"])
+async def test_others_have_their_turn(desk: Desk, what: str, form: Form, content: bytes) -> None:
+    """While a chunk is read that holds a million blank lines, or tens of thousands of blocks without a record."""
+    turns = 0
+    had: list[int] = []
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    async def chunk() -> AsyncIterator[bytes]:
+        had.append(turns)
+        yield content
+        had.append(turns)
+
+    ticking = asyncio.create_task(others())
+    try:
+        await sent(desk, what, chunk(), form)
+    finally:
+        ticking.cancel()
+    before, after = had
+    assert after - before >= 2**20 // FEED_PIECE_MAX_BYTES
 
 
 async def test_a_bomb_fails_the_load(desk: Desk) -> None:
@@ -406,8 +444,8 @@ async def test_nothing_can_be_guessed_by_a_digest(desk: Desk) -> None:
 async def test_a_load_goes_on_that_began_before_digests_had_a_key(desk: Desk) -> None:
     """What the log has of it is compared as it was written; another upload under its name is refused as ever."""
     older = UnkeyedDigest()
-    for number, line in enumerate(ndjson("abc").splitlines(), 1):
-        older.add(number, line)
+    for line_number, line in enumerate(ndjson("abc").splitlines(), 1):
+        older.add(line_number, line)
     run_id = named_run(desk.sender.id, "night")
     await desk.seen(run_id, 0, "merge", "receiving", 3, 0, 0, 0, 4, "", older.text)
     with pytest.raises(KeyReused):

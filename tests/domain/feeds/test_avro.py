@@ -22,6 +22,7 @@ from domain.feeds.inflation import CutOff, TooDense
 from domain.feeds.ndjson import Line
 from domain.feeds.records import Reason
 
+SYNC = b"0123456789abcdef"
 CODECS = ("null", "deflate", "snappy", "zstandard")
 SEGMENTS = {
     "type": "record",
@@ -64,9 +65,8 @@ def container(schema: Any, *blocks: tuple[int, bytes], codec: bytes = b"null") -
     text = msgspec.json.encode(schema)
     entries = ((b"avro.schema", text), (b"avro.codec", codec))
     pairs = b"".join(number(len(part)) + part for entry in entries for part in entry)
-    sync = b"0123456789abcdef"
-    head = b"Obj\x01" + number(2) + pairs + number(0) + sync
-    return head + b"".join(number(count) + number(len(data)) + data + sync for count, data in blocks)
+    head = b"Obj\x01" + number(2) + pairs + number(0) + SYNC
+    return head + b"".join(number(count) + number(len(data)) + data + SYNC for count, data in blocks)
 
 
 @pytest.mark.parametrize("codec", CODECS)
@@ -157,6 +157,11 @@ def test_deep_schema() -> None:
         container(schema_of(SEGMENTS), (1, bytes(9 * 1024 * 1024))),
         container(schema_of(SEGMENTS), (1 << 50, b"\x02k\x00")),
         container(schema_of(SEGMENTS), (-1, b"\x02k\x00")),
+        container(schema_of(SEGMENTS), (1, b"")),
+        container(schema_of(SEGMENTS), (8 * 1024 * 1024, b"")),
+        container(schema_of(SEGMENTS), (4, b"\x02k\x00")),
+        container(schema_of(SEGMENTS), (8 * 1024 * 1024, b"\xff" * 8), codec=b"deflate"),
+        container(schema_of(SEGMENTS), (1, b"\x03\x00"), codec=b"deflate"),
         container(schema_of(SEGMENTS), (1, b"\x02k\x00")) + b"\x02\x06\x02k\x00" + b"another sync mar",
         container(schema_of(SEGMENTS)) + number(1) + number(1 << 60),
     ],
@@ -203,7 +208,7 @@ def test_a_bad_block_costs_its_own_records() -> None:
     lines = [(line.number, line.content) for line in read(content)]
     value = b'{"key":"k","value":{"segments":["s"]}}'
     assert lines == [(1, value), (2, Reason.UNREADABLE), (3, Reason.UNREADABLE), (4, value)]
-    damaged = container(schema_of(SEGMENTS), (2, b"\xff\xff\xff"), (1, b"\x03\x00"), codec=b"deflate")
+    damaged = container(schema_of(SEGMENTS), (2, b"\xff\xff\xff"), (1, b"\xff"), codec=b"deflate")
     assert [line.content for line in read(damaged)] == [Reason.UNREADABLE] * 3
 
 
@@ -236,6 +241,22 @@ def test_millions_of_empty_objects_in_one_record() -> None:
     tracemalloc.stop()
     assert [line.content for line in lines] == [Reason.TOO_LONG, b'{"key":"k","value":[]}']
     assert peak < 16 * 1024 * 1024
+
+
+def test_a_record_that_is_long_by_few_texts_is_passed_over() -> None:
+    """However long a text in it is; with too many items it costs the rest of its block as well, and says why."""
+    long = b"\x02k" + number(1) + number(2_000_000) + bytes(2_000_000) + number(0)
+    many = b"\x02k" + number(200_000) + bytes(200_000) + number(0)
+    good = b"\x02k" + number(0)
+    lines = read(container(schema_of(SEGMENTS), (2, long + good), (2, many + good), (1, good)))
+    read_well = b'{"key":"k","value":{"segments":[]}}'
+    assert [line.content for line in lines] == [
+        Reason.TOO_LONG,
+        read_well,
+        Reason.TOO_LONG,
+        Reason.UNREADABLE,
+        read_well,
+    ]
 
 
 def test_memory_does_not_grow_with_the_file() -> None:

@@ -57,10 +57,11 @@ NOT_TOLD = "__debezium_unavailable_value"
         (b" null\r", None),
         (b'{"schema": null, "payload": null}', None),
         (envelope("c", None, row("u-1", "[1]")), Reason.VALUE_NOT_AN_OBJECT),
-        (envelope("c", None, row("u-1", "{")), Reason.NOT_JSON),
+        (envelope("c", None, row("u-1", "{")), Reason.COLUMN_NOT_JSON),
+        (envelope("c", None, row("u-1", "hello")), Reason.COLUMN_NOT_JSON),
         (envelope("c", None, row("u-1", '{"x": "' + "x" * 10_240 + '"}')), Reason.TOO_LONG),
-        (envelope("c", None, row("u-1", '{}, "key": "u-2"')), Reason.NOT_JSON),
-        (envelope("c", None, row("u-1", '{}} {"key": "u-2"')), Reason.NOT_JSON),
+        (envelope("c", None, row("u-1", '{}, "key": "u-2"')), Reason.COLUMN_NOT_JSON),
+        (envelope("c", None, row("u-1", '{}} {"key": "u-2"')), Reason.COLUMN_NOT_JSON),
         (envelope("u", None, row("u-1", NOT_TOLD)), Reason.ROW_INCOMPLETE),
         (envelope("u", None, row("u-1") | {"unused": NOT_TOLD}), Updated("u-1", "u-1", VALUE)),
         (envelope("c", None, row("")), Reason.NO_KEY),
@@ -75,7 +76,7 @@ NOT_TOLD = "__debezium_unavailable_value"
         (b'{"op": "c", "after": {"id": "\xff"}}', Reason.NOT_UTF_8),
         (b'{"op": "c", "after": {', Reason.NOT_JSON),
         (b'{"op": "c", "after": %s' % (b'{"a":' * 40_000), Reason.VALUE_TOO_DEEP),
-        (b'{"op": "c", "after": "%s"}' % (b"x" * 262_144), Reason.TOO_LONG),
+        (b'{"op": "c", "after": "%s"}' % (b"x" * 262_144), Reason.ENVELOPE_TOO_LONG),
     ],
 )
 def test_what_an_envelope_changes(message: bytes | None, change: object) -> None:
