@@ -136,7 +136,7 @@ def complete(derived: dict[str, Any]) -> dict[str, Any]:
 
 def _with_problem(operation: dict[str, Any]) -> dict[str, Any]:
     # What the framework says about 400 is its own form of an error, which is never sent.
-    responses = {status: each for status, each in operation["responses"].items() if status != "400"}
+    responses = {status: each for status, each in operation["responses"].items() if status != "400" or "$ref" in each}
     return {**operation, "responses": {**responses, "default": _PROBLEM_RESPONSE}}
 
 
