@@ -82,13 +82,14 @@ _REFUSALS: Final = {
     "415": "It has another form or encoding than those named here.",
     "422": "The `Idempotency-Key` was used for another upload.",
     "503": "Too much is still to be applied, a load before it is not decided, as many uploads are being sent as there "
-    "may be, Redis has no memory left, or a server is away: try again as told. In the middle of an upload `run_id`, "
-    "`received` and `rejected` tell how much is in the log.",
+    "may be, Redis has no room for records, or a server is away: try again as told. In the middle of an upload "
+    "`run_id`, `received` and `rejected` tell how much is in the log.",
 }
 _HOW: Final = (
     f"One JSON object a line, {FEED_RECORD_MAX_BYTES} bytes at most, or an Avro container file; any length, streamed. "
     f"A bad line costs itself alone: the first {FEED_REJECTED_LISTED_MAX} are told. With more than "
-    f"{FEED_BACKLOG_MAX_RECORDS} records still to be applied, or a Redis without memory, 503 with `Retry-After`. "
+    f"{FEED_BACKLOG_MAX_RECORDS} records still to be applied, or a Redis without room (deletions are taken all the "
+    "same), 503 with `Retry-After`. "
     "An upload that cannot be read to its end is a 400, one that grows by unpacking as no records do a 413, another "
     "form a 415; what it had before is in the log, and the problem has its `run_id`, `received` and `rejected` as well."
 )

@@ -252,18 +252,24 @@ FEED_UPLOADS_KEPT_MAX: Final = 1_100
 """As of runs."""
 FEED_CHUNK_TIMEOUT_SECONDS: Final = 60
 """An upload of which nothing comes for so long is cut off."""
-FEED_UPLOAD_FREE_SECONDS: Final = 3_600
-"""An upload's sender may be waited for so long in all, and longer by what it has sent at the least rate."""
+FEED_UPLOAD_FREE_SECONDS: Final = 300
+"""An upload's sender may be waited for so long in all, and longer by what it has sent at the least rate.
+
+Minutes: meanwhile it holds one of few places.
+"""
 FEED_UPLOAD_MIN_BYTES_PER_SECOND: Final = 1_024
 FEED_UPLOADS_MAX: Final = 32
 """Taken at once by one process: of each there may be 8 MiB in memory, a block of Avro."""
 FEED_UPLOADS_OF_A_CLIENT_MAX: Final = 4
-FEED_BACKLOG_MAX_RECORDS: Final = 1_000_000
-"""Of a partition of a feed topic: with more to be applied nothing is taken for its clients."""
+FEED_BACKLOG_MAX_RECORDS: Final = 200_000
+"""Of a partition of a feed topic: with more to be applied nothing is taken for its clients.
+
+About what is applied in FEED_BACKLOG_PATIENCE_SECONDS: so a load that waits for what stands before it has its turn.
+"""
 FEED_BACKLOG_PATIENCE_SECONDS: Final = 20
 """An upload under way waits so long for that to become less."""
 FEED_MEMORY_MAX_PERCENT: Final = 98
-"""Of the memory that Redis may take: past it nothing is taken for any client."""
+"""Of the memory that Redis may take: past it nothing but deletions is taken for any client."""
 FEED_RETRY_SECONDS: Final = 5
 """Who is refused because of either should come back no sooner."""
 FEED_LOOK_UP_KEYS_MAX: Final = 100

@@ -255,7 +255,7 @@ def memory_told(infos: Sequence[Mapping[str, Any]], feed_clients: int) -> str:
         )
     percent = max(100 * info["used_memory"] / info["maxmemory"] for info in infos)
     if percent > FEED_MEMORY_MAX_PERCENT:
-        advice = "raise maxmemory, or let feed clients delete records: until then nothing they send is taken"
+        advice = "raise maxmemory, or let feed clients delete records: until then nothing else they send is taken"
         raise Trouble(f"{used}, {percent:.0f} % of what it may", advice)
     return f"{used}, {percent:.0f} % of what it may"
 

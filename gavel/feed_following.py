@@ -79,6 +79,7 @@ async def follow_connector(settings: Settings, connector: Connector, told: Calla
                 while True:
                     try:
                         await backlog.check("changes", client)
+                        await backlog.check_room()
                         return await senders.sender(connector.client)
                     except ProblemRaised as held_up:
                         log.warning("The connector waits.", reason=str(held_up))

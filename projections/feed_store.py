@@ -23,7 +23,6 @@ from redis.commands.core import AsyncScript
 from redis.exceptions import NoScriptError, OutOfMemoryError
 
 from domain.errors import Unavailable
-from domain.limits import FEED_MEMORY_MAX_PERCENT
 from projections import parking
 from projections.audiences import Audiences, FeedRows, PartOfClient, Step, digest_of
 from projections.batch import DeadLetter, Letter, Move
@@ -33,7 +32,7 @@ from projections.feed_script import APPLY, APPLY_WHEN_FULL, FREES
 from projections.feed_told import told_of
 from projections.feed_value import milliseconds
 from projections.postgres_store import Pool, connected
-from projections.queries.feed_memory import feed_memory
+from projections.queries.feed_memory import FULL, feed_memory
 from projections.redis_store import RedisStore, answering, microseconds, offset_field
 from projections.store import Checkpoint, EventRefused, FenceLost, StoreFault
 
@@ -53,7 +52,6 @@ LATE: Final = "late"
 PUTS: Final = frozenset({"put", "updated", "loaded"})
 """What takes memory; all else frees some, or takes next to nothing."""
 MEMORY_ASKED_S: Final = 0.2
-NO_ROOM: Final = f"Redis has no room for records: over {FEED_MEMORY_MAX_PERCENT} % of maxmemory, raise it"
 RETRIED_AT: Final = b"retried_at"
 
 KNOWN: Final = """
@@ -121,7 +119,7 @@ class FeedStore(RedisStore[FeedRows]):
         self._note_retry = redis.register_script(f"{FREES}{NOTE_RETRY}")
         self._forget_clients = redis.register_script(FORGET_CLIENTS)
         self._memory_asked_at = float("-inf")
-        self._is_full = False
+        self._no_room: str | None = None
         self._looked_at = 0
         """How many of the clients, since the last round began."""
         self._looks_at_all = True
@@ -258,13 +256,13 @@ class FeedStore(RedisStore[FeedRows]):
         """By scripts of which each finds the one before it applied, or FenceLost."""
         before, start = known.before[part], 0
         while start < len(steps):
-            is_full = await self._is_nearly_full()
+            no_room = await self._why_no_room()
             some = self._on_their_way_at_once(steps, start)
-            if is_full:
+            if no_room is not None:
                 some = [*takewhile(lambda step: step.what not in PUTS, some)]
-            if not some:
-                raise Unavailable(NO_ROOM)
-            script = self._apply_when_full if is_full else self._apply_to_client
+                if not some:
+                    raise Unavailable(no_room)
+            script = self._apply_to_client if no_room is None else self._apply_when_full
             if await self._run(script, part, some, before, known.generation):
                 before, start = str(some[-1].offset), start + len(some)
 
@@ -287,7 +285,7 @@ class FeedStore(RedisStore[FeedRows]):
                 done = await self._answers(script, keys, calls)
             except OutOfMemoryError:
                 # Memory that is full already, of which what is on its way to it takes a part.
-                self._is_full, self._memory_asked_at = True, time.monotonic()
+                self._no_room, self._memory_asked_at = FULL, time.monotonic()
                 return False
         if min(done) < 0:
             raise FenceLost(f"Redis has forgotten what it knew of the feed client {part.client}")
@@ -322,11 +320,11 @@ class FeedStore(RedisStore[FeedRows]):
         when = (milliseconds(steps[-1].at), _now_ms())
         return *where, *when, *told_of(steps)
 
-    async def _is_nearly_full(self) -> bool:
+    async def _why_no_room(self) -> str | None:
         if time.monotonic() >= self._memory_asked_at + MEMORY_ASKED_S:
             self._memory_asked_at = time.monotonic()
-            self._is_full = await feed_memory(self._redis) * 100 > FEED_MEMORY_MAX_PERCENT
-        return self._is_full
+            self._no_room = (await feed_memory(self._redis)).why_no_room
+        return self._no_room
 
     def _rows_of_nobody(self, rejected: FeedRows, generation: int) -> list[AuditRow]:
         """Of records whose key does not tell whose they are."""

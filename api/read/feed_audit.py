@@ -36,7 +36,8 @@ async def show_feed_audit(
     Every record that was read counts once: as added, overwritten, updated, deleted, stale (something later stands
     over it, or it was told before) or rejected (nobody can read it). A deletion counts as one also where nothing
     stood under the key, and an update where nothing stood under its old one. `refused` are lines of uploads that
-    never became records. `pending` batches are applied, and not in the figures yet.
+    never became records. `pending` batches are applied, and not in the figures yet. The sums stand on the first page
+    only: on the others `totals` and `topics` are null.
     """
     owner = own_feed(client, tenant_of(request))
     headers = await wait_as_asked(PROJECTIONS, request, services)
@@ -44,6 +45,6 @@ async def show_feed_audit(
         shown = await feed_audit_of(
             services.database, services.redis, services.names, owner, cursor=cursor, limit=limit
         )
-    if not shown.totals.batches and not shown.pending:
+    if not shown.items and not shown.pending:
         await services.feed_senders.check_known(client)
     return Response(shown, headers=headers | next_link(request, shown.next_cursor))

@@ -156,7 +156,10 @@ class _Upload:
         form, sender = self._form(), await self._sender()
         command_id = self._services.fresh_id() if name is None else named_run(sender.id, name)
         chunks, may_be_repeated = self._chunks(sender), name is not None
-        return await self._services.change_feed(Changes(sender, chunks, form, columns, command_id, may_be_repeated))
+        room = self._services.feed_backlog.wait_for_room
+        return await self._services.change_feed(
+            Changes(sender, chunks, form, columns, command_id, may_be_repeated, room)
+        )
 
     async def _sender(self) -> Sender:
         """Raises NotFound, Conflict, ProblemRaised where it sends faster than its records are applied."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import NamedTuple, Protocol
 
 from msgspec.msgpack import encode
@@ -15,7 +15,7 @@ from domain.errors import KeyReused, Unavailable
 from domain.event_parts import FeedSource
 from domain.feeds.debezium import Columns, envelope_change, is_envelope
 from domain.feeds.ndjson import Line
-from domain.feeds.records import Change, Reason, change_of
+from domain.feeds.records import Change, Deleted, Reason, change_of
 from domain.feeds.sealing import CHANGES
 from domain.feeds.upload import BrokenUpload, Form, UploadReader
 from domain.feeds.upload_digest import UploadDigest
@@ -32,6 +32,10 @@ class Sources(Protocol):
         ...
 
 
+Room = Callable[[], Awaitable[None]]
+"""Returns when there is room for a record. Raises UploadCut."""
+
+
 class Changes(NamedTuple):
     """What is uploaded: changes of our own form, a connector's envelopes, or both."""
 
@@ -44,6 +48,8 @@ class Changes(NamedTuple):
     command_id: str
     may_be_repeated: bool
     """Its sender has named it, and can send it again under that name without a second effect."""
+    room: Room
+    """Waited for by each change that puts a record, and by none that deletes one: that makes room."""
 
 
 class ChangeFeed:
@@ -151,10 +157,13 @@ class _Upload:
         if isinstance(change, Reason):
             self.tally.reject(line.number, change)
             return
+        is_met = self._is_met(line.number)
+        if not is_met and not isinstance(change, Deleted):
+            await self._changes.room()
         self.tally.received += 1
         if self._digest is not None:
             self._digest.add(line.number, encode((type(change).__name__, change)))
-        if not self._is_met(line.number):
+        if not is_met:
             await self._writer.take(change, self._place(line.number))
 
     def _is_met(self, line: int) -> bool:

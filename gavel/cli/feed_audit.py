@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -19,8 +19,8 @@ from gavel.cli import options
 from gavel.read_side import database_engine, read_side
 from gavel.settings import load
 from projections.feed_proof import TopicProof, prove
-from projections.queries.feed_audit import BESIDE, FIGURES, AuditShown, feed_audit_of
-from projections.servers import Addresses, Servers
+from projections.queries.feed_audit import BESIDE, FIGURES, Sums, Topic, feed_sums_of, total
+from projections.servers import Addresses
 
 WAIT_S = 30.0
 FIGURES_OF_LOG = {
@@ -52,36 +52,35 @@ def audit(*, client: str, wait_s: float, as_json: bool, data: Path | None) -> No
         def told(read: int, end: int) -> None:
             progress.update(bar, completed=read, total=end)
 
-        async def asked() -> tuple[AuditShown, list[TopicProof]]:
+        async def asked() -> tuple[Mapping[Topic, Sums], list[TopicProof]]:
             proofs = await prove(addresses, feed_client_id(client), wait_s=wait_s, told=told)
-            return await _shown(addresses, feed_client_id(client)), proofs
+            return await _sums(addresses, feed_client_id(client)), proofs
 
-        shown, proofs = asyncio.run(asked())
-    if not shown.totals.batches and not sum(each.logged for each in proofs):
+        topics, proofs = asyncio.run(asked())
+    if not total(topics).batches and not sum(each.logged for each in proofs):
         raise NotFound(f"Nothing was ever sent by a feed client {client!r}.")
     agrees = all(each.agrees for each in proofs)
     if as_json:
-        sums = {"totals": shown.totals, "topics": shown.topics}
+        sums = {"totals": total(topics), "topics": topics}
         click.echo(msgspec.json.encode({"client": client, "agrees": agrees, **sums, "log": proofs}))
     else:
-        _print(client, shown, proofs, agrees=agrees)
+        _print(client, topics, proofs, agrees=agrees)
     sys.exit(0 if agrees else 1)
 
 
-async def _shown(addresses: Addresses, client: str) -> AuditShown:
+async def _sums(addresses: Addresses, client: str) -> Mapping[Topic, Sums]:
     database = database_engine(addresses.postgres_url)
     try:
-        async with Servers(addresses, client_id="gavel-feeds-audit") as servers:
-            return await feed_audit_of(database, servers.redis, servers.names, client, limit=1)
+        return await feed_sums_of(database, client)
     finally:
         await database.dispose()
 
 
-def _print(client: str, shown: AuditShown, proofs: Sequence[TopicProof], *, agrees: bool) -> None:
+def _print(client: str, topics: Mapping[Topic, Sums], proofs: Sequence[TopicProof], *, agrees: bool) -> None:
     table = Table("", "bulk", "changes", "both", title=f"Records of {client}")
-    bulk, changes = shown.topics["bulk"], shown.topics["changes"]
+    bulk, changes = topics["bulk"], topics["changes"]
     for name in ("records", *FIGURES, *BESIDE, "batches"):
-        table.add_row(name, *(f"{getattr(each, name):,}" for each in (bulk, changes, shown.totals)))
+        table.add_row(name, *(f"{getattr(each, name):,}" for each in (bulk, changes, total(topics))))
     table.add_section()
     for name, title in FIGURES_OF_LOG.items():
         figures = [getattr(each, name) for each in proofs]

@@ -73,8 +73,9 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AuditShown(msgspec.Struct, frozen=True, kw_only=True):
-    totals: Sums
-    topics: Mapping[Topic, Sums]
+    totals: Sums | None
+    """Of all batches, on the first page only: to add them up takes the longer the more there are."""
+    topics: Mapping[Topic, Sums] | None
     pending: int
     """Batches that are applied and not in these figures yet."""
     items: tuple[Batch, ...]
@@ -85,7 +86,7 @@ class AuditShown(msgspec.Struct, frozen=True, kw_only=True):
 async def feed_audit_of(
     db: AsyncEngine, redis: Redis, names: Names, client: str, *, cursor: str | None = None, limit: int = 100
 ) -> AuditShown:
-    """Of a client's id. Raises InvalidInput for a bad cursor, Unavailable."""
+    """Of a client's id. Sums without a cursor only. Raises InvalidInput for a bad cursor, Unavailable."""
     async with answering():
         pending = await redis.llen(names.feed_audit(client))
     row = feed_audit.c
@@ -93,16 +94,22 @@ async def feed_audit_of(
     if cursor is not None:
         query = query.where(tuple_(row.topic, row.partition, row.first_offset) > tuple_(*_place_of(cursor)))
     async with db.connect() as connection:
-        topics = await _sums(connection, client)
+        topics = await _sums(connection, client) if cursor is None else None
         rows = (await connection.execute(query.limit(limit + 1))).mappings().all()
     items = tuple(_shown(each) for each in rows[:limit])
     return AuditShown(
-        totals=total(topics),
+        totals=None if topics is None else total(topics),
         topics=topics,
         pending=pending,
         items=items,
         next_cursor=cursor_after(items[-1].batch) if len(rows) > limit else None,
     )
+
+
+async def feed_sums_of(db: AsyncEngine, client: str) -> dict[Topic, Sums]:
+    """Of a client's id, over all its batches."""
+    async with db.connect() as connection:
+        return await _sums(connection, client)
 
 
 def total(topics: Mapping[Topic, Sums]) -> Sums:

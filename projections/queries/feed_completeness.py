@@ -1,14 +1,16 @@
 """Whether look-ups find all that a feed client has, or Redis has lost some of it and is being filled from the log.
 
 What was ever applied is told by the audit, in Postgres; how far Redis has come is read with the records themselves.
-Whatever Redis has forgotten, all or one client or the last minutes, it is behind the audit then.
+Whatever Redis has forgotten, all or one client or the last minutes, it is behind the audit then. What is read again
+takes the place of the audit's last row bit by bit: so the furthest that the audit was known to be counts, and while a
+partition is rebuilt nothing of it is complete.
 """
 
 from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from aiokafka import TopicPartition
 from redis.asyncio import Redis
@@ -20,10 +22,12 @@ from domain.names import Names
 from projections.engine_tables import feed_audit
 from projections.feed_audit import TOPICS
 from projections.queries.feed_records import Positions
-from projections.redis_store import answering, offset_field
+from projections.redis_store import answering, checkpoints_of, offset_field
 
 KNOWN_S = 5.0
 """So old may be what is known of the audit: it only grows."""
+REBUILDING_KNOWN_S = 0.2
+"""So old may be what is known of rebuilds: when one begins, Redis is far behind the audit."""
 CLIENTS_MAX = 10_000
 
 
@@ -42,6 +46,7 @@ class FeedCompleteness:
         self._redis = redis
         self._names = names
         self._known: OrderedDict[str, tuple[float, dict[str, _Reached]]] = OrderedDict()
+        self._rebuilt: dict[str, tuple[float, set[TopicPartition]]] = {}
 
     def __repr__(self) -> str:
         return f"FeedCompleteness({self._names.namespace!r}, {len(self._known)} clients)"
@@ -53,9 +58,27 @@ class FeedCompleteness:
             # Nobody can tell: what is there is believed, and nothing is not.
             return any(at >= 0 for at in positions.values())
         for topic, (partition, last_offset) in reached.items():
+            if TopicPartition(self._topic(topic), partition) in await self._being_rebuilt(topic):
+                return False
             if positions[topic] < last_offset and not await self._is_past(client, topic, partition, last_offset):
                 return False
         return True
+
+    async def has_all(self, client: str) -> bool:
+        """The same, of what Redis has of the client by now. Raises Unavailable."""
+        async with answering():
+            found = await self._redis.hmget(self._names.feed_state(client), TOPICS)
+        return await self.is_complete(client, {topic: int(at or -1) for topic, at in zip(TOPICS, found, strict=True)})
+
+    async def _being_rebuilt(self, topic: str) -> set[TopicPartition]:
+        asked_at, partitions = self._rebuilt.get(topic, (float("-inf"), set()))
+        if time.monotonic() - asked_at >= REBUILDING_KNOWN_S:
+            asked_at, (offsets, *_) = time.monotonic(), self._names.feed_progress(topic)
+            async with answering():
+                fields = cast("dict[bytes, bytes]", await self._redis.hgetall(offsets))
+            partitions = {tp for tp, at in checkpoints_of(fields).items() if at.next_offset < at.rebuild_until}
+            self._rebuilt[topic] = asked_at, partitions
+        return partitions
 
     async def _is_past(self, client: str, topic: str, partition: int, last_offset: int) -> bool:
         """Whether what it has last was passed over, when it was read again: somebody had decided to skip it."""
@@ -74,7 +97,7 @@ class FeedCompleteness:
         if time.monotonic() - asked_at < KNOWN_S:
             return known
         try:
-            known = await self._asked(client)
+            known = _furthest(known or {}, await self._asked(client))
         except (SQLAlchemyError, OSError):
             return known
         self._known[client] = (time.monotonic(), known)
@@ -100,3 +123,11 @@ class FeedCompleteness:
 
     def _topic(self, kind: str) -> str:
         return self._names.feeds_bulk if kind == "bulk" else self._names.feeds_changes
+
+
+def _furthest(before: dict[str, _Reached], now: dict[str, _Reached]) -> dict[str, _Reached]:
+    """Of a partition that is the same."""
+    return {
+        topic: max(at, before.get(topic, at), key=lambda each: (each.partition == at.partition, each.last_offset))
+        for topic, at in now.items()
+    }

@@ -13,8 +13,8 @@ import pytest
 from redis.asyncio import Redis
 from redis.commands.core import AsyncScript
 
-from domain.feed_events import FeedClientErased
-from domain.limits import FEED_MEMORY_MAX_PERCENT, FEED_SCRIPT_RECORDS
+from domain.feed_events import FeedClientErased, FeedRecordDeleted
+from domain.limits import FEED_SCRIPT_RECORDS
 from projections import feed_tidying
 from projections.audiences import Audiences, PartOfClient, Step
 from projections.feed_audit import AuditRow, FeedAudit, write_rows
@@ -65,7 +65,8 @@ async def test_every_record_is_in_the_audit_once(read_side: ReadSide) -> None:
         read_side.db, read_side.redis, read_side.names, story.client, cursor=page.next_cursor, limit=500
     )
     assert (*page.items, *rest.items) == shown.items
-    assert rest.next_cursor is None
+    assert (rest.next_cursor, rest.totals) == (None, None), "they are added up for the first page"
+    assert page.totals == shown.totals
 
 
 async def test_an_upload_that_is_sent_again_was_sent_once(read_side: ReadSide) -> None:
@@ -275,7 +276,7 @@ async def test_a_full_redis_loses_nothing(read_side: ReadSide, data: Path) -> No
 
                 async def is_full() -> bool:
                     refused = "errorstat_OOM" in await redis.client.info("errorstats")
-                    return refused or await feed_memory(redis.client) * 100 > FEED_MEMORY_MAX_PERCENT
+                    return refused or (await feed_memory(redis.client)).why_no_room is not None
 
                 await eventually(is_full)
                 assert await story.records("first") == {"first": "there"}
@@ -287,6 +288,31 @@ async def test_a_full_redis_loses_nothing(read_side: ReadSide, data: Path) -> No
         counted = await story.counted()
         assert (counted["adds"], sum(counted.values())) == (401, 401)
         assert await story.records("k399", "first") == {"k399": "x" * 10_000, "first": "there"}
+
+
+async def test_a_redis_that_evicts_gets_no_records(read_side: ReadSide, data: Path) -> None:
+    """However much room there is: nothing is put where it may vanish, deletions are applied, and it says why."""
+    async with regressing(read_side, data) as (other, redis):
+        story = FeedStory(other, "client-1")
+        await story.add("first", "there")
+        async with other.running(*BOTH):
+            await other.caught_up(*BOTH)
+            async with bounded(redis.client, 100_000_000):
+                await redis.client.config_set("maxmemory-policy", "allkeys-lru")
+                why = (await feed_memory(redis.client)).why_no_room
+                assert why is not None
+                assert "allkeys-lru" in why
+                deleted_at = await story.change(FeedRecordDeleted, key="first")
+                await story.add("second", "waits")
+                await eventually(lambda: _has_come_to(other, story, deleted_at))
+                assert await story.records("first", "second") == {}
+                await redis.client.config_set("maxmemory-policy", "noeviction")
+                await other.caught_up(*BOTH)
+                assert await story.records("first", "second") == {"second": "waits"}
+
+
+async def _has_come_to(read_side: ReadSide, story: FeedStory, position: int) -> bool:
+    return int(await read_side.redis.hget(read_side.names.feed_state(story.client), "changes") or -1) == position
 
 
 @pytest.mark.parametrize("what", ["erased", "deleted"])

@@ -60,6 +60,10 @@ async def at_once(client: str, run_id: str) -> None:
     """Every load's turn: whoever tells what the consumer has met has told it."""
 
 
+async def enough() -> None:
+    """Room for whatever is put."""
+
+
 async def sealing(client: str) -> DataKey:
     return DATA_KEY
 
@@ -95,7 +99,9 @@ class Desk:
     def changes(self, content: bytes, *, name: str = "", cut: bool = False, size: int = 7_000) -> Changes:
         command_id = named_run(self.sender.id, name) if name else fresh_id()
         chunks = chunks_of(content, size, cut=cut)
-        return Changes(self.sender, chunks, PLAIN, Columns(key="id"), command_id, may_be_repeated=bool(name))
+        return Changes(
+            self.sender, chunks, PLAIN, Columns(key="id"), command_id, may_be_repeated=bool(name), room=enough
+        )
 
     async def told(self, name: str, met: str) -> None:
         """The consumer has come so far with the upload of that name: `place offset`, or with `records rejected`."""
