@@ -17,7 +17,7 @@ demo: .venv/run.stamp ## Run an exchange with simulated traffic; Ctrl-C stops it
 	@exec $(BIN)/gavel demo $(ARGS)
 
 test: .venv/dev.stamp ## Run all tests against real servers; ARGS='-k name' for some
-	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
+	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 long: .venv/dev.stamp ## Run the tests that take too long for `make test`
 	@$(BIN)/python -m pytest -m long $(ARGS)
