@@ -276,6 +276,8 @@ FEED_LOOK_UP_KEYS_MAX: Final = 100
 """Of one look-up: Redis answers nobody else meanwhile."""
 FEED_START_PATIENCE_SECONDS: Final = 120
 """A load that was started and not opened for so long will not be: its upload gave up, or its process died."""
+FEED_UNNAMED_RUN_PATIENCE_SECONDS: Final = 3_600
+"""One that nobody can resume: its sender may be there still, with nothing but lines that are refused."""
 FEED_RUN_PATIENCE_SECONDS: Final = 24 * 3_600
 """A load that may be resumed is given up after that: what was deleted meanwhile is remembered for it."""
 

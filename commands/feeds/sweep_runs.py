@@ -16,7 +16,11 @@ from commands.feeds.decide_run import DecideRun
 from commands.feeds.redis_runs import OpenRuns, RedisRuns
 from commands.ports import Clock
 from domain.errors import Unavailable
-from domain.limits import FEED_RUN_PATIENCE_SECONDS, FEED_START_PATIENCE_SECONDS, FEED_UPLOAD_FREE_SECONDS
+from domain.limits import (
+    FEED_RUN_PATIENCE_SECONDS,
+    FEED_START_PATIENCE_SECONDS,
+    FEED_UNNAMED_RUN_PATIENCE_SECONDS,
+)
 
 SWEEP_SECONDS: Final = 3.0
 EXPECTED_SECONDS: Final = 0.1
@@ -154,7 +158,7 @@ class SweepRuns:
         patience_s = 0.0
         if run.status == "receiving":
             end = partial(self._give_up, client, run_id, GIVEN_UP if run.may_be_resumed else BROKEN_OFF)
-            patience_s = FEED_RUN_PATIENCE_SECONDS if run.may_be_resumed else FEED_UPLOAD_FREE_SECONDS
+            patience_s = FEED_RUN_PATIENCE_SECONDS if run.may_be_resumed else FEED_UNNAMED_RUN_PATIENCE_SECONDS
         return [*found, _Open(run_id, (run.status, run.next_line), patience_s, end)]
 
     async def _give_up(self, client: str, run_id: str, reason: str) -> None:

@@ -14,7 +14,7 @@ from commands.feeds.sweep_runs import EXPECTED_FOR_SECONDS, SweepRuns
 from domain.catalogue import FeedClient
 from domain.errors import Unavailable
 from domain.feeds.runs import Run
-from domain.limits import FEED_RUN_PATIENCE_SECONDS, FEED_START_PATIENCE_SECONDS, FEED_UPLOAD_FREE_SECONDS
+from domain.limits import FEED_RUN_PATIENCE_SECONDS, FEED_START_PATIENCE_SECONDS, FEED_UNNAMED_RUN_PATIENCE_SECONDS
 from tests.commands.feeds.test_uploads import Desk, desk
 from tests.commands.sample_events import fresh_id
 
@@ -114,7 +114,7 @@ async def test_a_decision_is_not_written_again_while_it_waits(desk: Desk) -> Non
 
 
 @pytest.mark.parametrize(
-    ("may_be_resumed", "patience_s"), [(False, FEED_UPLOAD_FREE_SECONDS), (True, FEED_RUN_PATIENCE_SECONDS)]
+    ("may_be_resumed", "patience_s"), [(False, FEED_UNNAMED_RUN_PATIENCE_SECONDS), (True, FEED_RUN_PATIENCE_SECONDS)]
 )
 async def test_an_upload_that_never_ends_is_given_up(desk: Desk, may_be_resumed: bool, patience_s: float) -> None:
     """When nothing has come of it for as long as its sender may take to go on, and nothing may be on its way."""
