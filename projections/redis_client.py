@@ -5,6 +5,7 @@ Whoever is given one keeps to what both can do: a command, script or transaction
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any, cast
 
 from redis.asyncio import Redis, RedisCluster
@@ -52,6 +53,12 @@ class Cluster(RedisCluster):
             return await super().execute_command(*command, **options)
         except RedisClusterException as error:
             raise RedisConnectionError(str(error)) from error
+
+    async def aclose(self) -> None:
+        """Also what commands under way have connected again since a fault has closed it: the library leaves that."""
+        await super().aclose()
+        nodes = [*self.nodes_manager.nodes_cache.values(), *self.nodes_manager.startup_nodes.values()]
+        await asyncio.gather(*(node.disconnect_free_connections() for node in nodes))
 
     async def ping(self, **_options: Any) -> bool:
         """Whether every master answers."""

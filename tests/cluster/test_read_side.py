@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from functools import partial
+from typing import cast
 
 import pytest
 from redis.exceptions import RedisError
@@ -14,7 +15,7 @@ from api.live import feed
 from commands import catalogue_view
 from commands.catalogue_view import CatalogueView
 from domain.events import ImpressionRecorded
-from projections.redis_client import redis_client
+from projections.redis_client import Cluster, redis_client
 from tests.cluster.redis_cluster import RedisCluster
 from tests.projections.budget_story import award, met
 from tests.projections.conftest import ReadSide, eventually
@@ -186,3 +187,15 @@ async def test_a_cluster_that_is_not_there_is_waited_for(read_side: ReadSide) ->
         with pytest.raises(RedisError):
             await redis.ping()
         await redis.aclose()
+
+
+async def test_a_closed_client_holds_no_connection(redis_url: str) -> None:
+    """Also where a fault has closed it, and what was under way has connected a node again since."""
+    client = redis_client(redis_url)
+    await client.ping()
+    nodes = [*cast("Cluster", client).nodes_manager.nodes_cache.values()]
+    await client.aclose()
+    for node in nodes:
+        await node.execute_command("PING")
+    await client.aclose()
+    assert not any(connection.is_connected for node in nodes for connection in node._connections)

@@ -272,6 +272,7 @@ async def test_a_frequency_cap_survives_a_loss_of_memory(read_side: ReadSide) ->
             assert "frequency cap" in await is_refused(budgets, frequency_cap=cap, person=person), person
 
 
+@pytest.mark.long
 async def test_eight_processes_and_kills_never_overspend(read_side: ReadSide) -> None:
     """Killed anywhere, with Redis flushed in between: at no moment is more promised, and in the end the log agrees."""
     most = 0

@@ -57,6 +57,7 @@ async def test_the_same_rows_again(read_side: ReadSide, projection: str) -> None
     assert (status.generation, status.status, status.lag) == (2, "running", 0)
 
 
+@pytest.mark.long
 async def test_rebuilding_while_traffic_flows(read_side: ReadSide) -> None:
     """With live workers and new traffic all the time, the counts are exact in the end."""
     await read_side.log.append_traffic(Traffic(2), 200)
