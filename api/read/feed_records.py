@@ -22,7 +22,7 @@ from api.read.waiting import wait_as_asked
 from api.services import ApiServices, Services
 from domain.errors import Fault, InvalidInput
 from domain.feeds.records import key_fault
-from domain.feeds.sealing import Unreadable, unseal
+from domain.feeds.sealing import Unreadable
 from domain.limits import FEED_LOOK_UP_KEYS_MAX
 from domain.openrtb.faults import decoder_fault
 from projections.feed_value import StoredRecord
@@ -136,7 +136,7 @@ def _opened(
         data_key = services.feed_data_key(client, record.key_id)
         if data_key is None:
             return None
-        value = unseal(record.ciphertext, data_key=data_key.secret, client=client, topic=record.letter, key=key)
+        value = data_key.unseal(record.ciphertext, client=client, topic=record.letter, key=key)
     except Unreadable as error:
         _log.error("a feed record does not open", client_id=client, why=str(error))
         return error

@@ -8,11 +8,13 @@ from typing import NamedTuple
 
 from commands.feeds.change_writer import ChangeParts, ChangeWriter
 from commands.feeds.connector_topic import ConnectorTopic, Message
-from commands.feeds.intake import LINES_AT_A_TIME, Sender
+from commands.feeds.intake import Sender
 from domain.event_parts import FeedSource
 from domain.feeds.debezium import Columns, envelope_change
 from domain.feeds.records import Reason
 
+MESSAGES_AT_A_TIME = 64
+"""Then others have their turn: checking and sealing that many takes about a millisecond of the event loop."""
 MayGoOn = Callable[[], Awaitable[Sender]]
 """Returns when more can be taken, and tells whose it is. Raises NotFound, Conflict, LogUnavailable."""
 
@@ -70,7 +72,7 @@ class FollowConnector:
         """How many changes there were, and what was none."""
         changes, refused = 0, list[Refused]()
         for number, message in enumerate(each for messages in fetched.values() for each in messages):
-            if number % LINES_AT_A_TIME == 0:
+            if number % MESSAGES_AT_A_TIME == 0:
                 await asyncio.sleep(0)
                 await writer.renew()
             source = FeedSource(name=topic.source(message.partition), place=message.offset)

@@ -19,8 +19,6 @@ from domain.feeds.upload import BrokenUpload
 from domain.feeds.upload_digest import UploadDigest
 from domain.limits import FEED_REJECTED_LISTED_MAX
 
-LINES_AT_A_TIME = 64
-"""Then others have their turn: checking and sealing that many takes about a millisecond of the event loop."""
 EVENT_BYTES = 400
 """Of an event beside its key and its sealed value."""
 

@@ -50,7 +50,7 @@ class DataKey(msgspec.Struct, frozen=True, dict=True):
         return f"DataKey({self.id!r})"
 
     def unseal(self, sealed: bytes, *, client: str, topic: FeedTopic, key: str) -> bytes:
-        """What was sealed with this key for that place. Raises Unreadable."""
+        """What `seal` was given under this key for the same place. Raises Unreadable."""
         return _unseal(sealed, self._cipher, _bound(_RECORD, client, topic, key))
 
     @cached_property
@@ -65,11 +65,6 @@ def seal(value: bytes, *, data_key: bytes, nonce: bytes, client: str, topic: Fee
     No nonce may serve twice under one data key: of random ones 2**32 are safe (SP 800-38D, 8.3).
     """
     return _seal(value, data_key, nonce, _bound(_RECORD, client, topic, key))
-
-
-def unseal(sealed: bytes, *, data_key: bytes, client: str, topic: FeedTopic, key: str) -> bytes:
-    """What `seal` was given under the same key for the same place. Raises Unreadable."""
-    return _unseal(sealed, AESGCM(data_key), _bound(_RECORD, client, topic, key))
 
 
 def wrap(data_key: DataKey, *, wrapping_key: bytes, nonce: bytes, client: str) -> bytes:

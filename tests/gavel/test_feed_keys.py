@@ -15,7 +15,7 @@ import msgspec
 import pytest
 
 from domain.errors import Conflict, InvalidInput, Unavailable
-from domain.feeds.sealing import Unreadable, seal, unseal
+from domain.feeds.sealing import Unreadable, seal
 from gavel.checkup import check_all
 from gavel.errors import CannotRun
 from gavel.feed_keys import FeedKeyFile, FeedKeysInForce
@@ -40,7 +40,7 @@ async def sealed_by(keys: FeedKeysInForce, client: str) -> tuple[str, bytes]:
 def opened_by(keys: FeedKeysInForce, client: str, record: tuple[str, bytes]) -> bytes | None:
     """The value again; None where no key of that name is left."""
     key = keys.opening(client, record[0])
-    return None if key is None else unseal(record[1], data_key=key.secret, client=client, topic="b", key="user")
+    return None if key is None else key.unseal(record[1], client=client, topic="b", key="user")
 
 
 def written(folder: Path) -> dict[str, bytes]:
@@ -76,7 +76,7 @@ async def test_every_client_has_keys_of_its_own(tmp_path: Path) -> None:
     assert keys.opening("b", first.id) is None
     record = await sealed_by(keys, "a")
     with pytest.raises(Unreadable):
-        unseal(record[1], data_key=other.secret, client="b", topic="b", key="user")
+        other.unseal(record[1], client="b", topic="b", key="user")
 
 
 async def test_keys_are_kept_wrapped(tmp_path: Path) -> None:

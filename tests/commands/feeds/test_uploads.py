@@ -27,7 +27,7 @@ from domain.catalogue import FeedClient
 from domain.errors import Conflict, KeyReused, LogUnavailable
 from domain.feeds.debezium import Columns
 from domain.feeds.records import Reason
-from domain.feeds.sealing import DataKey, unseal
+from domain.feeds.sealing import DataKey
 from domain.feeds.upload import Form
 from domain.limits import FEED_PIECE_MAX_BYTES
 from domain.names import Names
@@ -120,7 +120,7 @@ class Desk:
 
     def opened(self, event: dict[str, Any], topic: Any) -> bytes:
         sealed = base64.b64decode(event["ciphertext"])
-        return unseal(sealed, data_key=DATA_KEY.secret, client=self.sender.id, topic=topic, key=event["key"])
+        return DATA_KEY.unseal(sealed, client=self.sender.id, topic=topic, key=event["key"])
 
 
 @pytest.fixture

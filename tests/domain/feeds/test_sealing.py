@@ -20,7 +20,6 @@ from domain.feeds.sealing import (
     Unreadable,
     digest_key,
     seal,
-    unseal,
     unwrap,
     wrap,
 )
@@ -44,7 +43,7 @@ def test_what_is_sealed_opens_in_its_place(value: bytes, place: tuple[str, FeedT
     sealed = seal(value, data_key=KEY, nonce=nonce, client=client, topic=topic, key=key)
     assert len(sealed) == len(value) + SEALED_MORE_BYTES
     assert sealed.startswith(nonce)
-    assert unseal(sealed, data_key=KEY, client=client, topic=topic, key=key) == value
+    assert DataKey("k1", KEY).unseal(sealed, client=client, topic=topic, key=key) == value
 
 
 @given(places, places)
@@ -53,14 +52,14 @@ def test_moved_or_copied_it_does_not_open(place: tuple[str, FeedTopic, str], oth
     assume(place != other)
     client, topic, key = other
     with pytest.raises(Unreadable):
-        unseal(sealed_for(*place), data_key=KEY, client=client, topic=topic, key=key)
+        DataKey("k1", KEY).unseal(sealed_for(*place), client=client, topic=topic, key=key)
 
 
 def test_names_that_run_into_each_other_are_two_places() -> None:
     """`ab` and `c` are not `a` and `bc`, nor is a zero byte in a name the border between two."""
     for client, key in (("a", "bc"), ("abc", ""), ("", "abc"), ("ab\0", "c")):
         with pytest.raises(Unreadable):
-            unseal(sealed_for("ab", "c", "c"), data_key=KEY, client=client, topic="c", key=key)
+            DataKey("k1", KEY).unseal(sealed_for("ab", "c", "c"), client=client, topic="c", key=key)
 
 
 def test_every_changed_bit_is_noticed() -> None:
@@ -70,7 +69,7 @@ def test_every_changed_bit_is_noticed() -> None:
         changed = bytearray(sealed)
         changed[bit // 8] ^= 1 << bit % 8
         with pytest.raises(Unreadable):
-            unseal(bytes(changed), data_key=KEY, client="data-co", topic="b", key="user")
+            DataKey("k1", KEY).unseal(bytes(changed), client="data-co", topic="b", key="user")
 
 
 def test_every_shorter_one_is_noticed() -> None:
@@ -78,13 +77,13 @@ def test_every_shorter_one_is_noticed() -> None:
     sealed = sealed_for("data-co", "b", "user")
     for length in range(len(sealed)):
         with pytest.raises(Unreadable):
-            unseal(sealed[:length], data_key=KEY, client="data-co", topic="b", key="user")
+            DataKey("k1", KEY).unseal(sealed[:length], client="data-co", topic="b", key="user")
 
 
 def test_another_data_key_opens_nothing() -> None:
     """Neither another client's nor the next one of the same."""
     with pytest.raises(Unreadable):
-        unseal(sealed_for("data-co", "b", "user"), data_key=OTHER_KEY, client="data-co", topic="b", key="user")
+        DataKey("k1", OTHER_KEY).unseal(sealed_for("data-co", "b", "user"), client="data-co", topic="b", key="user")
 
 
 def test_it_is_aes_256_gcm_as_everybody_knows_it() -> None:
@@ -110,7 +109,7 @@ def test_a_wrapped_key_is_no_record() -> None:
     """A key that was wrapped cannot be read as a record's value, whatever the record is called."""
     wrapped = wrap(DataKey("b", OTHER_KEY), wrapping_key=KEY, nonce=NONCE, client="data-co")
     with pytest.raises(Unreadable):
-        unseal(wrapped, data_key=KEY, client="data-co", topic="b", key="")
+        DataKey("k1", KEY).unseal(wrapped, client="data-co", topic="b", key="")
 
 
 def test_a_data_key_does_not_tell_itself() -> None:
