@@ -17,10 +17,10 @@ demo: .venv/run.stamp ## Run an exchange with simulated traffic; Ctrl-C stops it
 	@exec $(BIN)/gavel demo $(ARGS)
 
 test: .venv/dev.stamp ## Run all tests against real servers; ARGS='-k name' for some
-	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
+	@$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 long: .venv/dev.stamp ## Run the tests that take too long for `make test`
-	@$(BIN)/python -m pytest -m long $(ARGS)
+	@$(BIN)/python -m pytest -m long -o timeout=1800 $(ARGS)
 
 chaos: .venv/dev.stamp ## Let everything die under traffic, then count it all again; ARGS='--seed N --minutes M'
 	@$(BIN)/python -m tests.chaos $(ARGS)

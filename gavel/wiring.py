@@ -59,6 +59,7 @@ from gavel.token_keys import TokenKeyFile, TokenKeysInForce
 from gavel.traffic_list_files import TrafficListFiles
 from projections.collector import calm_the_collector
 from projections.dead_letters import DeadLetters
+from projections.ending import ended
 from projections.feed_look_up import LOOK_UP
 from projections.feed_value import unpacked
 from projections.log_times import LogTimes
@@ -281,8 +282,8 @@ class ApiProcess:
             stack.push_async_callback(self._head.close)
             stack.push_async_callback(self._once.close)
             for file in (self._pseudonym_key, self._token_keys, self._feed_keys, self._traffic_lists):
-                stack.callback(asyncio.create_task(file.follow()).cancel)
-            stack.callback(asyncio.create_task(self._feeds.sweep.run(), name="runs of feeds").cancel)
+                stack.push_async_callback(ended, asyncio.create_task(file.follow()))
+            stack.push_async_callback(ended, asyncio.create_task(self._feeds.sweep.run(), name="runs of feeds"))
             _spare_the_collector()
             yield
 

@@ -16,6 +16,7 @@ import msgspec
 import structlog
 
 from domain.errors import Unavailable
+from projections.ending import until_stopped
 from projections.feed_freeing import WRITTEN
 from projections.postgres_store import Pool, connected
 from projections.redis_store import answering
@@ -132,10 +133,7 @@ class FeedAudit:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Until `stop` is set. A server that is away is waited for."""
-        async with asyncio.TaskGroup() as tasks:
-            looking = tasks.create_task(self._look())
-            await stop.wait()
-            looking.cancel()
+        await until_stopped(stop, self._look())
 
     async def _look(self) -> None:
         while True:

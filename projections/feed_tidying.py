@@ -14,6 +14,7 @@ from redis.asyncio import Redis
 
 from domain.errors import Unavailable
 from domain.names import Names
+from projections.ending import until_stopped
 from projections.feed_audit import clients_of
 from projections.feed_freeing import TIDY
 from projections.postgres_store import Pool, connected
@@ -49,10 +50,7 @@ class FeedTidying:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Until `stop` is set. A server that is away is waited for."""
-        async with asyncio.TaskGroup() as tasks:
-            passing = tasks.create_task(self._pass_on())
-            await stop.wait()
-            passing.cancel()
+        await until_stopped(stop, self._pass_on())
 
     async def _pass_on(self) -> None:
         while True:

@@ -13,7 +13,8 @@ from aiokafka.errors import KafkaError
 
 from projections.backoff import Backoff
 from projections.budget_settlement import BudgetSettlement
-from projections.engine import Projector
+from projections.ending import ended
+from projections.engine import CLOSE_S, Projector
 from projections.feed_audit import FeedAudit
 from projections.feed_tidying import FeedTidying
 from projections.live import Live
@@ -94,9 +95,9 @@ async def one_life(projector: Projector[Any], watch: Watch, stop: asyncio.Event)
     try:
         await asyncio.wait({running, hanging}, return_when=asyncio.FIRST_COMPLETED)
     finally:
-        running.cancel()
-        hanging.cancel()
-        outcome, watched = await asyncio.gather(running, hanging, return_exceptions=True)
+        await ended(hanging)
+        await ended(running, again_s=2 * CLOSE_S)
+    outcome, watched = await asyncio.gather(running, hanging, return_exceptions=True)
     ended_because: str | None = None
     if isinstance(watched, str):
         ended_because = f"it hung: {watched}"

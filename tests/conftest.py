@@ -18,6 +18,10 @@ from gavel import settings
 from gavel.embedded import EmbeddedServers, Urls
 from gavel.topics import delete_topics, ensure_topics
 from projections.migrate import migrate
+from tests.hanging import loop_is_known, pytest_runtest_makereport
+
+__all__ = ["loop_is_known", "pytest_runtest_makereport"]
+"""For all tests."""
 
 PARTITIONS = 3
 TEMPLATE = "gavel_template"

@@ -83,6 +83,7 @@ async def _lose_a_row(read_side: ReadSide, table: str) -> None:
     await read_side.fetch(f"DELETE FROM {table} WHERE (tableoid, ctid) IN (SELECT tableoid, ctid FROM {table} LIMIT 1)")
 
 
+@pytest.mark.long
 async def test_short_chaos(data_folder: Path) -> None:
     """The short form; the long one is `make chaos`."""
     said = [f"seed {SEED}"]

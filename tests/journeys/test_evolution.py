@@ -42,6 +42,7 @@ def with_a_version(tmp_path: Path) -> ChangedCopy:
     return ChangedCopy(tmp_path / "copy", section(DOCUMENT, A_VERSION))
 
 
+@pytest.mark.long
 def test_a_version_more(with_a_version: ChangedCopy) -> None:
     """With the changes of the document both versions are read, and the corpus finds nothing to complain about."""
     with_a_version.python("-m", "tests.corpus.shapes")
@@ -64,6 +65,7 @@ def test_a_version_is_missed(with_a_version: ChangedCopy) -> None:
         with_a_version.python("-m", "tests.corpus.shapes")
 
 
+@pytest.mark.long
 async def test_old_and_new_processes(with_a_version: ChangedCopy, read_side: ReadSide) -> None:
     """What an old projector does not understand waits as a dead letter, and is applied once it runs the new code."""
     traffic = Traffic(1)
