@@ -7,6 +7,9 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 FROM_LOCK := install --require-hashes --only-binary :all:
 ARGS ?=
 
+# Each of the many processes of a demo or a test would compile our modules anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help demo test long chaos lint types bench replay audit feeds lock clean
 
@@ -17,7 +20,7 @@ demo: .venv/run.stamp ## Run an exchange with simulated traffic; Ctrl-C stops it
 	@exec $(BIN)/gavel demo $(ARGS)
 
 test: .venv/dev.stamp ## Run all tests against real servers; ARGS='-k name' for some
-	@$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder $(ARGS)
+	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 long: .venv/dev.stamp ## Run the tests that take too long for `make test`
 	@$(BIN)/python -m pytest -m long -o timeout=1800 $(ARGS)

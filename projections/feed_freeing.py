@@ -30,7 +30,7 @@ for at = 1, #answer[2], 2 do
       if not older_may_come(stamp) then redis.call('HDEL', place, key) end
     end
   else
-    local stamp, expiry = struct.unpack('>I8I8', value)
+    local stamp, expiry = stamp_of(value), #value < 16 and 0 or struct.unpack('>I8', value, 9)
     local loaded = place == CHANGED and redis.call('HGET', standing, key)
     if stamp < floor or loaded and stamp_of(loaded) > stamp then redis.call('HDEL', place, key)
     -- Not one that changes are still to be read which it stands over.

@@ -36,7 +36,8 @@ local STATE, RUNS, CHANGED, TOMBSTONES, AUDIT, SOURCES, STARTED = unpack(KEYS)
 local RECORDS = string.gsub(STATE, 'state$', '') .. 'records:'
 
 local function records_of(namespace) return RECORDS .. namespace end
-local function stamp_of(value) return value and struct.unpack('>I8', value) or -1 end
+-- Of what is too short to have one, which only damage makes, the oldest: whatever comes stands over it.
+local function stamp_of(value) return value and (#value < 8 and 0 or struct.unpack('>I8', value)) or -1 end
 local function stamped(stamp, value) return struct.pack('>I8', stamp) .. value end
 local function number(field) return tonumber(redis.call('HGET', STATE, field) or -1) end
 

@@ -93,8 +93,13 @@ async def test_every_hit_has_its_reason(api: RunningApi, second_node: RunningApi
         "data_centre": 1,
         "invalid_rate": 0.5,
     }
-    story = (await ask(api, "GET", f"/v1/auctions/{auction.id}")).body
-    assert sorted(each["verdict"] for each in story["engagements"]) == ["bot"] * 4 + ["duplicate"] + ["valid"] * 2
+
+    async def is_told() -> bool:
+        story = (await ask(api, "GET", f"/v1/auctions/{auction.id}")).body
+        return sorted(each["verdict"] for each in story["engagements"]) == expected
+
+    expected = ["bot"] * 4 + ["duplicate"] + ["valid"] * 2
+    await until(is_told, seconds=20)  # another read model than the report's, at its own pace
 
 
 async def test_a_robot_of_the_operators_list_starts_no_auction(api: RunningApi, second_node: RunningApi) -> None:
