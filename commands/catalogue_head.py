@@ -12,11 +12,12 @@ from itertools import chain
 from typing import NamedTuple, TypeVar
 
 import msgspec
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 from aiokafka.helpers import create_ssl_context
 from aiokafka.structs import ConsumerRecord
 
+from commands.kafka_consumer import KafkaConsumer
 from commands.ports import Position
 from domain.catalogue import Status
 from domain.codec import decode
@@ -63,7 +64,7 @@ class CatalogueHead:
         self._url = parse_kafka_url(kafka_url)
         self._topic = topic
         self._client_id = client_id
-        self._consumer: AIOKafkaConsumer | None = None
+        self._consumer: KafkaConsumer | None = None
         self._one_at_a_time = asyncio.Lock()
         self._next: dict[TopicPartition, int] = {}
         """Offsets that are still to be folded."""
@@ -168,8 +169,8 @@ class CatalogueHead:
         assert entity is not None, event
         return msgspec.structs.replace(entity, version=made.version, status=made.status)
 
-    async def _connect(self) -> AIOKafkaConsumer:
-        consumer = AIOKafkaConsumer(
+    async def _connect(self) -> KafkaConsumer:
+        consumer = KafkaConsumer(
             self._topic,
             **self._url.client_options(),
             ssl_context=create_ssl_context(cafile=self._url.ca_file) if self._url.tls else None,

@@ -109,6 +109,11 @@ class RedisPipeline(RedisCalls):
                 await self._send(batch)
             except (RedisError, OSError, TimeoutError) as error:
                 self._give_up(batch, error)
+            except Exception as defect:  # noqa: BLE001 - whatever it is, nobody must wait for ever because of it
+                _log.exception("a defect of calls of redis")
+                if self._connection is not None:  # it may have answers left that nobody waits for any more
+                    await self._connection.disconnect(nowait=True)
+                self._give_up(batch, defect)
 
     async def _send(self, batch: list[tuple[tuple[Any, ...], asyncio.Future[Any]]]) -> None:
         packed = b"".join([pack_command(command) for command, _ in batch])

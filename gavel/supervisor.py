@@ -8,9 +8,12 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from gavel.errors import CannotRun
+from projections.ending import ended
 
 FIRST_PAUSE_SECONDS = 0.2
 LONGEST_PAUSE_SECONDS = 15.0
+CANCEL_AGAIN_SECONDS = 30.0
+"""What is about to be started may have to be stopped first; Kafka's client, which asks it, may forget."""
 STEADY_SECONDS = 30.0
 """A service that has run that long is not failing to start: its next restart comes quickly again."""
 
@@ -60,7 +63,7 @@ class Supervisor:
         """Stops one service and leaves it so."""
         keeper = self._keepers.pop(service.name, None)
         if keeper is not None:
-            await _cancel(keeper)
+            await ended(keeper, again_s=CANCEL_AGAIN_SECONDS)
         await service.stop()
 
     async def bring_back(self, service: Service) -> None:
@@ -77,7 +80,7 @@ class Supervisor:
     async def stop(self) -> None:
         """Stops what was started last first; everything within its own bound."""
         for keeper in self._keepers.values():
-            await _cancel(keeper)
+            await ended(keeper, again_s=CANCEL_AGAIN_SECONDS)
         self._keepers.clear()
         failures: list[BaseException] = []
         while self._started:
@@ -110,8 +113,3 @@ class Supervisor:
             else:
                 self._report(f"{service.name} is back")
                 return pause
-
-
-async def _cancel(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)

@@ -47,6 +47,7 @@ REPORT_S = 1.0
 CONTROL_S = 1.0
 """How soon an idle consumer notices that its offsets were reset, or the projection stopped."""
 CLOSE_S = 10.0
+"""For what is being written, and again for the consumer."""
 ATTEMPTS = 3
 """For a single event that its store refuses: it may have met a passing conflict."""
 
@@ -157,9 +158,16 @@ class Projector(Generic[Rows]):
                     await backoff.wait(stop)
             await self._finish()
         finally:
+            await self._close()
+
+    async def _close(self) -> None:
+        """Leaves the group also where a store that does not answer holds up what was being written: others go on."""
+        try:
             if self._writing is not None:
                 self._writing.cancel()
-                await asyncio.gather(self._writing, return_exceptions=True)
+                done, _ = await asyncio.wait({self._writing}, timeout=CLOSE_S)
+                await asyncio.gather(*done, return_exceptions=True)
+        finally:
             async with asyncio.timeout(CLOSE_S):
                 await self._consumer.stop()
 

@@ -11,10 +11,12 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
 from aiokafka.consumer.fetcher import FetchResult, PartitionRecords
 from aiokafka.errors import CorruptRecordException
 from aiokafka.record.memory_records import MemoryRecords
+
+from projections.kafka_consumer import KafkaConsumer
 
 PROBE = TopicPartition("probe", 0)
 PROBE_OFFSET = 7
@@ -34,7 +36,7 @@ class FetchedRecord(NamedTuple):
     """When Kafka took it, in Unix milliseconds."""
 
 
-class LeanConsumer(AIOKafkaConsumer):  # type: ignore[misc] # aiokafka is untyped
+class LeanConsumer(KafkaConsumer):
     """Gives `FetchedRecord`s, those of transactions under way as well, as an ordinary one does by default."""
 
     async def start(self) -> None:

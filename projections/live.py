@@ -14,7 +14,6 @@ from datetime import UTC, datetime
 
 import msgspec
 import structlog
-from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import KafkaError
 
 from domain.codec import Decoder
@@ -24,6 +23,7 @@ from projections.batch import Record
 from projections.decoding import decoded
 from projections.figures import COUNTED, Tally
 from projections.generations import next_offsets
+from projections.kafka_consumer import KafkaConsumer
 from projections.lag import lag_of
 from projections.redis_store import answering
 from projections.registry import REGISTRY, Registration
@@ -71,7 +71,7 @@ class Live:
 
     async def _publish(self, stop: asyncio.Event) -> None:
         """For as long as the lease is ours."""
-        consumer = AIOKafkaConsumer(
+        consumer = KafkaConsumer(
             self._names.auctions,
             self._names.engagements,
             **self._servers.kafka | {"client_id": f"{self._servers.client_id}-live"},

@@ -6,13 +6,14 @@ import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 from aiokafka.partitioner import DefaultPartitioner
 
 from domain.errors import LogUnavailable
 from projections.batch import Record
 from projections.connections import kafka_options
+from projections.kafka_consumer import KafkaConsumer
 from projections.watermarks import Ends, Watermarks
 
 POLL_MS = 500
@@ -36,9 +37,9 @@ def partition_of(key: bytes, topic: str, ends: Mapping[TopicPartition, Ends]) ->
 @asynccontextmanager
 async def reading(
     kafka_url: str, starts: Mapping[TopicPartition, int], *, client_id: str
-) -> AsyncIterator[AIOKafkaConsumer]:
+) -> AsyncIterator[KafkaConsumer]:
     """A consumer that stands at these offsets. Raises LogUnavailable."""
-    consumer = AIOKafkaConsumer(
+    consumer = KafkaConsumer(
         **kafka_options(kafka_url, client_id),
         group_id=None,
         enable_auto_commit=False,
@@ -57,7 +58,7 @@ async def reading(
         await consumer.stop()
 
 
-async def until(consumer: AIOKafkaConsumer, ends: Mapping[TopicPartition, Ends]) -> AsyncIterator[Sequence[Record]]:
+async def until(consumer: KafkaConsumer, ends: Mapping[TopicPartition, Ends]) -> AsyncIterator[Sequence[Record]]:
     """Batches of one partition each, until every partition has reached its end; the log has gaps in its offsets."""
     heard_at = time.monotonic()
     while True:

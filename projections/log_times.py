@@ -7,10 +7,11 @@ import time
 from collections.abc import Collection, Mapping
 from typing import Self
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 
 from projections.connections import kafka_options
+from projections.kafka_consumer import KafkaConsumer
 
 ANSWER_TIMEOUT_S = 2.0
 POLL_MS = 100
@@ -28,7 +29,7 @@ class LogTimes:
 
     def __init__(self, kafka_url: str, *, client_id: str) -> None:
         self._options = kafka_options(kafka_url, client_id)
-        self._consumer: AIOKafkaConsumer | None = None
+        self._consumer: KafkaConsumer | None = None
         self._one_at_a_time = asyncio.Lock()
         self._known: dict[Position, float] = {}
         """A record keeps its time: who stands still is not asked about twice."""
@@ -75,7 +76,7 @@ class LogTimes:
                 await self._first_records(consumer, asked)
             consumer.assign([])
 
-    async def _first_records(self, consumer: AIOKafkaConsumer, asked: dict[TopicPartition, int]) -> None:
+    async def _first_records(self, consumer: KafkaConsumer, asked: dict[TopicPartition, int]) -> None:
         while asked:
             try:
                 fetched = await consumer.getmany(*asked, timeout_ms=POLL_MS)
@@ -87,9 +88,9 @@ class LogTimes:
                 if records:
                     self._known[tp, asked.pop(tp)] = records[0].timestamp / 1_000
 
-    async def _connected(self) -> AIOKafkaConsumer:
+    async def _connected(self) -> KafkaConsumer:
         if self._consumer is None:
-            consumer = AIOKafkaConsumer(
+            consumer = KafkaConsumer(
                 **self._options,
                 group_id=None,
                 enable_auto_commit=False,

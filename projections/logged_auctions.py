@@ -7,13 +7,14 @@ from collections.abc import Callable, Mapping, Sequence
 from uuid import UUID
 
 import msgspec
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
 
 from domain.codec import Decoder
 from domain.errors import CorruptEvent, NotFound
 from domain.events import AuctionAwarded, AuctionUnsold, BidRequested, Event
 from domain.names import Names
 from domain.replay import DECIDING, AuctionReplay, Replayer, Replays
+from projections.kafka_consumer import KafkaConsumer
 from projections.log_reading import ends_of, partition_of, reading, until
 from projections.watermarks import Ends
 
@@ -128,7 +129,7 @@ async def deciding_events(kafka_url: str, names: Names, auction_id: str) -> Sequ
     raise NotFound(f"there is no auction {auction_id} in the log")
 
 
-async def _events_of(key: bytes, consumer: AIOKafkaConsumer, ends: Mapping[TopicPartition, Ends]) -> Sequence[Event]:
+async def _events_of(key: bytes, consumer: KafkaConsumer, ends: Mapping[TopicPartition, Ends]) -> Sequence[Event]:
     """Reads on until the auction is decided, or the log ends."""
     decode = Decoder(DECIDING).decode
     events: list[Event] = []

@@ -13,7 +13,7 @@ from aiokafka.errors import KafkaError
 
 from projections.backoff import Backoff
 from projections.budget_settlement import BudgetSettlement
-from projections.ending import ended
+from projections.ending import ended, side_by_side
 from projections.engine import CLOSE_S, Projector
 from projections.feed_audit import FeedAudit
 from projections.feed_tidying import FeedTidying
@@ -25,6 +25,8 @@ from projections.upkeep import Upkeep
 from projections.watch import Watch
 from projections.workforce import Workforce
 
+STOP_S = 3 * CLOSE_S
+"""For an orderly end, where a server that does not answer may hold it up."""
 LONG_LIFE_S = 60.0
 """A consumer that lived so long did not fail at its start: its successor need not wait."""
 
@@ -38,16 +40,16 @@ async def run_projectors(addresses: Addresses, projections: Sequence[str], stop:
     Heartbeats share the event loop, so this belongs into a process of its own.
     """
     registrations = [registered(name) for name in projections if name != LIVE]
-    async with Servers(addresses, client_id="gavel-projector") as servers, asyncio.TaskGroup() as tasks:
-        tasks.create_task(work_on(registrations, servers, stop))
-        tasks.create_task(Upkeep(registrations, servers).run(stop))
+    async with Servers(addresses, client_id="gavel-projector") as servers:
+        works = [work_on(registrations, servers, stop), Upkeep(registrations, servers).run(stop)]
         if BUDGETS in projections:
-            tasks.create_task(BudgetSettlement(servers).run(stop))
+            works.append(BudgetSettlement(servers).run(stop))
         if {*FEEDS} & {*projections}:
-            tasks.create_task(FeedAudit(servers.redis, servers.pool, servers.names).run(stop))
-            tasks.create_task(FeedTidying(servers.redis, servers.pool, servers.names).run(stop))
+            works.append(FeedAudit(servers.redis, servers.pool, servers.names).run(stop))
+            works.append(FeedTidying(servers.redis, servers.pool, servers.names).run(stop))
         if LIVE in projections:
-            tasks.create_task(Live(servers).run(stop))
+            works.append(Live(servers).run(stop))
+        await side_by_side(stop, works, within_s=STOP_S)
 
 
 async def work_on(registrations: Sequence[Registration], servers: Servers, stop: asyncio.Event) -> None:
@@ -96,7 +98,7 @@ async def one_life(projector: Projector[Any], watch: Watch, stop: asyncio.Event)
         await asyncio.wait({running, hanging}, return_when=asyncio.FIRST_COMPLETED)
     finally:
         await ended(hanging)
-        await ended(running, again_s=2 * CLOSE_S)
+        await ended(running, again_s=STOP_S)
     outcome, watched = await asyncio.gather(running, hanging, return_exceptions=True)
     ended_because: str | None = None
     if isinstance(watched, str):

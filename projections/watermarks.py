@@ -6,11 +6,12 @@ import asyncio
 from collections.abc import Iterable
 from typing import NamedTuple, Self
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
 from domain.errors import LogUnavailable
 from projections.connections import kafka_options
+from projections.kafka_consumer import KafkaConsumer
 
 ANSWER_TIMEOUT_S = 5.0
 
@@ -31,7 +32,7 @@ class Watermarks:
 
     def __init__(self, kafka_url: str, *, client_id: str) -> None:
         self._options = kafka_options(kafka_url, client_id)
-        self._consumer: AIOKafkaConsumer | None = None
+        self._consumer: KafkaConsumer | None = None
         self._one_at_a_time = asyncio.Lock()
 
     def __repr__(self) -> str:
@@ -72,10 +73,10 @@ class Watermarks:
             await self.close()
             raise LogUnavailable(f"Kafka does not say how far the log reaches: {error!r}") from error
 
-    async def _connected(self) -> AIOKafkaConsumer:
+    async def _connected(self) -> KafkaConsumer:
         if self._consumer is None:
             # Without a group or a topic it fetches nothing: it only asks.
-            consumer = AIOKafkaConsumer(**self._options, group_id=None, enable_auto_commit=False)
+            consumer = KafkaConsumer(**self._options, group_id=None, enable_auto_commit=False)
             try:
                 await consumer.start()
             except BaseException:
@@ -85,7 +86,7 @@ class Watermarks:
         return self._consumer
 
 
-async def _partitions(consumer: AIOKafkaConsumer, topic: str) -> list[TopicPartition]:
+async def _partitions(consumer: KafkaConsumer, topic: str) -> list[TopicPartition]:
     numbers = consumer.partitions_for_topic(topic)
     if not numbers:
         # The question about the partition that every topic has makes the client learn of the others.

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapp
 from contextlib import asynccontextmanager
 from typing import Final, NamedTuple
 
-from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
+from aiokafka import ConsumerRebalanceListener, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import (
     CommitFailedError,
@@ -19,6 +19,7 @@ from aiokafka.errors import (
 )
 from aiokafka.helpers import create_ssl_context
 
+from commands.kafka_consumer import KafkaConsumer
 from domain.errors import Conflict, GavelError, LogUnavailable, NotFound
 from domain.kafka_url import KafkaUrl, parse_kafka_url
 
@@ -69,7 +70,7 @@ class _Described(NamedTuple):
 class ConnectorTopic:
     """Opened by `connector_topic`."""
 
-    def __init__(self, consumer: AIOKafkaConsumer, described: _Described, followed: Followed, was_met: WasMet) -> None:
+    def __init__(self, consumer: KafkaConsumer, described: _Described, followed: Followed, was_met: WasMet) -> None:
         self._consumer = consumer
         self._topic = followed.topic
         self._partitions = [TopicPartition(followed.topic, number) for number in described.partitions]
@@ -137,7 +138,7 @@ class ConnectorTopic:
 class _Beginning(ConsumerRebalanceListener):  # type: ignore[misc] # the library has no types
     """A partition is begun at its first message, once, and its place kept from then on."""
 
-    def __init__(self, topic: ConnectorTopic, consumer: AIOKafkaConsumer, followed: Followed, was_met: WasMet) -> None:
+    def __init__(self, topic: ConnectorTopic, consumer: KafkaConsumer, followed: Followed, was_met: WasMet) -> None:
         self._topic = topic
         self._consumer = consumer
         self._followed = followed
@@ -176,7 +177,7 @@ class _Beginning(ConsumerRebalanceListener):  # type: ignore[misc] # the library
 async def connector_topic(followed: Followed, was_met: WasMet, *, client_id: str) -> AsyncIterator[ConnectorTopic]:
     """Connected, and a member of the group. Raises InvalidInput for a bad address, NotFound, LogUnavailable."""
     options = _options(parse_kafka_url(followed.kafka_url), client_id)
-    consumer = AIOKafkaConsumer(
+    consumer = KafkaConsumer(
         **options,
         group_id=followed.group,
         enable_auto_commit=False,

@@ -15,6 +15,8 @@ from gavel.embedded.orphans import running
 from gavel.errors import CannotRun, explained
 
 READY_SECONDS = 90.0
+PROBE_SECONDS = 10.0
+"""A server that accepts a connection and says nothing is asked again."""
 POLL_SECONDS = 0.05
 LAST_WORDS_BYTES = 16 * 1024
 LOG_MAX_BYTES = 10 * 1024 * 1024
@@ -122,8 +124,9 @@ class Server(ABC):
         deadline = time.monotonic() + READY_SECONDS
         while process.exit_code is None:
             try:
-                return await self.probe()
-            except (NotReady, OSError):
+                async with asyncio.timeout(PROBE_SECONDS):
+                    return await self.probe()
+            except (NotReady, OSError):  # a TimeoutError is an OSError
                 if time.monotonic() > deadline:
                     raise CannotRun(self._last_words(f"does not answer after {READY_SECONDS:.0f} s")) from None
             await asyncio.sleep(POLL_SECONDS)

@@ -13,6 +13,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import ResponseError
 
+from commands import redis_pipeline
 from commands.redis_pipeline import RedisAway, RedisPipeline, Script
 from domain.names import Names
 
@@ -102,3 +103,19 @@ async def test_it_comes_back_by_itself(redis_url: str, names: Names) -> None:
                     await asyncio.sleep(0.05)
         assert answers[0] != own_id
         await pipeline.close()
+
+
+async def test_a_defect_leaves_nobody_waiting(pipeline: RedisPipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever called is told that Redis is away, the defect itself is logged, and later calls get their own answers."""
+    assert await pipeline.call("ECHO", "before") == b"before"
+
+    async def is_broken(_: object) -> bytes:
+        raise ZeroDivisionError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(redis_pipeline, "_answer", is_broken)
+        async with asyncio.timeout(10):
+            with pytest.raises(RedisAway):
+                await pipeline.call("ECHO", "during")
+    pipeline._away_until = 0.0
+    assert await pipeline.call("ECHO", "after") == b"after"

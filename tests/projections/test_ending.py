@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from projections import ending
-from projections.ending import ended, until_stopped
+from projections.ending import ended, side_by_side, until_stopped
 from projections.feed_audit import FeedAudit
 from projections.servers import Servers
 from tests.projections.conftest import ReadSide
@@ -105,3 +105,49 @@ async def test_who_waits_for_it_may_be_cancelled() -> None:
     with pytest.raises(asyncio.CancelledError):
         await running
     assert is_put_away.is_set()
+
+
+async def test_where_one_fails_the_others_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """At once, though nobody has said stop, and one of them forgets that it was cancelled."""
+    monkeypatch.setattr(ending, "AGAIN_S", 0.01)
+    cancelled = 0
+
+    async def forgets_once() -> None:
+        nonlocal cancelled
+        while True:
+            try:
+                await asyncio.sleep(ENOUGH_S)
+            except asyncio.CancelledError:
+                cancelled += 1
+                if cancelled > 1:
+                    raise
+
+    async def fails() -> None:
+        await asyncio.sleep(0.01)
+        raise ValueError("of its own")
+
+    with pytest.raises(ValueError, match="of its own"):
+        await side_by_side(asyncio.Event(), [forgets_once(), fails()], within_s=0.05)
+    assert cancelled == 2
+
+
+async def test_an_end_is_waited_for_within_its_time() -> None:
+    """Who looks at `stop` ends in order; who waits for a server that does not answer is cancelled."""
+    stop, log = asyncio.Event(), []
+
+    async def ends_in_order() -> None:
+        await stop.wait()
+        await asyncio.sleep(0.05)
+        log.append("in order")
+
+    async def waits() -> None:
+        try:
+            await asyncio.sleep(2 * ENOUGH_S)
+        except asyncio.CancelledError:
+            log.append("cancelled")
+            raise
+
+    asyncio.get_running_loop().call_later(0.01, stop.set)
+    async with asyncio.timeout(ENOUGH_S):
+        await side_by_side(stop, [ends_in_order(), waits()], within_s=0.3)
+    assert log == ["in order", "cancelled"]
