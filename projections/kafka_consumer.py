@@ -1,4 +1,4 @@
-"""A consumer of Kafka that ends as it is told to."""
+"""A consumer of Kafka that ends as it is told to; `commands/` has its like, for neither side imports the other."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ class OwnBroker:
         await self._servers.bring_back(KAFKA)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 async def own_broker(data_folder: Path) -> AsyncIterator[OwnBroker]:
     folder = data_folder / "own-broker"
     own = msgspec.structs.replace(settings.load(data=folder), kafka_url=None, brokers=1)
