@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Iterable
+from collections.abc import Coroutine
 from typing import Any, Final
 
 AGAIN_S: Final = 0.5
@@ -22,10 +22,10 @@ async def ended(*tasks: asyncio.Task[Any], again_s: float | None = None) -> None
         _, under_way = await asyncio.wait(under_way, timeout=AGAIN_S if again_s is None else again_s)
 
 
-async def side_by_side(stop: asyncio.Event, works: Iterable[Coroutine[Any, Any, None]], *, within_s: float) -> None:
-    """Runs all of them until `stop` is set, which each of them looks at; what has not ended `within_s` is cancelled.
+async def until_stopped(stop: asyncio.Event, *works: Coroutine[Any, Any, None], within_s: float = 0.0) -> None:
+    """Runs all of them until `stop` is set; then those that look at it have `within_s` to end, and are cancelled.
 
-    Where one ends before, so do the others. Raises what the first of them has raised.
+    Where one ends or fails before, so do the others. Raises what the first of them has raised.
     """
     working = [asyncio.create_task(work) for work in works]
     waiting = asyncio.create_task(stop.wait())
@@ -34,19 +34,7 @@ async def side_by_side(stop: asyncio.Event, works: Iterable[Coroutine[Any, Any, 
         if stop.is_set():
             await asyncio.wait(working, timeout=within_s)
     finally:
-        await ended(*working, waiting, again_s=within_s)
+        await ended(*working, waiting, again_s=max(within_s, AGAIN_S))
     for each in working:
         if not each.cancelled():
             each.result()
-
-
-async def until_stopped(stop: asyncio.Event, work: Coroutine[Any, Any, None]) -> None:
-    """Runs `work` until `stop` is set, or until it ends or fails: then it raises what `work` has raised."""
-    working = asyncio.create_task(work)
-    waiting = asyncio.create_task(stop.wait())
-    try:
-        await asyncio.wait({working, waiting}, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        await ended(working, waiting)
-    if not working.cancelled():
-        working.result()

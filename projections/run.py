@@ -13,7 +13,7 @@ from aiokafka.errors import KafkaError
 
 from projections.backoff import Backoff
 from projections.budget_settlement import BudgetSettlement
-from projections.ending import ended, side_by_side
+from projections.ending import ended, until_stopped
 from projections.engine import CLOSE_S, Projector
 from projections.feed_audit import FeedAudit
 from projections.feed_tidying import FeedTidying
@@ -49,7 +49,7 @@ async def run_projectors(addresses: Addresses, projections: Sequence[str], stop:
             works.append(FeedTidying(servers.redis, servers.pool, servers.names).run(stop))
         if LIVE in projections:
             works.append(Live(servers).run(stop))
-        await side_by_side(stop, works, within_s=STOP_S)
+        await until_stopped(stop, *works, within_s=STOP_S)
 
 
 async def work_on(registrations: Sequence[Registration], servers: Servers, stop: asyncio.Event) -> None:

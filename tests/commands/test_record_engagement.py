@@ -85,7 +85,7 @@ class Recorder:
 
     def another(self, clock: Clock | None = None) -> RecordEngagement:
         """A second process, as far as this one can tell: it shares nothing but Kafka and Redis."""
-        pipeline = RedisPipeline(self.redis, timeout_s=1.0)
+        pipeline = RedisPipeline(self.redis, timeout_s=30.0)
         return RecordEngagement(
             log=self.log,
             names=self.names,

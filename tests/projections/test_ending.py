@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from projections import ending
-from projections.ending import ended, side_by_side, until_stopped
+from projections.ending import ended, until_stopped
 from projections.feed_audit import FeedAudit
 from projections.servers import Servers
 from tests.projections.conftest import ReadSide
@@ -127,7 +127,7 @@ async def test_where_one_fails_the_others_end(monkeypatch: pytest.MonkeyPatch) -
         raise ValueError("of its own")
 
     with pytest.raises(ValueError, match="of its own"):
-        await side_by_side(asyncio.Event(), [forgets_once(), fails()], within_s=0.05)
+        await until_stopped(asyncio.Event(), forgets_once(), fails())
     assert cancelled == 2
 
 
@@ -149,5 +149,5 @@ async def test_an_end_is_waited_for_within_its_time() -> None:
 
     asyncio.get_running_loop().call_later(0.01, stop.set)
     async with asyncio.timeout(ENOUGH_S):
-        await side_by_side(stop, [ends_in_order(), waits()], within_s=0.3)
+        await until_stopped(stop, ends_in_order(), waits(), within_s=0.3)
     assert log == ["in order", "cancelled"]
