@@ -73,6 +73,7 @@ RULES: Final[Mapping[str, Roles]] = {
     "POST /v1/dead-letters/{id}/retry": OPERATOR,
     "POST /v1/dead-letters/{id}/skip": OPERATOR,
     "GET /v1/live": OPERATOR,
+    "GET /v1/feeds": OPERATOR,
     "POST /v1/feeds/{id}/bulk": FEED_CLIENTS,
     "POST /v1/feeds/{id}/changes": FEED_CLIENTS,
     "GET /v1/feeds/{id}/runs/{id}": FEED_CLIENTS,

@@ -26,6 +26,7 @@ from api.read.delivery import report_delivery
 from api.read.feed_audit import show_feed_audit
 from api.read.feed_records import show_feed_record, show_feed_records
 from api.read.feed_runs import show_feed_run
+from api.read.feeds import list_feeds
 from api.read.ledger import report_ledger
 from api.read.projections import list_projections
 from api.read.traffic import report_traffic
@@ -104,6 +105,7 @@ def _v1(services: ApiServices, holders: KeyHolders) -> Router:
             retry_dead_letters,
             retry_dead_letter,
             skip_dead_letter,
+            list_feeds,
             load_feed,
             change_feed,
             show_feed_run,

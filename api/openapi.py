@@ -67,6 +67,8 @@ FEED_READS = {
     "/v1/feeds/{client}/audit": (),
 }
 """They wait for `Gavel-Token` too, do not tell a lag, and have headers of their own."""
+LISTED_FEEDS = "/v1/feeds"
+"""A read model as well; what stands below it is none."""
 READ_MODEL_PATHS = ("/v1/auctions", "/v1/reports", *(f"/v1/{each.path}" for each in COLLECTIONS))
 
 _PROBLEM_RESPONSE = {"$ref": "#/components/responses/Problem"}
@@ -119,7 +121,7 @@ def complete(derived: dict[str, Any]) -> dict[str, Any]:
                 item[method] = _with_token(item[method])
             if path.startswith("/v1/"):
                 item[method] = _with_roles(item[method], roles_of(method.upper(), path))
-        if path.startswith(READ_MODEL_PATHS) and "get" in item:
+        if (path.startswith(READ_MODEL_PATHS) or path == LISTED_FEEDS) and "get" in item:
             item["get"] = _with_freshness(item["get"])
         for prefix, told in FEED_READS.items():
             if path.startswith(prefix):

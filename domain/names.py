@@ -128,6 +128,10 @@ class Names(msgspec.Struct, frozen=True):
         """Hash: id of a bulk load to its figures."""
         return self.feed_keys(client)[1]
 
+    def feed_changed(self, client: str) -> str:
+        """Hash: key to the record that a change has put there last."""
+        return self.feed_keys(client)[2]
+
     def feed_sources(self, client: str) -> str:
         """Hash: name of a source of changes to how far it is: see `projections/feed_script.py`."""
         return self.feed_keys(client)[5]

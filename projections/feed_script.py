@@ -2,7 +2,8 @@
 
 All keys of a client have `{client id}` in them and stand on one slot of a cluster:
 
-- `state`      hash: how far each topic has come; what the runs are up to; the latest record behind which one is gone
+- `state`      hash: how far each topic has come; what the runs are up to, and which was begun last; the latest record
+               behind which one is gone
 - `runs`       hash: run id to the array that `domain.feeds.runs.Run` is
 - `records:N`  hash: the bulk records of the namespace that the run of place N has begun; -1 is there from the start
 - `changed`    hash: the last record of every key that a change has put
@@ -236,7 +237,7 @@ function does.opened(_, id, mode, since, may_be_resumed)
   run, current = id, fresh
   keep_run(run, current)
   let_runs_go()
-  redis.call('HSET', STATE, 'opened', since, 'undecided', run)
+  redis.call('HSET', STATE, 'opened', since, 'undecided', run, 'latest', run)
   redis.call('ZREM', STARTED, id)
   redis.call('ZREMRANGEBYSCORE', STARTED, '-inf', since)
 end

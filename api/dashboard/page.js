@@ -4,6 +4,7 @@ import { SignedOut, accessKey, forgetKey, getJson, keepKey } from "/dashboard/ac
 import { prepareAsking } from "/dashboard/ask.js";
 import { keepListed } from "/dashboard/auctions.js";
 import { byId } from "/dashboard/element.js";
+import { forgetFeeds, keepFeeds } from "/dashboard/feeds.js";
 import { showFigures } from "/dashboard/figures.js";
 import { prepareLetters } from "/dashboard/letters.js";
 import { forgetProjections, keepOperated, lookAgain } from "/dashboard/projections.js";
@@ -78,7 +79,7 @@ function showBoardOf(caller) {
 
 function partsFor(caller, signal) {
   const parts = isOperator(caller)
-    ? [follow("/v1/live", { onMessage, onState, signal }), keepOperated(signal)]
+    ? [follow("/v1/live", { onMessage, onState, signal }), keepOperated(signal), keepFeeds(signal)]
     : [followOwnFigures(caller, signal)];
   return readsAuctions(caller) ? [...parts, keepListed(openStory, signal)] : parts;
 }
@@ -96,6 +97,7 @@ function signOut(reason = "") {
   for (const shown of ["tenant-figures", "auctions", "story-body", "letters-list"]) byId(shown).replaceChildren();
   for (const dialog of ["story", "letters", "ask"]) byId(dialog).close();
   forgetProjections();
+  forgetFeeds();
   byId("sign-out").hidden = true;
   byId("sign-in").hidden = false;
   byId("sign-in-fault").textContent = wasSignedIn ? reason : "";

@@ -3,12 +3,11 @@
 import { h } from "/dashboard/element.js";
 import { NOTHING, count, counted, duration, percent, rate, timeOfDay, words } from "/dashboard/format.js";
 import { detailsOf } from "/dashboard/projection_details.js";
+import { badge, behind, cell, disclosure, row, sentence, sentenceRow } from "/dashboard/rows.js";
 
 const COLUMNS = 8;
 const STATUS_KINDS = { running: "good", rebuilding: "busy", paused: "warn", stopped: "bad" };
 const GENERATION_KINDS = { building: "busy", ready: "busy", previous: "" };
-const LAG_GOOD = 1_000;
-const LAG_BAD = 20_000;
 
 /** The rows, as one `tbody`; the commands that are possible come from `ofProjection` and `ofGeneration`. */
 export function bodyOf(projection, { isOpen, ofProjection, ofGeneration }) {
@@ -17,7 +16,7 @@ export function bodyOf(projection, { isOpen, ofProjection, ofGeneration }) {
     "tbody",
     { "data-key": projection.name },
     mainRow(projection, isOpen, ofProjection(projection)),
-    projection.reason && sentenceRow("why", "bad", `Stopped: ${projection.reason}`),
+    projection.reason && sentenceRow("why", "bad", `Stopped: ${projection.reason}`, COLUMNS),
     isRebuiltInPlace(projection) && inPlaceRow(projection),
     ...others.map((each) => generationRow(projection, each, ofGeneration(each))),
     isOpen && row("details", {}, h("td", { colspan: COLUMNS, id: detailsId(projection) }, ...detailsOf(projection))),
@@ -26,15 +25,10 @@ export function bodyOf(projection, { isOpen, ofProjection, ofGeneration }) {
 
 function mainRow(projection, isOpen, commands) {
   const { name, status, generation } = projection;
-  const disclosure = h(
-    "button",
-    { type: "button", class: "disclosure", "data-act": "open", "aria-expanded": String(isOpen), "aria-controls": isOpen && detailsId(projection) },
-    words(name),
-  );
   return row(
     "main",
     {},
-    h("th", { scope: "row" }, disclosure),
+    h("th", { scope: "row" }, disclosure(words(name), isOpen, detailsId(projection))),
     cell("Status", badge(status, STATUS_KINDS[status])),
     cell("Generation", generation === null ? NOTHING : count(generation)),
     cell("Behind", behind(projection)),
@@ -43,13 +37,6 @@ function mainRow(projection, isOpen, commands) {
     cell("Dead letters", letters(projection)),
     h("td", { class: "actions" }, ...commands.map((each) => button(each, name))),
   );
-}
-
-function behind({ lag, lag_seconds }) {
-  if (lag === null) return badge("unknown", "warn");
-  if (lag === 0) return badge("up to date", "good");
-  const late = lag_seconds === null ? "" : ` · ${duration(lag_seconds)}`;
-  return badge(`${count(lag)}${late}`, lag < LAG_GOOD ? "good" : lag < LAG_BAD ? "warn" : "bad");
 }
 
 function workers({ partitions, status, restarts }) {
@@ -155,29 +142,9 @@ function difference(table, side, text) {
   return h("li", {}, badge(`${table}, ${side}`, side === "now" ? "" : "busy"), h("code", {}, text));
 }
 
-function row(key, attributes, ...cells) {
-  return h("tr", { class: key, ...attributes, "data-key": key }, ...cells);
-}
-
-function sentenceRow(key, kind, text) {
-  return row(key, { class: "other" }, h("td", { colspan: COLUMNS }, sentence(kind, text)));
-}
-
-function sentence(kind, text) {
-  return h("p", { class: `sentence ${kind}` }, text);
-}
-
-function cell(title, ...content) {
-  return h("td", { "data-title": title }, ...content);
-}
-
 /** For people the word, for a screen reader also of what. */
 function button({ command, label }, of, generation) {
   return h("button", { type: "button", "data-key": command, "data-act": command, "data-generation": generation, "aria-label": `${label} ${of}` }, label);
-}
-
-function badge(text, kind = "") {
-  return h("span", { class: `badge ${kind}` }, text);
 }
 
 function detailsId({ name }) {

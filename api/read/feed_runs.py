@@ -61,16 +61,11 @@ async def show_feed_run(
         run = await services.feed_runs.find(owner, run_id)
     if run is None:
         raise NotFound(f"The feed client {client!r} has no run {run_id!r}.")
-    return Response(_shown(run_id, run), headers=headers)
+    return Response(run_shown(run_id, run), headers=headers)
 
 
-async def _read_all(client: str, services: ApiServices) -> None:
-    """Returns once all is applied that the log has of the client by now; raises ProblemRaised where that takes long."""
-    if not await services.feed_backlog.loads_met(client, MET_WITHIN_S):
-        raise ProblemRaised("not-yet", "it is not known yet: there are records that are still to be applied")
-
-
-def _shown(run_id: str, run: Run) -> RunShown:
+def run_shown(run_id: str, run: Run) -> RunShown:
+    """As the consumer keeps it."""
     is_complete = run.status != "receiving" and (run.received or run.rejected)
     return RunShown(
         id=run_id,
@@ -84,3 +79,9 @@ def _shown(run_id: str, run: Run) -> RunShown:
         next_line=run.next_line,
         reason=run.reason or None,
     )
+
+
+async def _read_all(client: str, services: ApiServices) -> None:
+    """Returns once all is applied that the log has of the client by now; raises ProblemRaised where that takes long."""
+    if not await services.feed_backlog.loads_met(client, MET_WITHIN_S):
+        raise ProblemRaised("not-yet", "it is not known yet: there are records that are still to be applied")

@@ -42,6 +42,7 @@ OPERATIONS = {
     "post /v1/dead-letters/{letter_id}/retry",
     "post /v1/dead-letters/{letter_id}/skip",
     "get /v1/live",
+    "get /v1/feeds",
     "post /v1/feeds/{client}/bulk",
     "post /v1/feeds/{client}/changes",
     "get /v1/feeds/{client}/runs/{run_id}",

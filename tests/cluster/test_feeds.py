@@ -21,6 +21,10 @@ from tests.projections.test_feed_audit import (
     test_rows_that_come_again_take_the_place_of_what_they_overlap,
     test_what_nobody_sees_is_freed,
 )
+from tests.projections.test_feed_states import (
+    test_each_is_told_as_if_alone,
+    test_the_last_load_is_the_one_that_was_begun_last,
+)
 
 __all__ = [
     "test_a_batch_is_as_large_as_it_was_set",
@@ -28,7 +32,9 @@ __all__ = [
     "test_a_look_up_says_when_records_are_missing",
     "test_a_rebuild_gives_the_same",
     "test_changes_stand_over_the_load_they_followed",
+    "test_each_is_told_as_if_alone",
     "test_rows_that_come_again_take_the_place_of_what_they_overlap",
+    "test_the_last_load_is_the_one_that_was_begun_last",
     "test_what_nobody_sees_is_freed",
 ]
 """The tests of one Redis, run again on the cluster."""

@@ -51,3 +51,27 @@ async def test_the_furthest_that_the_audit_was_is_waited_for(
     )
     await read_side.redis.hset(read_side.names.feed_state(story.client), "changes", before)
     assert not await asked.has_all(story.client)
+
+
+async def test_what_was_skipped_is_not_waited_for(read_side: ReadSide) -> None:
+    """The audit's last record was passed over when it was read again: so it is once the partition is past it.
+
+    Not where that is still to be read, and not where the client was further before.
+    """
+    story, other = await told(read_side, "client-1"), await told(read_side, "client-2")
+    async with read_side.running(*BOTH):
+        await check_proof(read_side, story, bulk=6, changes=5)
+        await check_proof(read_side, other, bulk=6, changes=5)
+    query = "SELECT partition, last_offset FROM feed_audit WHERE topic = 'changes' AND client = $1 ORDER BY 2 DESC"
+    last, *_ = await read_side.fetch(query, story.client)
+    partition, at = last["partition"], last["last_offset"]
+    offsets, _, clients = read_side.names.feed_progress("changes")
+    field, mine = offset_field(TopicPartition(read_side.names.feeds_changes, partition)), f"{partition} {story.client}"
+    after = int(await read_side.redis.hget(offsets, field))
+    asked = FeedCompleteness(read_side.db, read_side.redis, read_side.names)
+    positions = {story.client: {"bulk": 10**6, "changes": at - 1}, other.client: {"bulk": 10**6, "changes": 10**6}}
+    for known, next_offset, is_lacking in ((at - 1, after, False), (at - 1, at, True), (at, after, True)):
+        await read_side.redis.hset(read_side.names.feed_state(story.client), "changes", at - 1)
+        await read_side.redis.hset(clients, mine, known)
+        await read_side.redis.hset(offsets, field, next_offset)
+        assert await asked.lacking(positions) == ({story.client} if is_lacking else set())
