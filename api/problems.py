@@ -196,6 +196,9 @@ def _answer(
     all_headers = {"Cache-Control": "no-store", **(headers or {})}
     if kind.status == HTTPStatus.SERVICE_UNAVAILABLE:
         all_headers.setdefault("Retry-After", str(RETRY_AFTER_SECONDS))
+    if kind.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+        # What is left of the body is not read: the next request on that connection would meet its end.
+        all_headers["Connection"] = "close"
     body = {**msgspec.to_builtins(problem), **members} if members else problem
     return Answer(kind.status, all_headers, _encode(body))
 

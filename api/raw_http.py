@@ -155,4 +155,4 @@ def not_allowed(method: str, allowed: str) -> ProblemRaised:
 
 
 def _too_large(limit_bytes: int) -> ProblemRaised:
-    return ProblemRaised("body-too-large", f"the limit is {limit_bytes} bytes, decompressed", headers=CLOSING)
+    return ProblemRaised("body-too-large", f"the limit is {limit_bytes} bytes, decompressed")

@@ -226,7 +226,6 @@ def _broken(error: BrokenOff) -> ProblemRaised:
     return ProblemRaised(
         "body-too-large" if is_bomb else "invalid-input",
         error.faults[0].message,
-        headers=CLOSING if is_bomb else None,
         faults=error.faults,
         members=_members(error.received),
     )

@@ -63,6 +63,8 @@ async def test_a_bad_body_changes_nothing(
     async with empty_api.http.post("/v1/bidders", data=content, headers=sent) as response:
         problem = await response.json(content_type="application/problem+json")
     assert (response.status, problem["status"]) == (status, status)
+    # Of a body that is not read to its end, the rest would stand in the way of the next request.
+    assert (response.headers.get("Connection") == "close") == (status == 413)
     assert await empty_api.services.watermarks.high(topics) == before
 
 
