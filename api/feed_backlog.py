@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping
-from typing import Literal, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 from aiokafka import TopicPartition
 
@@ -25,7 +25,7 @@ from projections.queries.freshness import Whereabouts, next_offsets
 from projections.watermarks import Watermarks
 
 FeedTopicName = Literal["bulk", "changes"]
-PROJECTIONS = {"bulk": "audiences_bulk", "changes": "audiences"}
+PROJECTIONS: Final[Mapping[FeedTopicName, str]] = {"bulk": "audiences_bulk", "changes": "audiences"}
 ASK_AGAIN_SECONDS = 1.0
 LOOK_SECONDS = 0.1
 
@@ -142,7 +142,7 @@ class FeedBacklog:
     async def _ends(self) -> Mapping[TopicPartition, int]:
         return await self._watermarks.high([self._whereabouts.names.feeds_bulk])
 
-    async def _answer(self, topic: str) -> _Answer:
+    async def _answer(self, topic: FeedTopicName) -> _Answer:
         """The last one, or a fresh one where that is old."""
         if (known := self._recent(topic)) is not None:
             return known
@@ -158,7 +158,7 @@ class FeedBacklog:
         known = self._answers.get(topic)
         return known if known is not None and _now() < known.at + ASK_AGAIN_SECONDS else None
 
-    async def _ask(self, topic: str) -> _Answer:
+    async def _ask(self, topic: FeedTopicName) -> _Answer:
         try:
             high = await self._watermarks.high([_topic(self._whereabouts.names, topic)])
             applied = await next_offsets(self._whereabouts, PROJECTIONS[topic])

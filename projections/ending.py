@@ -7,6 +7,7 @@ from collections.abc import Coroutine
 from typing import Any, Final
 
 AGAIN_S: Final = 0.5
+"""Until a task that was cancelled is cancelled once more."""
 
 
 async def ended(*tasks: asyncio.Task[Any], again_s: float | None = None) -> None:

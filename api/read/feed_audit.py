@@ -13,8 +13,7 @@ from api.read.paging import LIMIT_DEFAULT, Cursor, Limit, next_link
 from api.read.waiting import database_errors, wait_as_asked
 from api.services import Services
 from projections.queries.feed_audit import AuditShown, feed_audit_of
-
-PROJECTIONS = ("audiences", "audiences_bulk")
+from projections.registry import FEEDS
 
 
 @get(
@@ -40,7 +39,7 @@ async def show_feed_audit(
     only: on the others `totals` and `topics` are null.
     """
     owner = own_feed(client, tenant_of(request))
-    headers = await wait_as_asked(PROJECTIONS, request, services)
+    headers = await wait_as_asked(FEEDS, request, services)
     with database_errors():
         shown = await feed_audit_of(
             services.database, services.redis, services.names, owner, cursor=cursor, limit=limit

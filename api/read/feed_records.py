@@ -26,8 +26,8 @@ from domain.feeds.sealing import Unreadable
 from domain.limits import FEED_LOOK_UP_KEYS_MAX
 from domain.openrtb.faults import decoder_fault
 from projections.feed_value import StoredRecord
+from projections.registry import FEEDS
 
-PROJECTIONS = ("audiences", "audiences_bulk")
 Keys = Annotated[list[str], msgspec.Meta(min_length=1, max_length=FEED_LOOK_UP_KEYS_MAX)]
 
 
@@ -76,7 +76,7 @@ async def show_feed_record(
     del key  # the framework has tidied it, as if it were a path
     owner = own_feed(client, tenant_of(request))
     asked = _key_of(request)
-    headers = await wait_as_asked(PROJECTIONS, request, services)
+    headers = await wait_as_asked(FEEDS, request, services)
     [record], mark = await _look_up(services, owner, [asked], stale=stale)
     if isinstance(record, Unreadable):
         why = f"The record {asked!r} of the feed client {client!r} does not open: send it again."
@@ -100,7 +100,7 @@ async def show_feed_records(
     """`{"keys": […]}`, a hundred at most: all of them as they stood at one moment."""
     owner = own_feed(client, tenant_of(request))
     keys = _keys_of(await json_body(request))
-    headers = await wait_as_asked(PROJECTIONS, request, services)
+    headers = await wait_as_asked(FEEDS, request, services)
     found, mark = await _look_up(services, owner, keys, stale=stale)
     records = [each for each in found if isinstance(each, RecordShown)]
     if not records:

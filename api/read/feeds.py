@@ -9,6 +9,7 @@ from typing import Any, Final
 import msgspec
 from litestar import Request, Response, get
 
+from api.feed_backlog import PROJECTIONS as CONSUMERS
 from api.read.feed_runs import RunShown, run_shown
 from api.read.paging import LIMIT_DEFAULT, Cursor, Limit, next_link
 from api.read.waiting import read_model
@@ -21,7 +22,6 @@ from projections.queries.feed_completeness import Reached
 from projections.queries.feed_states import FeedState, feed_states
 
 PROJECTION: Final = "catalogue"
-CONSUMERS: Final[Mapping[Topic, str]] = {"bulk": "audiences_bulk", "changes": "audiences"}
 
 
 class FeedShown(msgspec.Struct, frozen=True, kw_only=True):

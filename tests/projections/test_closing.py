@@ -11,7 +11,7 @@ from projections import engine
 from projections.engine import Projector
 from projections.registry import registered
 from projections.servers import Servers
-from tests.projections.conftest import ReadSide, eventually
+from tests.projections.conftest import ReadSide
 from tests.projections.traffic import Traffic
 
 CLOSE_S = 0.5
@@ -48,8 +48,4 @@ async def test_a_write_that_does_not_end(read_side: ReadSide, monkeypatch: pytes
         assert projector._consumer._closed
         answers.set()
     await read_side.run_to_the_end("delivery")
-
-    async def is_applied() -> bool:
-        return await read_side.applied("delivery") > 0
-
-    await eventually(is_applied)
+    assert await read_side.applied("delivery") > 0

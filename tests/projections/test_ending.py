@@ -15,7 +15,7 @@ from projections.servers import Servers
 from tests.projections.conftest import ReadSide
 
 MOMENTS = 60
-"""Turns of the event loop: the first look at Redis takes fewer."""
+"""Turns of the event loop, in which it asks Redis."""
 ENOUGH_S = 20.0
 
 
